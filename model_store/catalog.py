@@ -1,0 +1,189 @@
+"""The use cases of the store: publish, describe, activate, delete, sweep.
+
+A catalog joins a registry (rows), a place for artifacts (bytes) and an inspector (judgement). The database row
+is the commit point: bytes without a row are garbage that a sweep removes, rows without bytes never exist.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from model_store.artifacts import Artifacts, LocalArtifacts, Staged
+from model_store.entities import (
+    Attribution,
+    Draft,
+    Model,
+    Version,
+    check_name,
+    check_version,
+)
+from model_store.errors import InvalidMetadata
+from model_store.formats.sniffing import sniff
+from model_store.inspection import Inspector, LocalInspector
+from model_store.registry import Registry
+from model_store.schema import Schema
+from model_store.sql.registry import SqlRegistry
+
+#: Seconds that bytes without a row are left alone: an upload that is under way must not be swept.
+ORPHAN_AGE = 3600.0
+
+
+class Publication(Struct, frozen=True, kw_only=True):
+    """What may come with an upload.
+
+    Attributes:
+        number: the exact version to create; without it the server numbers.
+        class_names: names for people, in the order of the estimator's classes.
+        column_names: names of the columns, for an estimator that was fitted without any.
+    """
+
+    number: int | None = None
+    class_names: tuple[str, ...] | None = None
+    column_names: tuple[str, ...] | None = None
+
+
+class Catalog:
+    """Everything one can do with models and versions."""
+
+    def __init__(self, registry: Registry, artifacts: Artifacts, inspector: Inspector) -> None:
+        self.registry = registry
+        self.artifacts = artifacts
+        self._inspector = inspector
+
+    def create_model(self, name: str, description: str | None, tags: Any, by: Attribution) -> Model:
+        """Add an empty model. Raises InvalidName or ModelExists."""
+        model = Model(name=check_name(name), description=description, tags=tags or {})
+        return self.registry.create_model(model, by)
+
+    def delete_model(self, name: str, by: Attribution) -> None:
+        """Delete a model with all its versions. Raises ModelNotFound."""
+        digests = self.registry.delete_model(name, by)
+        self.registry.release(digests, self.artifacts.unlink)
+
+    def publish(
+        self,
+        model: str,
+        chunks: Iterable[bytes],
+        by: Attribution,
+        options: Publication = Publication(),  # noqa: B008 - frozen
+    ) -> tuple[Version, bool]:
+        """Receive, judge and store a version; returns it and whether it is new.
+
+        Raises:
+            Refused, MissingExtra: the artifact is not taken.
+            Conflict: the number is used or retired.
+            StorageError: nothing was stored.
+        """
+        check_name(model)
+        staged = self.artifacts.stage(chunks)
+        try:
+            return self._publish(model, staged, by, options)
+        finally:
+            self.artifacts.discard(staged)
+
+    def _publish(self, model: str, staged: Staged, by: Attribution, options: Publication) -> tuple[Version, bool]:
+        if options.number is not None:
+            check_version(options.number)
+            if same := self.registry.check_free(model, options.number, staged.digest):
+                return same, False
+        draft = self._judge(staged, options)
+        self.artifacts.keep(staged)
+        try:
+            return self.registry.add_version(
+                model,
+                draft,
+                by,
+                number=options.number,
+                confirm=lambda: self.artifacts.confirm(staged.digest),
+            )
+        except BaseException:
+            self.registry.release([staged.digest], self.artifacts.unlink)
+            raise
+
+    def _judge(self, staged: Staged, options: Publication) -> Draft:
+        facts = self._inspector.inspect(staged.path, sniff(staged.path), options.column_names)
+        check_class_names(facts.schema, options.class_names)
+        return Draft(digest=staged.digest, size=staged.size, facts=facts, class_names=options.class_names)
+
+    def update_version(self, model: str, number: int, changes: dict[str, Any], by: Attribution) -> Version:
+        """Change description, tags, class_names or column_names; null takes one back.
+
+        Raises:
+            VersionNotFound: there is no such version.
+            InvalidMetadata: names that do not fit the estimator.
+        """
+        version = self.registry.version(model, number)
+        values = dict(changes)
+        if "class_names" in values:
+            check_class_names(version.schema, values["class_names"])
+        if "column_names" in values:
+            values["schema"] = rename_columns(version.schema, values.pop("column_names"))
+        if "tags" in values:
+            values["tags"] = values["tags"] or {}
+        return self.registry.update_version(model, number, values, by)
+
+    def delete_version(self, model: str, number: int, by: Attribution) -> None:
+        """Delete a version and retire its number. Raises VersionNotFound or VersionInUse."""
+        digest = self.registry.delete_version(model, number, by)
+        self.registry.release([digest], self.artifacts.unlink)
+
+    def sweep(self, older_than: float = ORPHAN_AGE) -> None:
+        """Remove what interrupted uploads left behind; nothing that a row refers to."""
+        self.artifacts.sweep_staged(older_than)
+        self.registry.release(self.artifacts.digests(older_than), self.artifacts.unlink)
+
+
+def check_class_names(schema: Schema, names: tuple[str, ...] | None) -> None:
+    """Raises InvalidMetadata unless there is one name for each class."""
+    if names is None:
+        return
+    if schema.classes is UNSET or isinstance(schema.classes[0], tuple):
+        raise InvalidMetadata("This estimator has no single list of classes, so class_names cannot be given.")
+    if len(names) != len(schema.classes):
+        raise InvalidMetadata(
+            f"class_names has {len(names)} names, but the estimator has {len(schema.classes)} classes: "
+            f"{', '.join(str(label) for label in schema.classes[:20])}."
+        )
+
+
+def rename_columns(schema: Schema, names: tuple[str, ...] | None) -> Schema:
+    """The schema with other column names; None gives x0, x1, … back.
+
+    Raises:
+        InvalidMetadata: the estimator knows its own names, or the number or uniqueness is wrong.
+    """
+    if schema.names_from == "estimator":
+        raise InvalidMetadata("The estimator was fitted with column names, and those stay.")
+    if names is None:
+        chosen: tuple[str, ...] = ("text",) if schema.text else positional(len(schema.inputs))
+    else:
+        chosen = check_column_names(names, len(schema.inputs))
+    inputs = tuple(
+        msgspec.structs.replace(column, name=name) for column, name in zip(schema.inputs, chosen, strict=True)
+    )
+    origin = "position" if names is None else "upload"
+    return msgspec.structs.replace(schema, inputs=inputs, names_from=origin)
+
+
+def check_column_names(names: tuple[str, ...], width: int) -> tuple[str, ...]:
+    """The names themselves. Raises InvalidMetadata unless there are `width` different ones."""
+    if len(names) != width:
+        raise InvalidMetadata(f"column_names has {len(names)} names, but the estimator takes {width} columns.")
+    if len(set(names)) != len(names) or not all(names):
+        raise InvalidMetadata("column_names must be different from each other and not empty.")
+    return names
+
+
+def positional(width: int) -> tuple[str, ...]:
+    """The names of columns that nobody named: x0, x1 and so on."""
+    return tuple(f"x{index}" for index in range(width))
+
+
+def open_catalog(folder: Path, inspector: Inspector | None = None) -> Catalog:
+    """The catalog in a data folder, which is created if it is not there."""
+    artifacts = LocalArtifacts(folder)
+    registry = SqlRegistry(f"sqlite:///{(folder / 'registry.db').resolve().as_posix()}")
+    return Catalog(registry, artifacts, inspector or LocalInspector())

@@ -1,0 +1,138 @@
+"""What can go wrong in the store, in the domain's own words and without any HTTP in it.
+
+    StoreError
+    ├── NotFound
+    │   ├── ModelNotFound
+    │   ├── VersionNotFound
+    │   └── AliasNotFound
+    ├── Conflict
+    │   ├── ModelExists
+    │   ├── VersionExists        other bytes are there already
+    │   ├── VersionRetired       the number was deleted and is never reused
+    │   └── VersionInUse         an alias points to it
+    ├── Invalid
+    │   ├── InvalidName
+    │   ├── InvalidVersion
+    │   └── InvalidMetadata
+    ├── Refused                  an artifact that is not taken
+    │   ├── UnsupportedFormat    not a format that is read
+    │   ├── Unreadable           damaged, or not what its first bytes claim
+    │   ├── Unsafe               holds something that is not allowed
+    │   └── NotAPredictor        nothing in it can predict
+    ├── MissingExtra             an optional package is needed for this
+    ├── ArtifactCorrupt          the stored bytes are no longer those that were uploaded
+    └── StorageError             the disk or the database said no
+        ├── StorageFull
+        └── StorageBusy
+
+To add an error: add a class here and one line in `wsgi_service/errors.py`.
+"""
+
+
+class StoreError(Exception):
+    """Anything the store refuses; its text is written for the person who asked."""
+
+
+class NotFound(StoreError):
+    """There is no such thing."""
+
+
+class ModelNotFound(NotFound):
+    """No model has that name."""
+
+
+class VersionNotFound(NotFound):
+    """The model has no such version."""
+
+
+class AliasNotFound(NotFound):
+    """The model has no such alias."""
+
+
+class Conflict(StoreError):
+    """What is there already stands in the way."""
+
+
+class ModelExists(Conflict):
+    """A model of that name exists."""
+
+
+class VersionExists(Conflict):
+    """That version exists with other bytes."""
+
+
+class VersionRetired(Conflict):
+    """That version number was deleted and is never given out again."""
+
+
+class VersionInUse(Conflict):
+    """An alias points to the version."""
+
+
+class Invalid(StoreError):
+    """What was asked for can never be right."""
+
+
+class InvalidName(Invalid):
+    """A name outside the name rule."""
+
+
+class InvalidVersion(Invalid):
+    """A version number outside 1 to 2147483647."""
+
+
+class InvalidMetadata(Invalid):
+    """Metadata that does not fit the estimator."""
+
+
+class Refused(StoreError):
+    """An artifact that is not taken."""
+
+
+class UnsupportedFormat(Refused):
+    """Bytes of a format that is not read."""
+
+
+class Unreadable(Refused):
+    """Bytes that are damaged, or not what their beginning claims."""
+
+
+class Unsafe(Refused):
+    """A file that holds something outside the allow-list.
+
+    Args:
+        message: what was found, for the person who uploaded it.
+        findings: the offending types or places, at most a few dozen.
+    """
+
+    def __init__(self, message: str, findings: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+class NotAPredictor(Refused):
+    """An object that cannot predict."""
+
+
+class MissingExtra(StoreError):
+    """An optional package is needed; `extra` names what to install."""
+
+    def __init__(self, message: str, extra: str) -> None:
+        super().__init__(message)
+        self.extra = extra
+
+
+class ArtifactCorrupt(StoreError):
+    """The stored bytes no longer have the digest they were stored under."""
+
+
+class StorageError(StoreError):
+    """The disk or the database did not do what was asked; nothing was acknowledged."""
+
+
+class StorageFull(StorageError):
+    """No space is left."""
+
+
+class StorageBusy(StorageError):
+    """The database stayed locked for too long; trying again is safe."""

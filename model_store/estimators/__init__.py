@@ -1,0 +1,1 @@
+"""Reading fitted estimators. These modules import scikit-learn and so run in model hosts and notebooks only."""

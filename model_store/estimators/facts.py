@@ -1,0 +1,100 @@
+"""Everything an upload's inspection finds out, from the file to the facts."""
+
+import platform
+import warnings
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from model_store import formats
+from model_store.catalog import rename_columns
+from model_store.entities import Facts
+from model_store.errors import MissingExtra
+from model_store.estimators.frames import as_input
+from model_store.estimators.inputs import read_inputs
+from model_store.estimators.methods import check_predictor, methods_of
+from model_store.estimators.outputs import read_classes, read_outputs
+from model_store.schema import Schema
+
+PACKAGES = ("scikit-learn", "numpy", "scipy", "skops")
+PANDAS_MISSING = (
+    "This estimator selects its columns by name or type, which needs a DataFrame, and pandas is not "
+    'installed on the server. Its operator can add it: pip install "wsgi-service[pandas]"'
+)
+
+
+def read_facts(path: Path, format_: str, column_names: tuple[str, ...] | None = None) -> Facts:
+    """The facts about the artifact at `path`; see `Inspector.inspect` for what is raised."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        estimator = formats.load(format_, path)
+    check_predictor(estimator)
+    schema = read_schema(estimator, column_names)
+    if schema.frame and find_spec("pandas") is None:
+        raise MissingExtra(PANDAS_MISSING, extra="pandas")
+    return Facts(
+        format=format_,
+        estimator=estimator_name(estimator),
+        methods=methods_of(estimator),
+        schema=schema,
+        environment=environment(),
+        warnings=(*_drift(caught), *_try_out(estimator, schema)),
+    )
+
+
+def prepare() -> None:
+    """Do now what the first inspection or load would otherwise wait for."""
+    from model_store.formats.skops.allowed import types_by_loader
+
+    types_by_loader()
+
+
+def read_schema(estimator: Any, column_names: tuple[str, ...] | None = None) -> Schema:
+    """The schema of a fitted estimator, read off its attributes."""
+    schema = read_inputs(estimator)
+    if column_names is not None and schema.column_names != column_names:
+        schema = rename_columns(schema, column_names)
+    classes = read_classes(estimator)
+    outputs = read_outputs(estimator)
+    return msgspec.structs.replace(schema, outputs=outputs, classes=UNSET if classes is None else classes)
+
+
+def estimator_name(estimator: Any) -> str:
+    """The class of an estimator, with its steps if it is a pipeline: `Pipeline(StandardScaler, SVC)`."""
+    name = type(estimator).__name__
+    steps = [type(step).__name__ for _, step in getattr(estimator, "steps", ()) if hasattr(step, "fit")]
+    return f"{name}({', '.join(steps)})" if steps else name
+
+
+def environment() -> dict[str, str]:
+    """The releases that judged the artifact and will serve it."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
+
+
+def _drift(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    """One line if the artifact was fitted with another scikit-learn than the one that runs here."""
+    fitted = {
+        str(entry.message.original_sklearn_version)
+        for entry in caught
+        if hasattr(entry.message, "original_sklearn_version")
+    }
+    return tuple(
+        f"Fitted with scikit-learn {release}, served with {metadata.version('scikit-learn')}: "
+        "compare some predictions before you rely on it."
+        for release in sorted(fitted)
+    )
+
+
+def _try_out(estimator: Any, schema: Schema) -> tuple[str, ...]:
+    """One line if the estimator cannot predict the sample row that was read off it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            estimator.predict(as_input(schema, [[column.sample for column in schema.inputs]]))
+    except Exception as error:  # noqa: BLE001 - whatever an estimator raises is what is being found out
+        return (f"predict raised {type(error).__name__} on a sample row made up from the schema.",)
+    return ()

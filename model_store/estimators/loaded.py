@@ -1,0 +1,81 @@
+"""A verified artifact's estimator, ready to be called with columns as they arrive."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_store import formats
+from model_store.artifacts import digest_of
+from model_store.errors import ArtifactCorrupt, MissingExtra
+from model_store.estimators.facts import PANDAS_MISSING, read_schema
+from model_store.estimators.frames import assemble
+from model_store.estimators.inputs import missing_texts
+from model_store.estimators.methods import METHODS
+
+Values = NDArray[Any] | list[str]
+Column = tuple[Values, NDArray[np.bool_] | None]
+
+
+class Loaded:
+    """An estimator and how it wants its rows."""
+
+    def __init__(self, estimator: Any) -> None:
+        self._methods = {name: getattr(estimator, name, None) for name in METHODS}
+        self._schema = read_schema(estimator)
+        self._missing = missing_texts(estimator, len(self._schema.inputs))
+        if self._schema.frame:
+            _require_pandas()
+
+    def call(self, method: str, matrix: NDArray[np.float64] | None, columns: Sequence[Column]) -> Any:
+        """The result of a method for a matrix (rows x columns), or for one array or list per column."""
+        function = self._methods[method]
+        if function is None:
+            raise ValueError("the estimator has no such method")
+        if matrix is not None and not (self._schema.frame or self._schema.text):
+            return function(matrix)
+        if matrix is not None:
+            columns = [(matrix[:, index], None) for index in range(matrix.shape[1])]
+        arrays = [
+            _array(values, valid, missing) for (values, valid), missing in zip(columns, self._missing, strict=True)
+        ]
+        return function(assemble(self._schema, arrays))
+
+
+def load(path: Path, digest: str, format_: str) -> Loaded:
+    """The estimator in a stored artifact.
+
+    Raises:
+        ArtifactCorrupt: the bytes no longer have their digest; nothing in them was read.
+        Refused: the format's own checks.
+    """
+    try:
+        with path.open("rb") as file:
+            found = digest_of(file)
+    except FileNotFoundError:
+        raise ArtifactCorrupt("The stored bytes of this version are gone.") from None
+    if found != digest:
+        raise ArtifactCorrupt("The stored bytes of this version are damaged: they no longer have their digest.")
+    return Loaded(formats.load(format_, path))
+
+
+def _require_pandas() -> None:
+    try:
+        import pandas as pd  # noqa: F401 - now, and not while somebody waits for a prediction
+    except ImportError:
+        raise MissingExtra(PANDAS_MISSING, extra="pandas") from None
+
+
+def _array(values: Values, valid: NDArray[np.bool_] | None, missing: float | None) -> NDArray[Any]:
+    if not isinstance(values, list):
+        if valid is None or valid.all():
+            return values
+        if values.dtype != np.bool_:
+            return np.where(valid, values.astype(np.float64), np.nan)
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    if valid is not None:
+        array[~valid] = missing
+    return array

@@ -1,0 +1,73 @@
+"""What a version takes and gives: the columns, the outputs and the classes, as plain data."""
+
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+ColumnType = Literal["number", "integer", "boolean", "string", "any"]
+Scalar = str | int | float | bool | None
+#: One label per class; for several outputs one tuple of labels each.
+Classes = tuple[Scalar | tuple[Scalar, ...], ...]
+#: Where the names of the columns come from; only names that the estimator does not know can be changed.
+NamesFrom = Literal["estimator", "upload", "position"]
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """One input column.
+
+    Attributes:
+        name: as it is written in a record.
+        type: `any` where the estimator does not say.
+        nullable: whether a missing value (JSON null) is taken.
+        categories: the values that the estimator was fitted on, where it says.
+        other_categories: true where values outside `categories` are taken as well.
+        required: false for a column that the estimator was fitted with and does not use.
+        sample: a plausible value, for examples and forms.
+    """
+
+    name: str
+    type: ColumnType = "any"
+    nullable: bool = False
+    categories: tuple[Scalar, ...] | UnsetType = UNSET
+    other_categories: bool | UnsetType = UNSET
+    required: bool | UnsetType = UNSET
+    sample: Scalar = None
+
+    @property
+    def optional(self) -> bool:
+        """Whether a record may leave the column out."""
+        return self.required is False
+
+    @property
+    def closed(self) -> bool:
+        """Whether only the listed categories are taken."""
+        return self.categories is not UNSET and self.other_categories is not True
+
+
+class Output(Struct, frozen=True, kw_only=True):
+    """One output column of `predict`."""
+
+    name: str
+    type: ColumnType = "any"
+
+
+class Schema(Struct, frozen=True, kw_only=True):
+    """Inputs and outputs of an estimator.
+
+    Attributes:
+        classes: the class labels in the order of `predict_proba`'s columns; a list of lists for several outputs.
+        text: true where the one column is handed to the estimator as a list of texts, not as a table.
+        frame: true where the estimator selects its columns by name or dtype and so needs a DataFrame.
+    """
+
+    inputs: tuple[Column, ...]
+    outputs: tuple[Output, ...] = ()
+    classes: Classes | UnsetType = UNSET
+    names_from: NamesFrom = "position"
+    text: bool = False
+    frame: bool = False
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the inputs, in the estimator's order."""
+        return tuple(column.name for column in self.inputs)

@@ -1,0 +1,73 @@
+"""How the SQL registry talks to its database: connections, transactions, and errors in the domain's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from model_store.errors import StorageBusy, StorageError, StorageFull
+
+#: Seconds a writer waits for another one before it gives up.
+BUSY_TIMEOUT = 15.0
+
+
+def open_engine(url: str) -> Engine:
+    """An engine whose transactions begin as `reading` and `writing` want them to."""
+    if not url.startswith("sqlite"):
+        return create_engine(url)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver would begin transactions late and by itself; _begin_sqlite does it instead.
+    connection.isolation_level = None
+    # A rollback journal, because the bug that can lose a write-ahead log is only fixed in SQLite 3.51.3.
+    for pragma in ("journal_mode = DELETE", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads first and writes later fails at once when another writer came in between.
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for reading; what it reads is one consistent state. Fetch everything before leaving."""
+    with _domain_errors(), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that holds the write lock from its beginning and commits at the end."""
+    with (
+        _domain_errors(),
+        engine.connect().execution_options(write=True) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def _domain_errors() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise _translate(str(error.orig)) from error
+    except DBAPIError as error:
+        raise StorageError("The registry's database refused the operation.") from error
+
+
+def _translate(message: str) -> StorageError:
+    if "locked" in message or "busy" in message:
+        return StorageBusy("The registry is busy with other changes. Nothing was changed; try again.")
+    if "full" in message:
+        return StorageFull("No space is left where the registry lies. Nothing was changed.")
+    return StorageError("The registry's database cannot be used at the moment. Nothing was changed.")

@@ -1,0 +1,43 @@
+"""Writes the pages that are made from code: docs/settings.md from the table of settings."""
+
+from pathlib import Path
+
+from wsgi_service.settings import TABLE, Setting
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAD = """# Settings
+
+Every setting of `wsgi-service serve`. A flag comes before an environment variable, a variable before the default.
+WSGI servers that have no flags of ours (gunicorn, mod_wsgi, uWSGI) read the variables.
+
+This page is made from the table in `wsgi_service/settings.py` by `python3 scripts/dev.py docs`.
+
+| flag | variable | default | meaning |
+|---|---|---|---|
+"""
+
+
+def settings_page() -> str:
+    """The text of docs/settings.md."""
+    return HEAD + "".join(_row(setting) for setting in TABLE)
+
+
+def _row(setting: Setting) -> str:
+    flag = f"`{setting.flag}`" if setting.flag else "none: it is a secret"
+    default = (
+        f"`{setting.default}`"
+        if setting.default not in ("", False)
+        else "off"
+        if setting.default is False
+        else "none"
+    )
+    return f"| {flag} | `{setting.variable}` | {default} | {setting.help} |\n"
+
+
+def main() -> None:
+    """Write the pages."""
+    (ROOT / "docs/settings.md").write_text(settings_page(), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Fixtures for all tests: one pool of model hosts, a service for each test, and the real command on a free port."""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.validate import validator
+
+import models
+import pytest
+from werkzeug.test import Client, TestResponse
+
+from wsgi_service.app import Application, create_app
+from wsgi_service.serving.hosts import HostPool
+from wsgi_service.settings import Settings
+
+#: A cold start of scikit-learn under wine takes up to 20 s for each of three processes at once.
+PATIENCE = 180.0
+
+
+class StrictClient(Client):
+    """A client that reads and closes each answer, as the WSGI validator wants, and parses JSON strictly."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        kwargs.setdefault("buffered", True)
+        response = super().open(*args, **kwargs)
+        if "json" in (response.content_type or "") and response.data:
+            json.loads(response.data, parse_constant=_no_constants)
+        return response
+
+    def put_model(self, name: str, estimator: Any, number: int = 1, **fields: str) -> TestResponse:
+        data = estimator if isinstance(estimator, bytes) else models.skops_bytes(estimator)
+        return self.put(f"/models/{name}/versions/{number}", data=data, query_string=fields)
+
+
+def _no_constants(token: str) -> None:
+    raise AssertionError(f"an answer holds the token {token}, which is not JSON")
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[HostPool]:
+    """The model hosts of all tests; starting them takes seconds."""
+    hosts = HostPool(2, startup_limit=PATIENCE)
+    hosts.start()
+    assert hosts.wait_ready(PATIENCE)
+    yield hosts
+    hosts.close()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A data folder of one's own."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def settings(folder: Path) -> Settings:
+    return Settings(data=str(folder), startup_limit=PATIENCE)
+
+
+@pytest.fixture
+def app(settings: Settings, pool: HostPool) -> Iterator[Application]:
+    service = create_app(settings, pool)
+    yield service
+    service.catalog.registry.close()
+
+
+@pytest.fixture
+def client(app: Application) -> StrictClient:
+    return StrictClient(validator(app))
+
+
+@pytest.fixture
+def left_behind(folder: Path) -> Any:
+    """What lies in the data folder besides the database: blobs and temporary files."""
+    return lambda: sorted(
+        str(path.relative_to(folder))
+        for place in ("blobs", "tmp")
+        for path in (folder / place).rglob("*")
+        if path.is_file()
+    )
+
+
+class LiveServer:
+    """The real command in a process of its own."""
+
+    def __init__(self, folder: Path, *flags: str, environment: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        command = ["serve", "--listen", "127.0.0.1:0", "--data", str(folder), *flags]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "wsgi_service", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUTF8": "1"} | (environment or {}),
+        )
+        self.log: list[str] = []
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        self.announced = self._read_announcement()
+        match = re.search(r"http://([\d.]+):(\d+)", self.announced[-1])
+        assert match, self.announced + self.log
+        self.host, self.port = match[1], int(match[2])
+        self.url = f"http://{self.host}:{self.port}"
+
+    def _read_announcement(self) -> list[str]:
+        lines = []
+        assert self.process.stdout
+        for line in self.process.stdout:
+            lines.append(line.decode().rstrip())
+            if lines[-1].startswith("address"):
+                break
+        return lines
+
+    def _read_log(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.log.append(line.decode(errors="replace"))
+
+    def stop(self) -> int:
+        self.process.terminate()
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()
+        return code
+
+
+@pytest.fixture(scope="session")
+def live_server() -> Iterator[LiveServer]:
+    """`wsgi-service serve` on a free port, with the iris model in it, for all tests that only speak to it."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as path:
+        server = LiveServer(Path(path), "--predict-limit", "1", "--upload-limit", "4")
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def start_server(folder: Path) -> Iterator[Any]:
+    """A function that starts the real command; whatever it started is stopped at the end."""
+    started: list[LiveServer] = []
+
+    def start(*flags: str, **environment: str) -> LiveServer:
+        started.append(LiveServer(folder, *flags, environment=environment))
+        return started[-1]
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _quiet_logs() -> None:
+    logging.getLogger("wsgi_service").setLevel(logging.CRITICAL)

@@ -1,0 +1,93 @@
+"""The composition root: the only place that picks concrete classes and joins them."""
+
+import threading
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from model_store.catalog import Catalog, open_catalog
+from wsgi_service import routes
+from wsgi_service.dispatch import Dispatcher
+from wsgi_service.exposure import Exposure
+from wsgi_service.middleware import Traced
+from wsgi_service.resources.aliases import Aliases
+from wsgi_service.resources.models import Models
+from wsgi_service.resources.predictions import Predictions
+from wsgi_service.resources.system import System
+from wsgi_service.resources.versions import Versions
+from wsgi_service.serving.directory import Directory
+from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.predictor import HostInspector, Predictor
+from wsgi_service.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from werkzeug.routing import Map
+
+
+class Application:
+    """The whole service as a WSGI application, with what a server has to start and stop.
+
+    Attributes:
+        wsgi_app: what is called for a request; middleware can wrap it while the application stays reachable.
+        exposure, url_map, settings: what the server's parser asks before it takes a body.
+        draining: set when the server is being stopped.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        pool: HostPool,
+        url_map: "Map",
+        draining: threading.Event,
+    ) -> None:
+        self.settings = settings
+        self.catalog = catalog
+        self.pool = pool
+        self.url_map = url_map
+        self.exposure = Exposure(settings)
+        self.draining = draining
+        self.wsgi_app: WSGIApplication = Traced(Dispatcher(url_map, self.exposure, settings))
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """The WSGI interface (PEP 3333)."""
+        return self.wsgi_app(environ, start_response)
+
+    def start(self) -> None:
+        """Start the model hosts, and sweep what earlier crashes left behind, in the background."""
+        self.pool.start()
+        threading.Thread(target=self.catalog.sweep, name="sweep", daemon=True).start()
+
+    def close(self) -> None:
+        """End the model hosts."""
+        self.pool.close()
+
+
+def create_app(settings: Settings, pool: HostPool | None = None) -> Application:
+    """The service for these settings, not yet started.
+
+    Args:
+        settings: how it runs.
+        pool: hosts to use instead of its own; whoever gives them starts and closes them.
+    """
+    hosts = pool or HostPool(settings.hosts, settings.startup_limit)
+    inspector = HostInspector(hosts, settings.inspect_deadline)
+    catalog = open_catalog(settings.folder, inspector)
+    draining = threading.Event()
+    url_map = routes.build(_resources(settings, catalog, hosts, draining.is_set))
+    return Application(settings, catalog, hosts, url_map, draining)
+
+
+def _resources(
+    settings: Settings, catalog: Catalog, hosts: HostPool, draining: Callable[[], bool]
+) -> SimpleNamespace:
+    registry = catalog.registry
+    predictor = Predictor(hosts, catalog.artifacts, registry, settings.predict_deadline)
+    return SimpleNamespace(
+        models=Models(catalog),
+        versions=Versions(catalog),
+        aliases=Aliases(registry),
+        predictions=Predictions(Directory(registry), predictor, settings.row_limit),
+        system=System(registry, hosts, draining),
+    )

@@ -1,0 +1,36 @@
+"""The command line: one group, one module in `commands/` for each kind of command."""
+
+import sys
+
+import click
+
+from wsgi_service import __version__
+from wsgi_service.commands import convert, predict, push, registry, serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="wsgi-service")
+def group() -> None:
+    """Register, version, check and serve scikit-learn models."""
+
+
+for command in (
+    serve.serve,
+    push.push,
+    convert.convert,
+    predict.predict,
+    registry.models,
+    registry.versions,
+    registry.activate,
+    registry.alias,
+):
+    group.add_command(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name may hold characters that a Windows console's code page does not have.
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    group(prog_name="wsgi-service")

@@ -1,0 +1,102 @@
+"""`wsgi-service serve`: settings from the table, the socket first, everything else afterwards."""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wsgi_service import settings
+from wsgi_service.listening import bind
+
+if TYPE_CHECKING:
+    from wsgi_service.app import Application
+
+
+def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add a flag for each row of the settings table."""
+    for setting in reversed(settings.TABLE):
+        if setting.flag is None:
+            continue
+        kind = type(setting.default)
+        help_ = f"{setting.help} [{setting.variable}; default: {setting.default!r}]"
+        option = (
+            click.option(setting.flag, is_flag=True, default=None, help=help_)
+            if kind is bool
+            else click.option(setting.flag, type=kind, default=None, help=help_)
+        )
+        command = option(command)
+    return command
+
+
+@click.command()
+@_with_settings
+def serve(**flags: Any) -> None:
+    """Serve the models in a data folder until stopped.
+
+    Each flag can be given as an environment variable as well; WSGI_SERVICE_TOKEN can only be given so.
+    """
+    try:
+        chosen = settings.load(os.environ, flags)
+    except settings.InvalidSetting as error:
+        raise click.UsageError(str(error)) from None
+    listener = _listen(chosen)
+    _start_logging(chosen)
+    run(chosen, listener)
+
+
+def run(chosen: settings.Settings, listener: socket.socket) -> None:
+    """Serve on a bound socket until stopped."""
+    from wsgi_service.app import create_app
+    from wsgi_service.server import serve as serve_app
+
+    app = create_app(chosen)
+    serve_app(app, listener, lambda: _announce(app, listener))
+
+
+def _listen(chosen: settings.Settings) -> socket.socket:
+    try:
+        return bind(*chosen.address)
+    except OSError as error:
+        raise click.ClickException(
+            f"Cannot listen on {chosen.listen}: {error.strerror}. "
+            "Stop the program that uses the port, or choose another one with --listen HOST:PORT"
+        ) from None
+
+
+def _start_logging(chosen: settings.Settings) -> None:
+    if sys.stderr is None:  # a Windows service has no console
+        logging.basicConfig(handlers=[logging.NullHandler()])
+        return
+    logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def _announce(app: "Application", listener: socket.socket) -> None:
+    """Say where the data is, how much of it there is, and where to reach the server."""
+    if sys.stdout is None:
+        return
+    count = app.catalog.registry.count_models()
+    click.echo(f"data     {app.settings.folder}")
+    click.echo(f"models   {count}")
+    click.echo(f"address  {_url(listener)}")
+    if _no_pandas():
+        click.echo(
+            "note     pandas is not installed: estimators that select columns by name are refused. "
+            'To take them: pip install "wsgi-service[pandas]"'
+        )
+    sys.stdout.flush()
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _no_pandas() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("pandas") is None

@@ -1,0 +1,84 @@
+"""One request: find the route, guard it, call it, and turn every error into a problem document."""
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.routing import Map, MapAdapter
+from werkzeug.wrappers import Request, Response
+
+from wsgi_service.exposure import Exposure
+from wsgi_service.problems import known, problem
+from wsgi_service.requests import ACTOR, BODY_LIMIT, check_media_type, request_id
+from wsgi_service.routes import Route, Work
+from wsgi_service.serving.errors import Busy
+from wsgi_service.settings import RESERVED_THREADS, Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """The WSGI application inside the middleware.
+
+    Args:
+        url_map: from `routes.build`.
+        exposure: decides who may ask.
+        settings: threads and body limits are used.
+    """
+
+    def __init__(self, url_map: Map, exposure: Exposure, settings: Settings) -> None:
+        self._map = url_map
+        self._exposure = exposure
+        self._settings = settings
+        self._slots = threading.BoundedSemaphore(settings.threads - RESERVED_THREADS)
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """The WSGI interface (PEP 3333)."""
+        request = Request(environ)
+        return self.respond(request)(environ, start_response)
+
+    def respond(self, request: Request) -> Response:
+        """The answer to a request, whatever happens."""
+        try:
+            return self._call(request)
+        except Exception as error:  # the one place where nothing may escape
+            if not known(error):
+                log.exception("request %s failed", request_id(request))
+            return problem(error, request.path, request_id(request))
+
+    def _call(self, request: Request) -> Response:
+        self._exposure.check_host(request.headers)
+        adapter = self._map.bind_to_environ(request.environ)
+        route, arguments = match(adapter)
+        request.environ[ACTOR] = self._exposure.authenticate(route, request.headers)
+        request.environ[BODY_LIMIT] = route.body_limit(self._settings)
+        if accepted := getattr(route.call, "consumes", None):
+            check_media_type(request, accepted)
+        self._exposure.check_origin(request.method, request.headers)
+        with self._slot(route):
+            response: Response = route.call(request, **arguments)
+            return response
+
+    @contextmanager
+    def _slot(self, route: Route) -> Iterator[None]:
+        """One of the counted slots for heavy work, taken without waiting. Raises Busy."""
+        if route.work is Work.LIGHT:
+            yield
+            return
+        if not self._slots.acquire(blocking=False):
+            raise Busy("All slots for uploads and predicts are taken. Try again in a moment.")
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+def match(adapter: MapAdapter, path: str | None = None, method: str | None = None) -> tuple[Route, dict[str, Any]]:
+    """The route of an address and its arguments. Raises NotFound or MethodNotAllowed."""
+    route, arguments = adapter.match(path, method)
+    return route, dict(arguments)

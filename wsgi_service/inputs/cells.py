@@ -1,0 +1,115 @@
+"""One value of a request for one column: what is taken, and what is said about the rest."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from model_store.schema import Column
+
+NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+SHOWN_CATEGORIES = 20
+#: What a cell becomes: None is a missing value.
+Cell = float | bool | str | None
+
+
+class BadCell(Exception):
+    """A value that the column does not take; the text says what it does take, and never what it was given."""
+
+
+def read_cell(column: Column, value: Any) -> Cell:
+    """The value as the column's type. Raises BadCell."""
+    if value is None:
+        if not column.nullable:
+            raise BadCell("a missing value (null) is not taken here")
+        return None
+    cell = READERS[column.type](value)
+    if column.closed:
+        _check_category(column, cell)
+    return cell
+
+
+def read_text_cell(column: Column, value: str) -> Cell:
+    """The same for a value from a query string, where everything is text and an empty text is missing."""
+    if value == "" and column.type != "string":
+        return read_cell(column, None)
+    if column.type == "any" and NUMBER.fullmatch(value):
+        return _number(value)
+    return read_cell(column, value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadCell(f"expected a number, got {_kind(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise BadCell("the number is too large")
+    return number
+
+
+def _integer(value: Any) -> float:
+    number = _number(value)
+    if not number.is_integer():
+        raise BadCell("expected a whole number")
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    known = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}
+    choice = known.get(value.lower() if isinstance(value, str) else value) if _hashable(value) else None
+    if choice is None:
+        raise BadCell(f"expected true or false, got {_kind(value)}")
+    return choice
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadCell(f"expected text, got {_kind(value)}")
+    return value
+
+
+def _any(value: Any) -> Cell:
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        return _number(value)
+    raise BadCell(f"expected a number, text, true or false, got {_kind(value)}")
+
+
+READERS: dict[str, Callable[[Any], Cell]] = {
+    "number": _number,
+    "integer": _integer,
+    "boolean": _boolean,
+    "string": _string,
+    "any": _any,
+}
+
+
+def _check_category(column: Column, cell: Cell) -> None:
+    allowed = column.categories
+    if isinstance(allowed, tuple) and cell not in allowed:
+        shown = ", ".join(str(value) for value in allowed[:SHOWN_CATEGORIES])
+        more = f" and {len(allowed) - SHOWN_CATEGORIES} more" if len(allowed) > SHOWN_CATEGORIES else ""
+        raise BadCell(f"not one of the allowed: {shown}{more}")
+
+
+def _hashable(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _kind(value: Any) -> str:
+    names = {
+        str: "text",
+        bool: "true or false",
+        dict: "a record",
+        list: "a list",
+        type(None): "null",
+    }
+    return names.get(type(value), "a number")

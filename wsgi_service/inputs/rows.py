@@ -1,0 +1,134 @@
+"""Rows, by position or by name, become a checked table of the version's columns."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from model_store.schema import Column, Schema
+from wsgi_service.inputs.cells import BadCell, Cell, read_cell, read_text_cell
+from wsgi_service.inputs.errors import MAX_ROW_ERRORS, InvalidRows, RowError
+from wsgi_service.serving.tables import Cells, Table
+
+
+def tabulate(schema: Schema, rows: Sequence[Any]) -> Table:
+    """The table of rows that are lists (by position), records (by name) or, for a text pipeline, texts.
+
+    Raises:
+        InvalidRows: naming row, column and what was expected.
+    """
+    checked = _Checked(schema)
+    for index, row in enumerate(rows):
+        checked.add(index, row)
+    return checked.table()
+
+
+def tabulate_texts(schema: Schema, record: dict[str, str]) -> Table:
+    """The table of one record whose values are all text, from a query string. Raises InvalidRows."""
+    checked = _Checked(schema, read_text_cell)
+    checked.add(0, record)
+    return checked.table()
+
+
+class _Checked:
+    """Rows that are being checked, column by column; errors gather until there are enough of them."""
+
+    def __init__(self, schema: Schema, read: Any = read_cell) -> None:
+        self._schema = schema
+        self._read = read
+        self._columns: list[list[Cell]] = [[] for _ in schema.inputs]
+        self._errors: list[RowError] = []
+
+    def add(self, index: int, row: Any) -> None:
+        if self._schema.text and isinstance(row, str):
+            row = [row]
+        if isinstance(row, dict):
+            self._add_values(index, self._by_name(index, row))
+        elif isinstance(row, list):
+            self._add_values(index, self._by_position(index, row))
+        else:
+            self._fail(index, None, f"expected a list of {len(self._columns)} values, or a record")
+        if len(self._errors) >= MAX_ROW_ERRORS:
+            raise InvalidRows(self._errors)
+
+    def table(self) -> Table:
+        if not self._errors:
+            cells = [
+                self._cells(column, values)
+                for column, values in zip(self._schema.inputs, self._columns, strict=True)
+            ]
+        if self._errors:
+            raise InvalidRows(self._errors)
+        rows = len(self._columns[0])
+        if all(cell.kind == "f8" for cell in cells):
+            return Table(rows, matrix=np.column_stack([cell.values for cell in cells]))
+        return Table(rows, columns=cells)
+
+    def _fail(self, row: int, column: str | None, message: str) -> None:
+        self._errors.append(RowError(row, column, message))
+
+    def _add_values(self, index: int, values: list[Any] | None) -> None:
+        if values is None:
+            return
+        for column, column_values, value in zip(self._schema.inputs, self._columns, values, strict=True):
+            try:
+                column_values.append(self._read(column, value))
+            except BadCell as error:
+                self._fail(index, column.name, str(error))
+
+    def _by_position(self, index: int, row: list[Any]) -> list[Any] | None:
+        names = self._schema.column_names
+        if len(row) == len(names):
+            return row
+        missing = ", ".join(f"'{name}'" for name in names[len(row) :])
+        verb = "is" if len(names) - len(row) == 1 else "are"
+        tail = f": {missing} {verb} missing" if missing else ""
+        self._fail(index, None, f"expected {len(names)} columns, got {len(row)}{tail}")
+        return None
+
+    def _by_name(self, index: int, record: dict[str, Any]) -> list[Any] | None:
+        before = len(self._errors)
+        for column in self._schema.inputs:
+            if column.name not in record and not column.optional:
+                self._fail(index, column.name, "is missing")
+        unknown = [name for name in record if name not in self._schema.column_names]
+        if unknown:
+            self._fail(index, None, self._unknown(unknown))
+        if len(self._errors) > before:
+            return None
+        return [record.get(column.name) for column in self._schema.inputs]
+
+    def _unknown(self, unknown: list[str]) -> str:
+        """What is said about columns that the version does not have: their number and, if near, the right name."""
+        near = [difflib.get_close_matches(name[:200], self._schema.column_names, 1) for name in unknown[:10]]
+        hints = sorted({f"'{match[0]}'" for match in near if match})
+        count = "1 column is" if len(unknown) == 1 else f"{len(unknown)} columns are"
+        return f"{count} not known here" + (f"; did you mean {', '.join(hints)}?" if hints else "")
+
+    def _cells(self, column: Column, values: list[Cell]) -> Cells:
+        kind = _kind_of(column, values)
+        if kind is None:
+            self._fail(0, column.name, "the rows mix numbers, text and booleans in this column")
+            return Cells("f8", np.zeros(len(values)))
+        return _pack(kind, values)
+
+
+def _kind_of(column: Column, values: list[Cell]) -> str | None:
+    """The kind of a column's cells; None if they are of several kinds."""
+    if column.type != "any":
+        return {"number": "f8", "integer": "f8", "boolean": "bool", "string": "text"}[column.type]
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) > 1:
+        return None
+    return {bool: "bool", str: "text"}.get(kinds.pop(), "f8") if kinds else "f8"
+
+
+def _pack(kind: str, values: list[Cell]) -> Cells:
+    if kind == "f8":
+        return Cells("f8", np.array(values, dtype=np.float64))  # numpy turns None into NaN here
+    valid = np.array([value is not None for value in values])
+    mask = None if valid.all() else valid
+    if kind == "bool":
+        return Cells("bool", np.array([bool(value) for value in values]), mask)
+    return Cells("text", ["" if value is None else str(value) for value in values], mask)

@@ -1,0 +1,59 @@
+"""What is done around every request: its id, and one line in the access log."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from wsgi_service.requests import ACTOR, REQUEST_ID
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger("wsgi_service.access")
+
+WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
+#: What a log line may show of an address; the rest could forge lines or colour a terminal.
+UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
+
+
+class Traced:
+    """Gives each request an id, its own if that is well-formed, and logs how it was answered.
+
+    Args:
+        app: the application inside.
+    """
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self._app = app
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """The WSGI interface (PEP 3333)."""
+        began = time.perf_counter()
+        request_id = environ[REQUEST_ID] = _request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
+            _log(environ, status, time.perf_counter() - began)
+            return start_response(status, [*headers, ("X-Request-Id", request_id)], *exc_info)
+
+        return self._app(environ, start)
+
+
+def _request_id(given: str) -> str:
+    return given if WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+
+
+def _log(environ: "WSGIEnvironment", status: str, seconds: float) -> None:
+    if log.isEnabledFor(logging.INFO):
+        log.info(
+            '%s %s "%s %s" %s %.1fms %s',
+            environ.get("REMOTE_ADDR", "-"),
+            environ.get(ACTOR, "-"),
+            environ["REQUEST_METHOD"],
+            UNPRINTABLE.sub("?", environ.get("PATH_INFO", ""))[:200],
+            status[:3],
+            seconds * 1000,
+            environ[REQUEST_ID],
+        )

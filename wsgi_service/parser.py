@@ -1,0 +1,152 @@
+"""Before a body is read: the route's limit, an early refusal, and where the body is spooled."""
+
+import copy
+import tempfile
+import uuid
+from pathlib import Path
+from typing import IO, Any
+
+from msgspec import Struct
+from waitress.buffers import OverflowableBuffer, TempfileBasedBuffer
+from waitress.parser import HTTPRequestParser
+from waitress.utilities import Error
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
+
+from wsgi_service.app import Application
+from wsgi_service.dispatch import match
+from wsgi_service.problems import Problem, problem
+from wsgi_service.requests import too_large
+from wsgi_service.settings import MEGABYTE
+
+#: The limit of a body that is refused for another reason, so that Waitress does not find one of its own.
+UNLIMITED = 1 << 62
+#: Types of what Waitress itself refuses.
+WAITRESS_TYPES = {
+    400: "bad-request",
+    413: "request-entity-too-large",
+    431: "request-header-fields-too-large",
+    500: "internal-error",
+    501: "not-implemented",
+}
+
+
+class Refusal(Struct):
+    """A complete answer to a request whose body is not taken."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    content: bytes
+
+    @classmethod
+    def of(cls, error: Any) -> "Refusal":
+        """The answer to an error of ours or of Waitress."""
+        if isinstance(error, _Refused):
+            return error.refusal
+        detail = f"{error.body}." if error.code != 500 else "The server failed."  # noqa: PLR2004
+        cause = Problem(error.code, WAITRESS_TYPES.get(error.code, "bad-request"), detail)
+        return cls.from_exception(cause, "")
+
+    @classmethod
+    def from_exception(cls, error: Exception, path: str) -> "Refusal":
+        """The problem document for an exception, with an id of its own for the log."""
+        request_id = uuid.uuid4().hex
+        response = problem(error, path, request_id)
+        headers = [*response.headers.to_wsgi_list(), ("X-Request-Id", request_id)]
+        return cls(response.status, headers, response.get_data())
+
+
+class _Refused(Error):  # type: ignore[misc]
+    """A refusal in the shape in which Waitress hands errors around."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__("")
+        self.refusal = refusal
+
+
+class Admission:
+    """Decides about a large body from the request line and the headers alone.
+
+    Args:
+        app: whose map, exposure and settings decide.
+    """
+
+    def __init__(self, app: Application) -> None:
+        self._map = app.url_map
+        self._exposure = app.exposure
+        self._settings = app.settings
+        self.folder = app.settings.folder / "tmp"
+
+    def limit(self, method: str, path: str, headers: dict[str, str]) -> int:
+        """The largest body in bytes. Raises HTTPException if no body will do."""
+        named = Headers([(key.replace("_", "-"), value) for key, value in headers.items()])
+        self._exposure.check_host(named)
+        adapter = self._map.bind("localhost")
+        route, _ = match(adapter, path, method)
+        self._exposure.authenticate(route, named)
+        self._exposure.check_origin(method, named)
+        return route.body_limit(self._settings)
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]
+    """Waitress's parser with a body limit for each route, and refusals before a byte of the body is stored."""
+
+    adj: Any
+    error: Any
+    body_rcv: Any
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Parse the headers, then decide about the body that follows them."""
+        super().parse_header(header_plus)
+        if self.body_rcv is None:
+            return
+        self.body_rcv.buf = _Spool(self.adj.inbuf_overflow, self.adj.admission.folder)
+        if self.chunked or self.content_length > MEGABYTE:
+            self._admit()
+
+    def received(self, data: bytes) -> int:
+        """Take bytes from the connection; a refusal completes the request at once."""
+        consumed = int(super().received(data))
+        if isinstance(self.error, _Refused):
+            self.completed = True
+            self.expect_continue = False
+        elif self.error is not None and self.error.code == 413:  # noqa: PLR2004
+            self.expect_continue = False
+            limit = self.adj.max_request_body_size - 1
+            self.error = _Refused(Refusal.from_exception(too_large(limit), ""))
+        return consumed
+
+    def _admit(self) -> None:
+        limit = UNLIMITED
+        try:
+            limit = self.adj.admission.limit(self.command, self.path, self.headers)
+        except HTTPException as error:
+            self.error = _Refused(Refusal.from_exception(error, self.path))
+        self.adj = copy.copy(self.adj)  # shared by all connections until here
+        self.adj.max_request_body_size = limit + 1
+
+
+class _Spool(OverflowableBuffer):  # type: ignore[misc]
+    """A body that moves from memory to an unnamed file in the data folder when it grows."""
+
+    buf: Any
+
+    def __init__(self, overflow: int, folder: Path) -> None:
+        super().__init__(overflow)
+        self._folder = folder
+
+    def _set_large_buffer(self) -> None:
+        small = self.buf
+        self.buf = _SpoolFile(self._folder, small)
+        if hasattr(small, "close"):
+            small.close()
+        self.overflowed = True
+
+
+class _SpoolFile(TempfileBasedBuffer):  # type: ignore[misc]
+    def __init__(self, folder: Path, from_buffer: Any) -> None:
+        self._folder = folder
+        super().__init__(from_buffer)
+
+    def newfile(self) -> IO[bytes]:
+        return tempfile.TemporaryFile("w+b", dir=self._folder)

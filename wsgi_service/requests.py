@@ -1,0 +1,143 @@
+"""Reading requests: bodies within their limits, media types, forms, query parameters and who asks."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Request
+
+from model_store.entities import Attribution
+from wsgi_service.inputs.errors import InvalidRequest, MalformedBody
+from wsgi_service.inputs.json_body import parse_object
+from wsgi_service.problems import Problem
+
+CHUNK = 1 << 16
+#: Where the middleware leaves the request's id, and dispatch who asked, in the WSGI environment.
+REQUEST_ID = "wsgi_service.request_id"
+ACTOR = "wsgi_service.actor"
+BODY_LIMIT = "wsgi_service.body_limit"
+UTF_CHARSETS = {"", "utf-8", "utf8", "utf-16", "utf-16le", "utf-16be"}
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+def request_id(request: Request) -> str:
+    """The id that the middleware gave the request."""
+    return str(request.environ[REQUEST_ID])
+
+
+def attribution(request: Request) -> Attribution:
+    """Who made the request, for the events it causes."""
+    return Attribution(request.environ.get(ACTOR, "anonymous"), request_id(request))
+
+
+def consumes(*media_types: str) -> Callable[[Endpoint], Endpoint]:
+    """Declare the media types that an endpoint reads; dispatch refuses others with 415."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        endpoint.consumes = media_types  # type: ignore[attr-defined]
+        return endpoint
+
+    return declare
+
+
+def check_media_type(request: Request, accepted: tuple[str, ...]) -> None:
+    """Raises a 415 Problem unless the body is of an accepted type, in a charset that can hold all of Unicode."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(415, "unsupported-content-encoding", "Compressed bodies are not read. Send it as it is.")
+    charset = request.mimetype_params.get("charset", "").lower()
+    if request.mimetype in accepted and charset in UTF_CHARSETS:
+        return
+    if request.mimetype in accepted:
+        raise Problem(415, "unsupported-charset", "The body must be in UTF-8.")
+    raise Problem(
+        415,
+        "unsupported-media-type",
+        f"Send {' or '.join(accepted)}.{_media_hint(accepted)}",
+    )
+
+
+def _media_hint(accepted: tuple[str, ...]) -> str:
+    if "application/json" not in accepted:
+        return ""
+    return ' With curl, add: -H "Content-Type: application/json"'
+
+
+def chunks(request: Request) -> Iterator[bytes]:
+    """The body in pieces.
+
+    Raises:
+        RequestEntityTooLarge: it is longer than the route's limit.
+        MalformedBody: it is shorter than its Content-Length.
+    """
+    limit, received = request.environ[BODY_LIMIT], 0
+    if (request.content_length or 0) > limit:
+        raise too_large(limit)
+    while chunk := request.stream.read(CHUNK):
+        received += len(chunk)
+        if received > limit:
+            raise too_large(limit)
+        yield chunk
+    if request.content_length is not None and received < request.content_length:
+        raise MalformedBody("The body ended before its Content-Length.")
+
+
+def too_large(limit: int) -> RequestEntityTooLarge:
+    """The error for a body that is longer than its route takes."""
+    return RequestEntityTooLarge(f"The body is too large: at most {limit >> 20} MB are taken here.")
+
+
+def read_body(request: Request) -> bytes:
+    """The whole body; raises like `chunks`."""
+    return b"".join(chunks(request))
+
+
+def read_json(request: Request, type_: type[Body]) -> tuple[Body, dict[str, Any]]:
+    """The body as a Struct, and the keys that were given. Raises MalformedBody or InvalidRequest."""
+    given = parse_object(read_body(request))
+    unknown = given.keys() - {field.name for field in msgspec.structs.fields(type_)}
+    if unknown:
+        raise InvalidRequest(f"The body has keys that are not known here. Known are: {_known(type_)}.")
+    try:
+        body = msgspec.convert({key: msgspec.json.decode(raw) for key, raw in given.items()}, type_)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"{error}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise MalformedBody("The body is not valid JSON.") from None
+    return body, {key: getattr(body, key) for key in given}
+
+
+def _known(type_: Any) -> str:
+    return ", ".join(field.name for field in msgspec.structs.fields(type_))
+
+
+def integer_parameter(request: Request, name: str, default: int, lowest: int, highest: int) -> int:
+    """A whole number from the query string. Raises InvalidRequest."""
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if re.fullmatch(r"[0-9]{1,12}", text) is None or not lowest <= int(text) <= highest:
+        raise InvalidRequest(f"{name} must be a whole number from {lowest} to {highest}.")
+    return int(text)
+
+
+def names_parameter(values: list[str], name: str) -> tuple[str, ...] | None:
+    """A list of names: given several times, or once as a JSON array, or once with commas. None if not given.
+
+    Raises:
+        InvalidRequest: a JSON array that is not one of texts.
+    """
+    if not values or values == [""]:
+        return None
+    if len(values) > 1:
+        return tuple(values)
+    text = values[0].strip()
+    if not text.startswith("["):
+        return tuple(part.strip() for part in text.split(","))
+    try:
+        return msgspec.json.decode(text.encode(), type=tuple[str, ...])
+    except (msgspec.DecodeError, UnicodeError):
+        raise InvalidRequest(f"{name} must be names with commas between them, or a JSON array of texts.") from None

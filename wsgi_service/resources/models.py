@@ -1,0 +1,87 @@
+"""Models: /models and /models/{name}."""
+
+import base64
+import binascii
+import re
+from typing import Any
+
+from msgspec import Struct
+from werkzeug.wrappers import Request, Response
+
+from model_store.catalog import Catalog
+from model_store.entities import NAME_PATTERN, Tags
+from wsgi_service.inputs.errors import InvalidRequest
+from wsgi_service.requests import attribution, consumes, integer_parameter, read_json
+from wsgi_service.responses import created, json_response, no_content
+
+
+class NewModel(Struct):
+    """The body that creates a model."""
+
+    name: str
+    description: str | None = None
+    tags: Tags | None = None
+
+
+class ModelChanges(Struct):
+    """The keys of a model that can be changed; null takes one back."""
+
+    description: str | None = None
+    tags: Tags | None = None
+
+
+class Models:
+    """The named lines of versions."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def list(self, request: Request) -> Response:
+        """List the models by name, in pages."""
+        limit = integer_parameter(request, "limit", 100, 1, 1000)
+        models = self._catalog.registry.models(limit + 1, _read_token(request.args.get("page_token")))
+        page: dict[str, Any] = {"models": models[:limit]}
+        if len(models) > limit:
+            page["next_page_token"] = _write_token(models[limit - 1].name)
+        return json_response(page)
+
+    @consumes("application/json")
+    def create(self, request: Request) -> Response:
+        """Create a model without versions."""
+        body, _ = read_json(request, NewModel)
+        model = self._catalog.create_model(body.name, body.description, body.tags, attribution(request))
+        return created(model, f"/models/{model.name}")
+
+    def read(self, _request: Request, model: str) -> Response:
+        """Read a model."""
+        return json_response(self._catalog.registry.model(model))
+
+    @consumes("application/json")
+    def update(self, request: Request, model: str) -> Response:
+        """Change the keys given of a model; null takes one back."""
+        _, changes = read_json(request, ModelChanges)
+        if "tags" in changes:
+            changes["tags"] = changes["tags"] or {}
+        return json_response(self._catalog.registry.update_model(model, changes, attribution(request)))
+
+    def delete(self, request: Request, model: str) -> Response:
+        """Delete a model with all its versions and aliases."""
+        self._catalog.delete_model(model, attribution(request))
+        return no_content()
+
+
+def _write_token(name: str) -> str:
+    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+
+
+def _read_token(token: str | None) -> str:
+    """The name that a page begins behind. Raises InvalidRequest."""
+    if token is None:
+        return ""
+    try:
+        name = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        name = ""
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InvalidRequest("page_token is not one that this server gave.")
+    return name

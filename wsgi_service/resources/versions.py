@@ -1,0 +1,105 @@
+"""Versions: /models/{name}/versions, each with its metadata and its artifact."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+from werkzeug.utils import send_file
+from werkzeug.wrappers import Request, Response
+
+from model_store.catalog import Catalog, Publication
+from model_store.entities import Tags
+from wsgi_service.problems import Problem
+from wsgi_service.requests import attribution, chunks, names_parameter, read_json
+from wsgi_service.resources.forms import read_form
+from wsgi_service.responses import created, json_response, no_content
+
+JSON = "application/json"
+FORM = "multipart/form-data"
+
+
+class VersionChanges(Struct):
+    """The keys of a version that can be changed; null takes one back."""
+
+    description: str | None = None
+    tags: Tags | None = None
+    class_names: tuple[str, ...] | None = None
+    column_names: tuple[str, ...] | None = None
+
+
+class Versions:
+    """The immutable artifacts under a model's name."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def list(self, _request: Request, model: str) -> Response:
+        """List a model's versions by number."""
+        return json_response({"versions": self._catalog.registry.versions(model)})
+
+    def publish(self, request: Request, model: str) -> Response:
+        """Upload an artifact; the server gives it the next number."""
+        if request.mimetype == JSON:
+            raise Problem(
+                415,
+                "unsupported-media-type",
+                "Send the bytes of the model: curl --data-binary @model.skops …",
+            )
+        return self._upload(request, model, None)
+
+    def read(self, _request: Request, model: str, number: int) -> Response:
+        """Read a version's metadata."""
+        return json_response(self._catalog.registry.version(model, number))
+
+    def put(self, request: Request, model: str, number: int) -> Response:
+        """Upload exactly this version, or, with a JSON body, change its metadata."""
+        if request.mimetype != JSON:
+            return self._upload(request, model, number)
+        _, changes = read_json(request, VersionChanges)
+        return json_response(self._catalog.update_version(model, number, changes, attribution(request)))
+
+    def delete(self, request: Request, model: str, number: int) -> Response:
+        """Delete a version; its number is never used again."""
+        self._catalog.delete_version(model, number, attribution(request))
+        return no_content()
+
+    def artifact(self, request: Request, model: str, number: int) -> Response:
+        """Download the bytes that were uploaded (Range and If-None-Match: RFC 9110)."""
+        version = self._catalog.registry.version(model, number)
+        file = self._catalog.artifacts.open(version.digest)
+        response = send_file(
+            file,
+            request.environ,
+            mimetype="application/octet-stream",
+            as_attachment=True,
+            download_name=f"{model}-{number}.{version.format}",
+            etag=version.digest.removeprefix("sha256:"),
+            conditional=False,
+        )
+        response.content_length = version.size
+        response.make_conditional(request.environ, accept_ranges=True, complete_length=version.size)
+        return response
+
+    def _upload(self, request: Request, model: str, number: int | None) -> Response:
+        fields, body = _parts(request)
+        options = Publication(
+            number=number,
+            class_names=names_parameter(fields("class_names"), "class_names"),
+            column_names=names_parameter(fields("column_names"), "column_names"),
+        )
+        version, new = self._catalog.publish(model, body, attribution(request), options)
+        return created(version, f"/models/{model}/versions/{version.version}", new)
+
+
+def _parts(request: Request) -> tuple[Any, Iterable[bytes]]:
+    """A way to get fields by name, and the pieces of the artifact."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(
+            415,
+            "unsupported-content-encoding",
+            "Compressed uploads are not read. Send it as it is.",
+        )
+    if request.mimetype == FORM:
+        form, file = read_form(request)
+        return lambda name: form.getlist(name) or request.args.getlist(name), file
+    return request.args.getlist, chunks(request)

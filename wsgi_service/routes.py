@@ -1,0 +1,134 @@
+"""Every URL on one screen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from werkzeug.routing import BaseConverter, Map, Rule, ValidationError
+
+from model_store.entities import MAX_VERSION, NAME_PATTERN
+from wsgi_service.settings import MEGABYTE, Settings
+
+
+class Scope(Enum):
+    """What a route does, which decides whether it needs the token."""
+
+    OPEN = "open"
+    READ = "read"
+    WRITE = "write"
+
+
+class Work(Enum):
+    """How much a route asks of the server: its body limit, and whether it takes one of the counted slots."""
+
+    LIGHT = "light"
+    PREDICT = "predict"
+    UPLOAD = "upload"
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a rule leads to: a bound method of a resource, and how it is guarded."""
+
+    call: Callable[..., Any]
+    scope: Scope
+    work: Work = Work.LIGHT
+
+    def body_limit(self, settings: Settings) -> int:
+        """The largest body in bytes."""
+        limits = {
+            Work.UPLOAD: settings.upload_limit,
+            Work.PREDICT: settings.predict_limit,
+            Work.LIGHT: 1,
+        }
+        return limits[self.work] * MEGABYTE
+
+
+class NameConverter(BaseConverter):
+    """A model's or alias's name; anything else is not an address."""
+
+    regex = NAME_PATTERN.replace("([", "(?:[")
+
+
+class VersionConverter(BaseConverter):
+    """A version number without leading zeros, up to 2**31 - 1."""
+
+    regex = "[1-9][0-9]{0,9}"
+
+    def to_python(self, value: str) -> int:
+        """See `BaseConverter`."""
+        if int(value) > MAX_VERSION:
+            raise ValidationError
+        return int(value)
+
+
+def rule(path: str, method: str, call: Callable[..., Any], scope: Scope, work: Work = Work.LIGHT) -> Rule:
+    """One path and method. Werkzeug adds HEAD to GET, and answers 405 with Allow by itself."""
+    return Rule(path, methods=[method], endpoint=Route(call, scope, work))
+
+
+def build(resources: Any) -> Map:
+    """The map of all URLs, with the methods of `resources` as endpoints."""
+    models, versions, aliases = resources.models, resources.versions, resources.aliases
+    predictions, system = resources.predictions, resources.system
+    return Map(
+        [
+            rule("/", "GET", system.index, Scope.OPEN),
+            rule("/healthz", "GET", system.live, Scope.OPEN),
+            rule("/readyz", "GET", system.ready, Scope.OPEN),
+            rule("/models", "GET", models.list, Scope.READ),
+            rule("/models", "POST", models.create, Scope.WRITE),
+            rule("/models/<name:model>", "GET", models.read, Scope.READ),
+            rule("/models/<name:model>", "PUT", models.update, Scope.WRITE),
+            rule("/models/<name:model>", "DELETE", models.delete, Scope.WRITE),
+            rule("/models/<name:model>/versions", "GET", versions.list, Scope.READ),
+            rule("/models/<name:model>/versions", "POST", versions.publish, Scope.WRITE, Work.UPLOAD),
+            rule("/models/<name:model>/versions/<version:number>", "GET", versions.read, Scope.READ),
+            rule(
+                "/models/<name:model>/versions/<version:number>",
+                "PUT",
+                versions.put,
+                Scope.WRITE,
+                Work.UPLOAD,
+            ),
+            rule(
+                "/models/<name:model>/versions/<version:number>",
+                "DELETE",
+                versions.delete,
+                Scope.WRITE,
+            ),
+            rule(
+                "/models/<name:model>/versions/<version:number>/artifact",
+                "GET",
+                versions.artifact,
+                Scope.READ,
+            ),
+            rule("/models/<name:model>/aliases", "GET", aliases.list, Scope.READ),
+            rule("/models/<name:model>/aliases/<name:alias>", "GET", aliases.read, Scope.READ),
+            rule("/models/<name:model>/aliases/<name:alias>", "PUT", aliases.put, Scope.WRITE),
+            rule("/models/<name:model>/aliases/<name:alias>", "DELETE", aliases.delete, Scope.WRITE),
+            *(
+                rule(path, method, call, Scope.READ, Work.PREDICT)
+                for path, by_body, by_link in (
+                    ("/predict", predictions.predict, predictions.follow),
+                    ("/models/<name:model>/predict", predictions.predict_at, predictions.follow_at),
+                    (
+                        "/models/<name:model>/versions/<version:number>/predict",
+                        predictions.predict_at,
+                        predictions.follow_at,
+                    ),
+                    (
+                        "/models/<name:model>/aliases/<name:alias>/predict",
+                        predictions.predict_at,
+                        predictions.follow_at,
+                    ),
+                )
+                for method, call in (("POST", by_body), ("GET", by_link))
+            ),
+        ],
+        converters={"name": NameConverter, "version": VersionConverter},
+        # Both would redirect, and a redirect goes to whatever Host the client claimed.
+        strict_slashes=False,
+        merge_slashes=False,
+    )

@@ -1,0 +1,202 @@
+"""Waitress as this service needs it: limits per route, refusals that clients see, and a draining stop.
+
+Everything that reaches into Waitress is here and in `parser.py`; `tests/wsgi_service/test_waitress_contract.py`
+holds the attributes that are relied upon.
+"""
+
+import logging
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
+
+from wsgi_service.app import Application
+from wsgi_service.listening import BACKLOG
+from wsgi_service.parser import Admission, Parser, Refusal
+from wsgi_service.settings import MEGABYTE
+
+log = logging.getLogger(__name__)
+access = logging.getLogger("wsgi_service.access")
+
+#: select() on Windows takes 512 sockets and ends the process at one more.
+CONNECTION_LIMIT = 480 if sys.platform == "win32" else 1000
+MAX_HEADER = 64 * 1024
+INBUF_OVERFLOW = 512 * 1024
+#: How long, and how much, a refused client may go on sending before the connection is closed.
+LINGER_SECONDS = 10.0
+LINGER_BYTES = 64 * MEGABYTE
+HOUSEKEEPING = 2
+
+
+class _ErrorTask(ErrorTask):  # type: ignore[misc]
+    """Answers what the parser refused, as a problem document."""
+
+    def execute(self) -> None:
+        refusal = Refusal.of(self.request.error)
+        access.info("%s - refused before the body: %s", self.channel.addr[0], refusal.status)
+        self.status = refusal.status
+        self.response_headers.extend(refusal.headers)
+        self.set_close_on_finish()
+        self.content_length = len(refusal.content)
+        self.write(refusal.content)
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    """One connection. After a refusal it goes on reading for a while, and forgets what it reads.
+
+    Closing at once would reset the connection, and a client that is still sending would never see the answer.
+    """
+
+    parser_class = Parser
+    error_task_class = _ErrorTask
+    refused = False
+    lingering_since: float | None = None
+    discarded = 0
+
+    def service(self) -> None:
+        if self.requests and self.requests[0].error:
+            self.refused = True
+        super().service()
+
+    def readable(self) -> bool:
+        return self.lingering_since is not None or bool(super().readable())
+
+    def writable(self) -> bool:
+        return self.lingering_since is None and bool(super().writable())
+
+    def handle_read(self) -> None:
+        if self.lingering_since is None:
+            super().handle_read()
+            return
+        try:
+            data = self.recv(self.adj.recv_bytes)
+        except OSError:
+            data = b""
+        self.discarded += len(data)
+        if not data or self.discarded > LINGER_BYTES or self.lingered_enough(time.time()):
+            super().handle_close()
+
+    def handle_close(self) -> None:
+        if not self.refused or self.lingering_since is not None or not self.connected:
+            super().handle_close()
+            return
+        self.lingering_since = time.time()
+        self.will_close = False
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            super().handle_close()
+
+    def lingered_enough(self, now: float) -> bool:
+        return self.lingering_since is not None and now - self.lingering_since > LINGER_SECONDS
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    """Serves an application on a bound socket until it is told to stop, then finishes what is under way.
+
+    Args:
+        app: the application.
+        listener: from `listening.bind`; it is closed with the server.
+    """
+
+    channel_class = _Channel
+
+    def __init__(self, app: Application, listener: socket.socket) -> None:
+        self._app = app
+        self._drain_deadline = app.settings.drain_deadline
+        dispatcher = ThreadedTaskDispatcher()
+        dispatcher.set_thread_count(app.settings.threads)
+        sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
+        super().__init__(
+            app, map={}, _sock=listener, dispatcher=dispatcher, adj=_adjustments(app), sockinfo=sockinfo,
+            bind_socket=False,
+        )  # fmt: skip
+
+    def set_reuse_addr(self) -> None:
+        """Nothing: `listening.bind` has set what the system needs, and on Windows this would undo it."""
+
+    def maintenance(self, now: float) -> None:
+        """Close connections that have idled, or lingered, for too long."""
+        super().maintenance(now)
+        for channel in list(self.active_channels.values()):
+            if channel.lingered_enough(now):
+                HTTPChannel.handle_close(channel)
+
+    def run(self) -> None:
+        """Serve until `stop` is called, then drain."""
+        while not self._app.draining.is_set():
+            self._turn()
+        log.info("stopping: %d requests under way", self._under_way())
+        self.accepting = False
+        wasyncore.dispatcher.close(self)  # and not the trigger, which wakes the loop until the end
+        deadline = time.monotonic() + self._drain_deadline
+        while self._under_way() and time.monotonic() < deadline:
+            self._turn(0.05)
+        self.task_dispatcher.shutdown(timeout=1)
+        wasyncore.close_all(self._map)
+
+    def stop(self) -> None:
+        """Take no more connections and end when what is under way is answered. Safe in a signal handler."""
+        self._app.draining.set()
+        self.pull_trigger()
+
+    def _turn(self, timeout: float = 1.0) -> None:
+        wasyncore.loop(timeout=timeout, map=self._map, use_poll=hasattr(select, "poll"), count=1)
+
+    def _under_way(self) -> int:
+        """Requests that were received and whose answers have not been sent in full."""
+        return sum(1 for channel in self.active_channels.values() if channel.requests or channel.total_outbufs_len)
+
+
+def serve(app: Application, listener: socket.socket, announce: Callable[[], None]) -> None:
+    """Start the application's hosts, serve, and stop cleanly on SIGINT, SIGTERM or SIGBREAK."""
+    server = Server(app, listener)
+    _on_stop_signals(server.stop)
+    app.start()
+    try:
+        announce()
+        server.run()
+    finally:
+        app.close()
+
+
+def _on_stop_signals(stop: Callable[[], None]) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, handle)
+
+
+def _adjustments(app: Application) -> Any:
+    settings = app.settings
+    adjustments = Adjustments(
+        threads=settings.threads,
+        ident=None,
+        connection_limit=CONNECTION_LIMIT,
+        backlog=BACKLOG,
+        max_request_header_size=MAX_HEADER,
+        max_request_body_size=MEGABYTE + 1,
+        inbuf_overflow=INBUF_OVERFLOW,
+        cleanup_interval=HOUSEKEEPING,
+        channel_timeout=60,
+        clear_untrusted_proxy_headers=True,
+        log_socket_errors=False,
+    )
+    adjustments.admission = Admission(app)
+    return adjustments

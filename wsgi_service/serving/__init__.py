@@ -1,0 +1,1 @@
+"""Predicting: which version answers, and the supervised processes that compute the answer."""

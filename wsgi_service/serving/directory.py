@@ -1,0 +1,104 @@
+"""What predicts resolve against: models, aliases and versions in memory, so that the hot path touches no SQL.
+
+Each entry is remembered until the registry's revision moves. A change made through this process is seen at once,
+one made by another process on the same registry within `POLL` seconds.
+"""
+
+import threading
+import time
+
+from msgspec import Struct
+
+from model_store.entities import LIVE, Version
+from model_store.errors import AliasNotFound, Invalid, ModelNotFound
+from model_store.registry import Registry
+
+POLL = 0.1
+
+
+class Target(Struct, frozen=True):
+    """The version that answers, and the alias it was asked for by."""
+
+    version: Version
+    alias: str | None
+
+
+class Directory:
+    """A memory of the registry.
+
+    Args:
+        registry: the truth.
+        poll: seconds after which the registry's revision is looked at again.
+    """
+
+    def __init__(self, registry: Registry, poll: float = POLL) -> None:
+        self._registry = registry
+        self._poll = poll
+        self._known: dict[tuple[str, int | None, str | None], Target] = {}
+        self._revision = -1
+        self._looked = float("-inf")
+        self._lock = threading.Lock()
+        registry.subscribe(self.forget)
+
+    def find(self, model: str | None, number: int | None, alias: str | None) -> Target:
+        """The version with this number, or the one that the alias (by default `live`) points to.
+
+        Raises:
+            ModelNotFound, VersionNotFound, AliasNotFound: there is none.
+            Invalid: no model was named and there is not exactly one.
+        """
+        self._refresh()
+        key = (model or "", number, alias)
+        target = self._known.get(key)
+        return target or self._look_up(key)
+
+    def forget(self) -> None:
+        """Look everything up afresh from now on."""
+        with self._lock:
+            self._known = {}
+            self._revision = -1
+            self._looked = float("-inf")
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._looked < self._poll or not self._lock.acquire(blocking=False):
+            return
+        try:
+            revision = self._registry.revision()
+            if revision != self._revision:
+                self._known = {}
+                self._revision = revision
+            self._looked = time.monotonic()
+        finally:
+            self._lock.release()
+
+    def _look_up(self, key: tuple[str, int | None, str | None]) -> Target:
+        known = self._known  # what is found now belongs to the memory of now, not to a later one
+        model, number, alias = key
+        name = model or self._only_model()
+        target = self._by_number(name, number) if number is not None else self._by_alias(name, alias)
+        known[key] = target
+        return target
+
+    def _by_number(self, model: str, number: int) -> Target:
+        return Target(self._registry.version(model, number), None)
+
+    def _by_alias(self, model: str, alias: str | None) -> Target:
+        chosen = alias or LIVE
+        try:
+            pointer = self._registry.alias(model, chosen)
+        except AliasNotFound:
+            if alias is not None or not self._registry.model(model).versions:
+                raise
+            raise AliasNotFound(
+                f"The model '{model}' has no alias '{LIVE}', which a predict without version means. "
+                f'Name a version, or set it: PUT /models/{model}/aliases/{LIVE} {{"version": …}}'
+            ) from None
+        return Target(self._registry.version(model, pointer.version), chosen)
+
+    def _only_model(self) -> str:
+        models = self._registry.models(limit=2)
+        if not models:
+            raise ModelNotFound("There is no model yet. Upload one: PUT /models/<name>/versions/1")
+        if len(models) > 1:
+            raise Invalid('There are several models, so the request must name one: "model": "…"')
+        return models[0].name

@@ -1,0 +1,213 @@
+"""What travels between the HTTP process and a model host: a typed header and raw buffers.
+
+A frame is a prefix (header length and number of buffers, then each buffer's length, little endian), a msgpack
+header, and the buffers as they lie in memory. Both sides check every length before they allocate, and nobody
+unpickles what the other says.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import BinaryIO, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from model_store.entities import Facts
+
+MAX_HEADER = 64 << 20
+MAX_BUFFERS = 100_000
+MAX_BODY = 8 << 30
+#: Frames up to this many bytes are sent with one system call.
+JOINED = 1 << 16
+PREFIX = struct.Struct("<II")
+T = TypeVar("T")
+
+Buffer = bytes | bytearray | memoryview
+CellKind = Literal["f8", "i8", "bool", "text"]
+
+
+class Column(Struct, frozen=True):
+    """One column of a table: its kind, and whether a validity bitmap follows its values.
+
+    `f8`, `i8` and `bool` are one buffer; `text` is one of int64 offsets (rows + 1) and one of UTF-8.
+    """
+
+    kind: CellKind
+    nullable: bool = False
+
+
+class Table(Struct, frozen=True):
+    """Rows to predict: a float64 matrix of `width` columns (row-major), or typed columns."""
+
+    rows: int
+    width: int = 0
+    columns: tuple[Column, ...] = ()
+
+
+class Array(Struct, frozen=True, tag="array"):
+    """A dense numeric result, one buffer."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Text(Struct, frozen=True, tag="text"):
+    """Strings in C order: one buffer of int64 offsets and one of UTF-8."""
+
+    shape: tuple[int, ...]
+
+
+class Sparse(Struct, frozen=True, tag="sparse"):
+    """A CSR matrix: buffers of float64 data, int64 indices and int64 index pointers."""
+
+    shape: tuple[int, int]
+
+
+class Several(Struct, frozen=True, tag="several"):
+    """A list of dense arrays, as predict_proba gives for several outputs; one buffer each."""
+
+    parts: tuple[Array, ...]
+
+
+class Values(Struct, frozen=True, tag="values"):
+    """Anything else, row by row; one buffer of msgpack."""
+
+
+Outcome = Array | Text | Sparse | Several | Values
+
+
+class Inspect(Struct, frozen=True, tag="inspect"):
+    """Judge an artifact."""
+
+    path: str
+    format: str
+    column_names: tuple[str, ...] | None = None
+
+
+class Load(Struct, frozen=True, tag="load"):
+    """Read an artifact and keep its estimator under `key`."""
+
+    key: str
+    path: str
+    digest: str
+    format: str
+
+
+class Unload(Struct, frozen=True, tag="unload"):
+    """Forget the estimator under `key`."""
+
+    key: str
+
+
+class Predict(Struct, frozen=True, tag="predict"):
+    """Call a method of the estimator under `key`; the table's buffers follow."""
+
+    key: str
+    method: str
+    table: Table
+
+
+class Ready(Struct, frozen=True, tag="ready"):
+    """The host has imported everything and listens."""
+
+    environment: dict[str, str]
+
+
+class Inspected(Struct, frozen=True, tag="inspected"):
+    """The facts about an artifact."""
+
+    facts: Facts
+
+
+class Done(Struct, frozen=True, tag="done"):
+    """Loaded or unloaded."""
+
+
+class Predicted(Struct, frozen=True, tag="predicted"):
+    """A result; its buffers follow."""
+
+    outcome: Outcome
+
+
+class Failed(Struct, frozen=True, tag="failed"):
+    """The work was refused. `kind` names an error class that both sides know."""
+
+    kind: str
+    message: str
+    findings: tuple[str, ...] = ()
+
+
+Request = Inspect | Load | Unload | Predict
+Reply = Ready | Inspected | Done | Predicted | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+class BrokenFrame(Exception):
+    """What arrived is not a frame, or it ended in the middle."""
+
+
+def write(stream: BinaryIO, header: Request | Reply, buffers: Sequence[Buffer] = ()) -> None:
+    """Send a frame. Raises OSError when the other side is gone."""
+    encoded = _encoder.encode(header)
+    sizes = [memoryview(buffer).nbytes for buffer in buffers]
+    prefix = PREFIX.pack(len(encoded), len(sizes)) + struct.pack(f"<{len(sizes)}Q", *sizes)
+    if sum(sizes) <= JOINED:
+        _write_all(stream, b"".join((prefix, encoded, *buffers)))
+        return
+    _write_all(stream, prefix + encoded)
+    for buffer in buffers:
+        _write_all(stream, buffer)
+
+
+def read_request(stream: BinaryIO) -> tuple[Request, list[bytearray]]:
+    """The next request. Raises EOFError at the end of the stream, BrokenFrame inside a frame."""
+    header, buffers = _read(stream)
+    return _decode(_requests, header), buffers
+
+
+def read_reply(stream: BinaryIO) -> tuple[Reply, list[bytearray]]:
+    """The next reply; raises like `read_request`."""
+    header, buffers = _read(stream)
+    return _decode(_replies, header), buffers
+
+
+def _read(stream: BinaryIO) -> tuple[bytearray, list[bytearray]]:
+    start = stream.read(PREFIX.size)
+    if not start:
+        raise EOFError
+    if len(start) < PREFIX.size:
+        raise BrokenFrame("a frame ended in its prefix")
+    length, count = PREFIX.unpack(start)
+    if length > MAX_HEADER or count > MAX_BUFFERS:
+        raise BrokenFrame("a frame claims to be too large")
+    sizes = struct.unpack(f"<{count}Q", _read_exactly(stream, 8 * count))
+    if sum(sizes) > MAX_BODY:
+        raise BrokenFrame("a frame claims to be too large")
+    return _read_exactly(stream, length), [_read_exactly(stream, size) for size in sizes]
+
+
+def _read_exactly(stream: BinaryIO, size: int) -> bytearray:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        received = stream.readinto(view)  # type: ignore[attr-defined]
+        if not received:
+            raise BrokenFrame("a frame ended in the middle")
+        view = view[received:]
+    return data
+
+
+def _write_all(stream: BinaryIO, data: Buffer) -> None:
+    view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
+    while view:
+        view = view[stream.write(view) :]
+
+
+def _decode(decoder: "msgspec.msgpack.Decoder[T]", header: bytearray) -> T:
+    try:
+        return decoder.decode(header)
+    except msgspec.DecodeError as error:
+        raise BrokenFrame("a frame has a header of another kind") from error

@@ -1,0 +1,106 @@
+"""The model host: the process in which artifacts are judged and estimators predict.
+
+It is started by `process.py` as `python -m wsgi_service.serving.host`, reads requests from what was its standard
+input and answers on what was its standard output. Whatever happens in here, a crash included, the HTTP process
+sees as a closed pipe. Only this process imports scikit-learn.
+"""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from model_store import errors
+from wsgi_service.serving import frames
+from wsgi_service.serving.frames import Buffer, Failed, Reply, Request
+from wsgi_service.serving.lifeline import die_with_parent
+
+Answer = tuple[Reply, list[Buffer]]
+
+
+def main() -> None:
+    """Serve requests until the pipe is closed."""
+    incoming, outgoing = _take_pipes()
+    die_with_parent()
+    bench = _Bench()
+    frames.write(outgoing, frames.Ready(bench.environment))
+    while True:
+        try:
+            request, buffers = frames.read_request(incoming)
+        except EOFError:
+            return
+        reply, answer = _answer(bench, request, buffers)
+        frames.write(outgoing, reply, answer)
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Move the two pipes away from 0 and 1, so that a stray print cannot end up inside a frame."""
+    incoming, outgoing = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    if sys.platform == "win32":
+        import msvcrt
+
+        for handle in (incoming, outgoing):
+            msvcrt.setmode(handle, os.O_BINARY)
+    return os.fdopen(incoming, "rb", buffering=1 << 16), os.fdopen(outgoing, "wb", buffering=0)
+
+
+def _answer(bench: "_Bench", request: Request, buffers: list[bytearray]) -> Answer:
+    try:
+        return bench.work(request, buffers)
+    except MemoryError:
+        return Failed("OutOfMemory", "The model needs more memory than the server has for it."), []
+    except errors.StoreError as error:
+        return Failed(type(error).__name__, str(error), getattr(error, "findings", ())), []
+    except Exception as error:  # noqa: BLE001 - an estimator may raise anything
+        sys.stderr.write(f"model host: {type(error).__name__}: {error}\n")
+        return Failed("PredictFailed", f"The estimator raised {type(error).__name__} for these rows."), []
+
+
+class _Bench:
+    """The loaded estimators, and what is done with them."""
+
+    def __init__(self) -> None:
+        # Here and not at the top: these bring scikit-learn, which takes a second or more.
+        from model_store.estimators import facts, loaded
+
+        warnings.simplefilter("ignore")
+        facts.prepare()
+        self._facts = facts
+        self._loaded = loaded
+        self._estimators: dict[str, Any] = {}
+        self.environment = facts.environment()
+
+    def work(self, request: Request, buffers: list[bytearray]) -> Answer:
+        match request:
+            case frames.Predict():
+                return self._predict(request, buffers)
+            case frames.Load():
+                return self._load(request)
+            case frames.Unload():
+                self._estimators.pop(request.key, None)
+                return frames.Done(), []
+            case frames.Inspect():
+                found = self._facts.read_facts(Path(request.path), request.format, request.column_names)
+                return frames.Inspected(found), []
+
+    def _load(self, request: frames.Load) -> Answer:
+        self._estimators[request.key] = self._loaded.load(Path(request.path), request.digest, request.format)
+        return frames.Done(), []
+
+    def _predict(self, request: frames.Predict, buffers: list[bytearray]) -> Answer:
+        from wsgi_service.serving.tables import decode_table, encode_result
+
+        table = decode_table(request.table, buffers)
+        estimator = self._estimators[request.key]
+        arrays = [(cells.values, cells.valid) for cells in table.columns]
+        result = estimator.call(request.method, table.matrix, arrays)
+        outcome, answer = encode_result(result)
+        return frames.Predicted(outcome), answer
+
+
+if __name__ == "__main__":
+    main()

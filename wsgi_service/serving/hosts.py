@@ -1,0 +1,219 @@
+"""The pool of model hosts: who serves, who judges, who stands by, and what happens when one dies.
+
+The roles: a fixed number of hosts serve; one further host judges uploads and never serves, since what it has read
+is not trusted; one imported spare stands ready to take the place of either. One thread, the keeper, starts every
+process and looks after deadlines: on Linux a host is ended with the *thread* that started it.
+"""
+
+import contextlib
+import logging
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from wsgi_service.serving.errors import Busy, ServingError
+from wsgi_service.serving.lifeline import Job
+from wsgi_service.serving.process import Host
+
+log = logging.getLogger(__name__)
+
+TICK = 0.1
+#: Seconds before a host that failed to start is tried again.
+RESTART_PAUSE = 1.0
+
+
+class HostPool:
+    """Supervised model hosts.
+
+    Args:
+        size: how many serve; at least two, so that no version can hold all of them.
+        startup_limit: seconds a new process may take to import scikit-learn.
+    """
+
+    def __init__(self, size: int, startup_limit: float = 60.0) -> None:
+        self.size = max(2, size)
+        self._startup_limit = startup_limit
+        self._changed = threading.Condition()
+        self._idle: list[Host] = []
+        self._serving: set[Host] = set()
+        self._spares: list[Host] = []
+        self._judge: Host | None = None
+        self._judging = threading.Lock()
+        self._all: set[Host] = set()
+        self._busy_with: Counter[str] = Counter()
+        self._closing = False
+        self._job = Job()
+        self._starting = 0
+        self._keeper = threading.Thread(target=self._keep, name="host-keeper", daemon=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="wsgi-service-host-", ignore_cleanup_errors=True)
+
+    def start(self) -> None:
+        """Begin to start hosts; returns at once."""
+        self._keeper.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether at least one serving host is up."""
+        with self._changed:
+            return bool(self._serving)
+
+    def wait_ready(self, limit: float) -> bool:
+        """Wait until a serving host is up; whether one is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._serving), limit)
+
+    def pids(self) -> list[int]:
+        """The process ids of all hosts."""
+        with self._changed:
+            return [host.pid for host in self._all]
+
+    def busy_pids(self) -> list[int]:
+        """The process ids of the serving hosts that are at work."""
+        with self._changed:
+            return [host.pid for host in self._serving if host not in self._idle]
+
+    @contextlib.contextmanager
+    def serving(self, key: str, limit: float) -> Iterator[Host]:
+        """A host of one's own for a while, preferably one that has loaded `key`.
+
+        Raises:
+            Busy: none came free within `limit` seconds, beyond the time that starting up may take.
+        """
+        host = self._acquire(key, limit)
+        try:
+            yield host
+        finally:
+            self._release(key, host)
+
+    @contextlib.contextmanager
+    def judging(self, limit: float) -> Iterator[Host]:
+        """The host that judges uploads; one upload at a time. Raises Busy."""
+        if not self._judging.acquire(timeout=limit):
+            raise Busy("Other uploads are being checked. Try again in a moment.")
+        try:
+            yield self._take_judge()
+        finally:
+            self._judging.release()
+
+    def close(self) -> None:
+        """End all hosts; whoever waits for one gets Busy."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._keeper.is_alive():
+            self._keeper.join()
+        for host in list(self._all):
+            host.close()
+        self._folder.cleanup()
+
+    # Taking and giving back
+
+    def _acquire(self, key: str, limit: float) -> Host:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._closing or self._serving, self._startup_limit):
+                raise Busy("No model host has come up yet. Try again in a moment.")
+            self._changed.wait_for(lambda: self._closing or self._choose(key), limit)
+            host = None if self._closing else self._choose(key)
+            if host is None:
+                raise Busy("Everything that could answer is at work. Try again in a moment.")
+            self._idle.remove(host)
+            self._busy_with[key] += 1
+            return host
+
+    def _choose(self, key: str) -> Host | None:
+        """An idle host for a version; never the last one for a version that holds others already."""
+        if not self._idle or (self._busy_with[key] and len(self._idle) == 1):
+            return None
+        return next((host for host in self._idle if key in host.loaded), self._idle[0])
+
+    def _release(self, key: str, host: Host) -> None:
+        with self._changed:
+            self._busy_with[key] -= 1
+            if not self._busy_with[key]:
+                del self._busy_with[key]
+            if host.alive:
+                self._idle.append(host)
+            else:
+                self._bury(host)
+            self._changed.notify_all()
+
+    def _take_judge(self) -> Host:
+        with self._changed:
+            if self._judge is not None and not self._judge.alive:
+                self._bury(self._judge)
+                self._judge = None
+            if self._judge is None:
+                self._changed.wait_for(lambda: self._closing or self._spares, self._startup_limit)
+                if self._closing or not self._spares:
+                    raise Busy("No model host has come up yet. Try again in a moment.")
+                self._judge = self._spares.pop()
+            return self._judge
+
+    def _bury(self, host: Host) -> None:
+        """Forget a dead host and let a spare step in. The lock is held."""
+        self._serving.discard(host)
+        self._all.discard(host)
+        host.close()
+        self._promote()
+
+    def _promote(self) -> None:
+        while self._spares and len(self._serving) < self.size:
+            host = self._spares.pop()
+            self._serving.add(host)
+            self._idle.append(host)
+
+    # The keeper's thread
+
+    def _keep(self) -> None:
+        pause = threading.Event()
+        while not self._closing:
+            self._look_after_deadlines()
+            self._bury_the_idle_dead()
+            self._start_missing()
+            pause.wait(TICK)
+
+    def _look_after_deadlines(self) -> None:
+        now = time.monotonic()
+        for host in list(self._all):
+            host.enforce_deadline(now)
+
+    def _bury_the_idle_dead(self) -> None:
+        with self._changed:
+            for host in [host for host in self._idle if not host.alive]:
+                self._idle.remove(host)
+                self._bury(host)
+            for host in [host for host in self._spares if not host.alive]:
+                self._spares.remove(host)
+                self._bury(host)
+
+    def _start_missing(self) -> None:
+        """One more process at a time, until all serve and a spare stands by."""
+        with self._changed:
+            missing = self.size + 1 - len(self._serving) - len(self._spares) - self._starting
+            wanted = min(missing, self.size - self._starting)
+            self._starting += max(0, wanted)
+        for _ in range(wanted):
+            host = Host(self._job, Path(self._folder.name))
+            with self._changed:
+                self._all.add(host)
+            threading.Thread(target=self._welcome, args=(host,), daemon=True).start()
+
+    def _welcome(self, host: Host) -> None:
+        """Wait for a new process and give it its role."""
+        try:
+            host.wait_ready(self._startup_limit)
+        except ServingError as error:
+            if not self._closing:
+                log.warning("a model host did not start: %s", error)
+                threading.Event().wait(RESTART_PAUSE)
+        with self._changed:
+            self._starting -= 1
+            if host.alive and not self._closing:
+                self._spares.append(host)
+                self._promote()
+            else:
+                self._bury(host)
+            self._changed.notify_all()

@@ -1,0 +1,174 @@
+"""One supervised model host, seen from the HTTP process."""
+
+import io
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from model_store import errors as store_errors
+from wsgi_service.serving import errors as serving_errors
+from wsgi_service.serving import frames
+from wsgi_service.serving.errors import DeadlineExceeded, ModelCrashed
+from wsgi_service.serving.frames import Buffer, Failed, Reply, Request
+from wsgi_service.serving.lifeline import Job
+
+#: What a host's environment keeps of ours: enough to start Python, and nothing secret.
+KEPT = (
+    "PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL",
+    "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "OPENBLAS_CORETYPE", "LD_LIBRARY_PATH",
+    "WINEPREFIX", "WINEDEBUG", "WINEDLLOVERRIDES",
+)  # fmt: skip
+#: Set before numpy is imported: a limit that is set later does not reach every thread.
+SINGLE_THREADED = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+)
+PIPE_SIZE = 1 << 20
+F_SETPIPE_SZ = 1031
+ERRORS: dict[str, type[Exception]] = {
+    name: error
+    for module in (store_errors, serving_errors)
+    for name, error in vars(module).items()
+    if isinstance(error, type) and issubclass(error, Exception)
+}
+
+
+class Host:
+    """A child process that judges, loads and predicts, one request at a time.
+
+    Whoever holds a host is the only one to call it. A call that fails with ModelCrashed or DeadlineExceeded leaves
+    a dead host behind.
+    """
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self.loaded: OrderedDict[str, None] = OrderedDict()
+        self.deadline: float | None = None
+        self._overdue = False
+        self._lock = threading.Lock()
+        self._process = _spawn(folder)
+        job.adopt(self._process)
+        self._outgoing = cast("BinaryIO", self._process.stdin)
+        self._incoming = cast("BinaryIO", io.BufferedReader(cast("Any", self._process.stdout), 1 << 16))
+        _widen(self._outgoing, self._incoming)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def wait_ready(self, limit: float) -> None:
+        """Wait until the host has imported everything. Raises ModelCrashed or DeadlineExceeded."""
+        reply, _ = self._exchange(None, (), limit)
+        if not isinstance(reply, frames.Ready):
+            self.kill()
+            raise ModelCrashed("A model host did not start.")
+
+    def call(self, request: Request, buffers: "list[Buffer]", limit: float) -> tuple[Reply, list[bytearray]]:
+        """The answer to a request, within `limit` seconds.
+
+        Raises:
+            ModelCrashed: the process died.
+            DeadlineExceeded: it did not answer in time and was ended.
+            StoreError, ServingError: what the host refused with.
+        """
+        reply, answer = self._exchange(request, buffers, limit)
+        if isinstance(reply, Failed):
+            raise _as_error(reply)
+        return reply, answer
+
+    def enforce_deadline(self, now: float) -> None:
+        """End the process if its current call is overdue; the supervisor asks this a few times a second."""
+        with self._lock:
+            if self.deadline is None or now < self.deadline:
+                return
+            self._overdue = True
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process and free what it holds."""
+        self.kill()
+        self._process.wait()
+        for pipe in (self._outgoing, self._incoming):
+            try:
+                pipe.close()
+            except OSError:  # unsent bytes for a process that is gone
+                continue
+
+    def _exchange(
+        self, request: Request | None, buffers: "list[Buffer] | tuple[()]", limit: float
+    ) -> tuple[Reply, list[bytearray]]:
+        with self._lock:
+            self.deadline = time.monotonic() + limit
+        try:
+            if request is not None:
+                frames.write(self._outgoing, request, buffers)
+            return frames.read_reply(self._incoming)
+        except (OSError, EOFError, ValueError, frames.BrokenFrame):
+            self.kill()
+            raise self._ending(limit) from None
+        finally:
+            with self._lock:
+                self.deadline = None
+
+    def _ending(self, limit: float) -> Exception:
+        if self._overdue:
+            return DeadlineExceeded(f"The model did not answer within {limit:g} seconds and was stopped.")
+        return ModelCrashed("The process that ran the model ended unexpectedly.")
+
+
+def _spawn(folder: Path) -> "subprocess.Popen[bytes]":
+    options: dict[str, Any] = {}
+    if sys.platform == "win32":
+        options["creationflags"] = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+    else:
+        options["start_new_session"] = True  # Ctrl-C in the terminal is for the server, which ends its hosts
+    return subprocess.Popen(
+        [sys.executable, "-m", "wsgi_service.serving.host"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        stderr=None if sys.stderr is not None else subprocess.DEVNULL,
+        cwd=folder,
+        env=_environment(),
+        **options,
+    )
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path if entry)
+    return kept | SINGLE_THREADED | {"PYTHONPATH": path, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def _widen(*pipes: BinaryIO) -> None:
+    """Let a pipe hold a megabyte where the system allows it: then a large table goes over in few turns."""
+    if sys.platform == "linux":
+        import fcntl
+
+        for pipe in pipes:
+            try:
+                fcntl.fcntl(pipe.fileno(), F_SETPIPE_SZ, PIPE_SIZE)
+            except OSError:  # the user's quota of pipe memory is used up; it works without
+                return
+
+
+def _as_error(failed: Failed) -> Exception:
+    error = ERRORS.get(failed.kind, ModelCrashed)
+    if error is store_errors.Unsafe:
+        return store_errors.Unsafe(failed.message, failed.findings)
+    if error is store_errors.MissingExtra:
+        return store_errors.MissingExtra(failed.message, extra="pandas")
+    return error(failed.message)

@@ -1,0 +1,154 @@
+"""Tables and results in memory, and how they become the buffers of a frame and back."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from wsgi_service.serving import frames
+from wsgi_service.serving.frames import Buffer, CellKind
+
+NUMPY = {"f8": np.float64, "i8": np.int64, "bool": np.bool_}
+
+
+@dataclass
+class Cells:
+    """One column: values of one kind, and which of them are there (None: all of them).
+
+    `values` is an array for f8, i8 and bool, and a list of str for text; what is missing holds 0 or ''.
+    """
+
+    kind: CellKind
+    values: NDArray[Any] | list[str]
+    valid: NDArray[np.bool_] | None = None
+
+
+@dataclass
+class Table:
+    """Rows to predict: either one float64 matrix (rows x columns, C order), or one `Cells` per column."""
+
+    rows: int
+    matrix: NDArray[np.float64] | None = None
+    columns: list[Cells] = field(default_factory=list)
+
+
+def encode_table(table: Table) -> tuple[frames.Table, list[Buffer]]:
+    """A table as a header and buffers."""
+    if table.matrix is not None:
+        matrix = np.ascontiguousarray(table.matrix)
+        return frames.Table(rows=table.rows, width=matrix.shape[1]), [matrix.data.cast("B")]
+    header = tuple(frames.Column(cells.kind, cells.valid is not None) for cells in table.columns)
+    buffers = [buffer for cells in table.columns for buffer in _encode_cells(cells)]
+    return frames.Table(rows=table.rows, columns=header), buffers
+
+
+def decode_table(header: frames.Table, buffers: Sequence[bytearray]) -> Table:
+    """The table of a frame. Raises ValueError or StopIteration if header and buffers disagree."""
+    if header.width:
+        matrix = np.frombuffer(buffers[0], dtype=np.float64).reshape(header.rows, header.width)
+        return Table(header.rows, matrix=matrix)
+    waiting = iter(buffers)
+    return Table(
+        header.rows,
+        columns=[_decode_cells(column, header.rows, waiting) for column in header.columns],
+    )
+
+
+def encode_result(result: Any) -> tuple[frames.Outcome, list[Buffer]]:
+    """Whatever a method of an estimator returns, as a header and buffers."""
+    if isinstance(result, list):
+        arrays = [np.ascontiguousarray(part) for part in result]
+        return frames.Several(tuple(_array_header(a) for a in arrays)), [a.tobytes() for a in arrays]
+    if hasattr(result, "tocsr"):
+        return _encode_sparse(result.tocsr())
+    array = np.asarray(result)
+    if array.dtype.kind in "biuf":
+        return _array_header(array), [array.tobytes()]
+    if array.dtype.kind == "U" or _all_text(array):
+        return frames.Text(array.shape), _encode_text(array.ravel().tolist())
+    return frames.Values(), [msgspec.msgpack.encode(array.tolist(), enc_hook=str)]
+
+
+def decode_result(outcome: frames.Outcome, buffers: Sequence[bytearray]) -> Any:
+    """The result of a frame: an array, a list of arrays, or nested lists of text and other values."""
+    match outcome:
+        case frames.Array():
+            return _decode_array(outcome, buffers[0])
+        case frames.Several():
+            return [_decode_array(part, data) for part, data in zip(outcome.parts, buffers, strict=True)]
+        case frames.Text():
+            return _shaped(_decode_text(buffers[0], buffers[1]), outcome.shape)
+        case frames.Sparse():
+            return _dense(outcome.shape, buffers)
+        case frames.Values():
+            return msgspec.msgpack.decode(buffers[0])
+
+
+def _encode_cells(cells: Cells) -> Iterator[Buffer]:
+    if isinstance(cells.values, list):
+        yield from _encode_text(cells.values)
+    else:
+        yield cells.values.tobytes()
+    if cells.valid is not None:
+        yield np.packbits(cells.valid).tobytes()
+
+
+def _decode_cells(column: frames.Column, rows: int, buffers: Iterator[bytearray]) -> Cells:
+    values: NDArray[Any] | list[str]
+    if column.kind == "text":
+        values = _decode_text(next(buffers), next(buffers))
+    else:
+        values = np.frombuffer(next(buffers), dtype=NUMPY[column.kind])
+    if len(values) != rows:
+        raise ValueError("a column does not have the number of rows that its table has")
+    if not column.nullable:
+        return Cells(column.kind, values)
+    bits = np.unpackbits(np.frombuffer(next(buffers), dtype=np.uint8), count=rows)
+    return Cells(column.kind, values, bits.astype(np.bool_))
+
+
+def _encode_text(values: list[str]) -> list[Buffer]:
+    encoded = [value.encode("utf-8", "surrogatepass") for value in values]
+    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
+    np.cumsum([len(value) for value in encoded], out=offsets[1:])
+    return [offsets.tobytes(), b"".join(encoded)]
+
+
+def _decode_text(offsets: bytearray, data: bytearray) -> list[str]:
+    ends = np.frombuffer(offsets, dtype=np.int64).tolist()
+    raw = bytes(data)
+    return [raw[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(ends)]
+
+
+def _array_header(array: NDArray[Any]) -> frames.Array:
+    return frames.Array(array.dtype.newbyteorder("<").str, array.shape)
+
+
+def _decode_array(header: frames.Array, data: bytearray) -> NDArray[Any]:
+    return np.frombuffer(data, dtype=np.dtype(header.dtype)).reshape(header.shape)
+
+
+def _all_text(array: NDArray[Any]) -> bool:
+    return array.dtype.kind == "O" and all(isinstance(value, str) for value in array.ravel())
+
+
+def _shaped(values: list[str], shape: tuple[int, ...]) -> Any:
+    return values if len(shape) == 1 else np.array(values, dtype=object).reshape(shape).tolist()
+
+
+def _encode_sparse(matrix: Any) -> tuple[frames.Outcome, list[Buffer]]:
+    parts = ((matrix.data, np.float64), (matrix.indices, np.int64), (matrix.indptr, np.int64))
+    buffers: list[Buffer] = [np.asarray(part).astype(dtype).tobytes() for part, dtype in parts]
+    return frames.Sparse(matrix.shape), buffers
+
+
+def _dense(shape: tuple[int, int], buffers: Sequence[bytearray]) -> NDArray[np.float64]:
+    data = np.frombuffer(buffers[0], dtype=np.float64)
+    columns, starts = (np.frombuffer(buffer, dtype=np.int64) for buffer in buffers[1:3])
+    dense = np.zeros(shape)
+    dense[np.repeat(np.arange(shape[0]), np.diff(starts)), columns] = data
+    return dense

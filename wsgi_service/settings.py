@@ -1,0 +1,199 @@
+"""Every setting, in one table that feeds the flags of `serve`, the environment variables, `--help` and the docs.
+
+To add a setting: add a field to `Settings` and its row to `TABLE`, then run `python scripts/dev.py docs`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+PREFIX = "WSGI_SERVICE_"
+MEGABYTE = 1 << 20
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How a server runs. The fields are explained in `TABLE`."""
+
+    listen: str = "127.0.0.1:8080"
+    data: str = "var"
+    token: str = ""
+    token_for_reads: bool = False
+    insecure: bool = False
+    allowed_hosts: str = ""
+    threads: int = 32
+    hosts: int = 2
+    upload_limit: int = 512
+    predict_limit: int = 16
+    row_limit: int = 100_000
+    predict_deadline: float = 30.0
+    inspect_deadline: float = 60.0
+    startup_limit: float = 60.0
+    drain_deadline: float = 10.0
+    log_level: str = "info"
+
+    @property
+    def folder(self) -> Path:
+        """The data folder, absolute."""
+        return Path(self.data).absolute()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        return split_address(self.listen)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table: the field's name, and what it means. A secret has no flag, only a variable."""
+
+    name: str
+    help: str
+    secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str | None:
+        """The flag of `serve`."""
+        return None if self.secret else "--" + self.name.replace("_", "-")
+
+    @property
+    def default(self) -> Any:
+        """The value without flag and variable."""
+        return getattr(Settings(), self.name)
+
+
+TABLE = (
+    Setting(
+        "listen",
+        "HOST:PORT to listen on. Without this, PORT (then on 0.0.0.0) and HTTP_PLATFORM_PORT (then on "
+        "127.0.0.1) are read from the environment. Port 0 takes a free one.",
+    ),
+    Setting("data", "The folder for registry, artifacts and temporary files; made if it is not there."),
+    Setting(
+        "token",
+        "Bearer token that every change needs. Needed to listen on anything but this machine itself.",
+        secret=True,
+    ),
+    Setting("token_for_reads", "Ask for the token for reading and predicting as well."),
+    Setting(
+        "insecure",
+        "Listen on other addresses without a token. Anyone who reaches the port can change models.",
+    ),
+    Setting(
+        "allowed_hosts",
+        "Comma-separated names that a request's Host may have; '*' for any. Empty: on a loopback address its "
+        "own names, otherwise any.",
+    ),
+    Setting("threads", "Threads for requests. Four of them are kept free of uploads and predicts."),
+    Setting(
+        "hosts",
+        "Model host processes that serve, at least 2. One more checks uploads, one stands by.",
+    ),
+    Setting("upload_limit", "Largest upload in MB."),
+    Setting("predict_limit", "Largest body of a predict in MB."),
+    Setting("row_limit", "Most rows in one predict."),
+    Setting("predict_deadline", "Seconds after which a predict is stopped and answered with 504."),
+    Setting("inspect_deadline", "Seconds that checking an upload may take."),
+    Setting("startup_limit", "Seconds that a model host may take to start."),
+    Setting(
+        "drain_deadline",
+        "Seconds that requests under way may take to finish when the server is stopped.",
+    ),
+    Setting("log_level", "debug, info, warning or error."),
+)
+
+
+class InvalidSetting(ValueError):
+    """A setting that cannot be used; the text names it."""
+
+
+def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from flags, then environment variables, then defaults.
+
+    Raises:
+        InvalidSetting: naming the setting and what it takes.
+    """
+    values = _platform_listen(environ)
+    for setting in TABLE:
+        if text := environ.get(setting.variable):
+            values[setting.name] = _parse(setting, text)
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def split_address(listen: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`; an IPv6 address stands in brackets. Raises InvalidSetting."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004
+        raise InvalidSetting("listen must be HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - an empty host means every address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _platform_listen(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Where a hosting platform wants the server to listen."""
+    if port := environ.get("PORT"):
+        return {"listen": f"0.0.0.0:{port}"}
+    if port := environ.get("HTTP_PLATFORM_PORT"):
+        return {"listen": f"127.0.0.1:{port}"}
+    return {}
+
+
+def _parse(setting: Setting, text: str) -> Any:
+    kind = type(setting.default)
+    if kind is bool:
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("0", "false", "no", "off"):
+            return False
+        raise InvalidSetting(f"{setting.variable} must be true or false")
+    try:
+        return kind(text)
+    except ValueError:
+        raise InvalidSetting(f"{setting.variable} must be a {'whole ' if kind is int else ''}number") from None
+
+
+def _check(settings: Settings) -> None:
+    host, _ = settings.address
+    if not (is_loopback(host) or settings.token or settings.insecure):
+        raise InvalidSetting(
+            f"{settings.listen} can be reached from other machines. Set WSGI_SERVICE_TOKEN to a long random text, "
+            "which every change will need, or allow anyone to change models with --insecure."
+        )
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        raise InvalidSetting("log_level must be debug, info, warning or error")
+    for name in (
+        "threads",
+        "hosts",
+        "upload_limit",
+        "predict_limit",
+        "row_limit",
+        "predict_deadline",
+    ):
+        if getattr(settings, name) <= 0:
+            raise InvalidSetting(f"{name} must be greater than 0")
+    if settings.threads <= RESERVED_THREADS:
+        raise InvalidSetting(f"threads must be greater than {RESERVED_THREADS}")
+
+
+#: Threads that uploads and predicts never take, so that health and registry always have one.
+RESERVED_THREADS = 4
+
+
+def environment() -> Settings:
+    """The settings of this process's environment, for WSGI servers that have no flags of ours."""
+    return load(os.environ)
