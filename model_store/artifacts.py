@@ -33,7 +33,13 @@ class Staged(Struct, frozen=True):
 
 
 class Artifacts(Protocol):
-    """Immutable blobs under their digests."""
+    """Immutable blobs under their digests.
+
+    Attributes:
+        incoming: a local folder for bytes that are still arriving.
+    """
+
+    incoming: Path
 
     def stage(self, chunks: Iterable[bytes]) -> Staged:
         """Receive bytes into a temporary place, hashing and counting them.

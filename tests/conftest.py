@@ -1,4 +1,4 @@
-"""Fixtures for all tests: one pool of model hosts, a service for each test, and the real command on a free port."""
+"""Fixtures for all tests: one pool of model hosts, a service for each test, and the real command."""
 
 import json
 import logging

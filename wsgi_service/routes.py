@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from werkzeug.routing import BaseConverter, Map, Rule, ValidationError
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import BaseConverter, Map, Rule
 
 from model_store.entities import MAX_VERSION, NAME_PATTERN
 from wsgi_service.settings import MEGABYTE, Settings
@@ -59,7 +60,7 @@ class VersionConverter(BaseConverter):
     def to_python(self, value: str) -> int:
         """See `BaseConverter`."""
         if int(value) > MAX_VERSION:
-            raise ValidationError
+            raise NotFound  # a ValidationError would have Werkzeug look for other methods here
         return int(value)
 
 

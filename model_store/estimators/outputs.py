@@ -87,8 +87,8 @@ def _types(estimator: Any) -> list[ColumnType]:
 def _width(estimator: Any, classes: Any) -> int:
     """How many columns predict gives, where the estimator says; 1 otherwise."""
     last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-    if classes is not None and getattr(last, "multilabel_", False):
-        return len(classes)
+    if classes is not None:
+        return len(classes) if getattr(last, "multilabel_", False) else 1
     width = getattr(last, "n_outputs_", None) or getattr(last, "_n_targets", None)
     if width is None and is_regressor(estimator):
         shape = np.shape(getattr(last, "coef_", ()))

@@ -58,10 +58,7 @@ def _plain(estimator: Any) -> list[Trait]:
     nullable = bool(tags.allow_nan)
     through = isinstance(estimator, COLUMNWISE)
     samples: Sequence[float | None] = _samples(estimator) or [None] * _width(estimator)
-    return [
-        Trait(type="number", nullable=nullable, through=through, sample=sample)
-        for sample in samples
-    ]
+    return [Trait(type="number", nullable=nullable, through=through, sample=sample) for sample in samples]
 
 
 def _samples(estimator: Any) -> list[float] | None:

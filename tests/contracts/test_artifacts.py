@@ -62,7 +62,7 @@ def test_a_blob_that_is_gone_is_not_confirmed_and_not_opened(artifacts: Artifact
 
 
 def test_bytes_that_stop_coming_leave_nothing(artifacts: LocalArtifacts) -> None:
-    def broken():  # noqa: ANN202
+    def broken():
         yield b"abc"
         raise ConnectionResetError
 
@@ -80,7 +80,9 @@ def test_the_sweep_takes_only_what_is_old(artifacts: LocalArtifacts) -> None:
 
 
 @given(chunks=st.lists(st.binary(max_size=50), max_size=6))
-def test_any_bytes_lie_under_their_own_digest(tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes]) -> None:
+def test_any_bytes_lie_under_their_own_digest(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes]
+) -> None:
     store = LocalArtifacts(tmp_path_factory.mktemp("blobs"))
     staged = store.stage(chunks)
     store.keep(staged)

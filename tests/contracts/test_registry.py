@@ -249,9 +249,7 @@ def test_of_many_writers_of_one_version_exactly_one_wins(open_registry: Opener) 
         except VersionExists:
             outcomes.append("conflict")
 
-    threads = [
-        threading.Thread(target=write, args=(open_registry(), f"sha256:{index % 4}")) for index in range(8)
-    ]
+    threads = [threading.Thread(target=write, args=(open_registry(), f"sha256:{index % 4}")) for index in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

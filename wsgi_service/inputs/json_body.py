@@ -31,6 +31,7 @@ def parse_object(body: bytes) -> dict[str, Raw]:
     try:
         return _object.decode(_as_utf8(body))
     except msgspec.ValidationError:
+        decode_value(Raw(_as_utf8(body)))  # beyond its first character it may not be JSON at all
         raise InvalidRequest('The body must be a JSON object, such as {"instances": [[…]]}.') from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from None

@@ -1,14 +1,16 @@
 """Versions: /models/{name}/versions, each with its metadata and its artifact."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 from msgspec import Struct
 from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 
 from model_store.catalog import Catalog, Publication
-from model_store.entities import Tags
+from model_store.entities import Tags, Version
 from wsgi_service.problems import Problem
 from wsgi_service.requests import attribution, chunks, names_parameter, read_json
 from wsgi_service.resources.forms import read_form
@@ -16,6 +18,8 @@ from wsgi_service.responses import created, json_response, no_content
 
 JSON = "application/json"
 FORM = "multipart/form-data"
+#: All values given under a name.
+Fields = Callable[[str], list[str]]
 
 
 class VersionChanges(Struct):
@@ -67,31 +71,25 @@ class Versions:
         """Download the bytes that were uploaded (Range and If-None-Match: RFC 9110)."""
         version = self._catalog.registry.version(model, number)
         file = self._catalog.artifacts.open(version.digest)
-        response = send_file(
-            file,
-            request.environ,
-            mimetype="application/octet-stream",
-            as_attachment=True,
-            download_name=f"{model}-{number}.{version.format}",
-            etag=version.digest.removeprefix("sha256:"),
-            conditional=False,
-        )
-        response.content_length = version.size
-        response.make_conditional(request.environ, accept_ranges=True, complete_length=version.size)
-        return response
+        try:
+            return _download(request, version, file)
+        except BaseException:
+            file.close()
+            raise
 
     def _upload(self, request: Request, model: str, number: int | None) -> Response:
-        fields, body = _parts(request)
-        options = Publication(
-            number=number,
-            class_names=names_parameter(fields("class_names"), "class_names"),
-            column_names=names_parameter(fields("column_names"), "column_names"),
-        )
-        version, new = self._catalog.publish(model, body, attribution(request), options)
+        with _parts(request, self._catalog.artifacts.incoming) as (fields, body):
+            options = Publication(
+                number=number,
+                class_names=names_parameter(fields("class_names"), "class_names"),
+                column_names=names_parameter(fields("column_names"), "column_names"),
+            )
+            version, new = self._catalog.publish(model, body, attribution(request), options)
         return created(version, f"/models/{model}/versions/{version.version}", new)
 
 
-def _parts(request: Request) -> tuple[Any, Iterable[bytes]]:
+@contextmanager
+def _parts(request: Request, folder: Path) -> Iterator[tuple[Fields, Iterable[bytes]]]:
     """A way to get fields by name, and the pieces of the artifact."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Problem(
@@ -100,6 +98,22 @@ def _parts(request: Request) -> tuple[Any, Iterable[bytes]]:
             "Compressed uploads are not read. Send it as it is.",
         )
     if request.mimetype == FORM:
-        form, file = read_form(request)
-        return lambda name: form.getlist(name) or request.args.getlist(name), file
-    return request.args.getlist, chunks(request)
+        with read_form(request, folder) as (form, file):
+            yield lambda name: form.getlist(name) or request.args.getlist(name), file
+    else:
+        yield request.args.getlist, chunks(request)
+
+
+def _download(request: Request, version: Version, file: BinaryIO) -> Response:
+    response = send_file(
+        file,
+        request.environ,
+        mimetype="application/octet-stream",
+        as_attachment=True,
+        download_name=f"{version.model}-{version.version}.{version.format}",
+        etag=version.digest.removeprefix("sha256:"),
+        conditional=False,
+    )
+    response.content_length = version.size
+    response.make_conditional(request.environ, accept_ranges=True, complete_length=version.size)
+    return response

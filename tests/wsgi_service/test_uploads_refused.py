@@ -1,0 +1,73 @@
+"""Uploads that are not taken: the right status, a reason, and nothing left behind (rows F1-F3, F5, F9, F19)."""
+
+from typing import Any
+
+import models
+import pytest
+import skops.io
+from conftest import StrictClient
+from corpus import OTHERS, PICKLES, UNREADABLE
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+LINE = models.skops_bytes(models.line())
+
+
+@pytest.fixture
+def refused(client: StrictClient, left_behind: Any) -> Any:
+    def upload(data: bytes, status: int, type_: str) -> Any:
+        answer = client.put_model("victim", data)
+        assert (answer.status_code, answer.json["type"]) == (status, f"/problems/{type_}"), answer.json
+        assert (left_behind(), client.get("/models").json["models"]) == ([], [])
+        return answer.json
+
+    return upload
+
+
+@pytest.mark.parametrize("kind", [*PICKLES, *OTHERS])
+def test_known_formats_that_are_not_read_are_a_415(refused: Any, kind: str) -> None:
+    refused((PICKLES | OTHERS)[kind], 415, "unsupported-format")
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_bytes_that_are_no_model_are_a_422(refused: Any, kind: str) -> None:
+    refused(UNREADABLE[kind], 422, "unreadable-artifact")
+
+
+def test_a_pickle_is_answered_with_the_next_line(refused: Any) -> None:
+    problem = refused(PICKLES["joblib"], 415, "unsupported-format")
+    assert "wsgi-service convert model.pkl model.skops" in problem["detail"]
+
+
+@pytest.mark.parametrize("protocol", [-1, 0, 1, 99, True, "2"])
+def test_other_protocols_are_a_422(refused: Any, protocol: Any) -> None:
+    refused(models.edited(LINE, lambda schema: schema.update(protocol=protocol)), 422, "unreadable-artifact")
+
+
+@pytest.mark.parametrize("type_", ["os.system", "builtins.eval", "__main__.f", "antigravity.Foo"])
+def test_an_untrusted_type_is_a_422_that_lists_it(refused: Any, type_: str) -> None:
+    def edit(schema: dict[str, Any]) -> None:
+        schema["__module__"], _, schema["__class__"] = type_.rpartition(".")
+
+    assert refused(models.edited(LINE, edit), 422, "unsafe-artifact")["findings"] == [type_]
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [LogisticRegression(), StandardScaler().fit([[1.0], [2.0]]), [1, 2], {"a": 1}, LogisticRegression],
+    ids=["unfitted", "transformer", "list", "dict", "class"],
+)
+def test_what_cannot_predict_is_a_422(refused: Any, thing: Any) -> None:
+    refused(skops.io.dumps(thing), 422, "not-a-predictor")
+
+
+def test_a_file_that_passes_the_gate_and_does_not_load_is_a_422(refused: Any) -> None:
+    def edit(schema: dict[str, Any]) -> None:
+        schema["content"]["content"]["tol"]["content"] = "no JSON"
+
+    refused(models.edited(LINE, edit), 422, "unreadable-artifact")
+
+
+def test_compressed_uploads_are_a_415(client: StrictClient) -> None:
+    answer = client.put("/models/iris/versions/1", data=LINE, headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 415
