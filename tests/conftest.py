@@ -155,8 +155,7 @@ def start_server(folder: Path) -> Iterator[Any]:
 
     yield start
     for server in started:
-        if server.process.poll() is None:
-            server.stop()
+        server.stop()
 
 
 @pytest.fixture(autouse=True)

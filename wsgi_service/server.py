@@ -138,6 +138,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         while not self._app.draining.is_set():
             self._turn()
         log.info("stopping: %d requests under way", self._under_way())
+        self._turn(0)  # whoever has connected already is still served
         self.accepting = False
         wasyncore.dispatcher.close(self)  # and not the trigger, which wakes the loop until the end
         deadline = time.monotonic() + self._drain_deadline
@@ -155,8 +156,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         wasyncore.loop(timeout=timeout, map=self._map, use_poll=hasattr(select, "poll"), count=1)
 
     def _under_way(self) -> int:
-        """Requests that were received and whose answers have not been sent in full."""
-        return sum(1 for channel in self.active_channels.values() if channel.requests or channel.total_outbufs_len)
+        """Requests that have begun to arrive and whose answers have not been sent in full."""
+        return sum(
+            1
+            for channel in list(self.active_channels.values())
+            if channel.request or channel.requests or channel.total_outbufs_len
+        )
 
 
 def serve(app: Application, listener: socket.socket, announce: Callable[[], None]) -> None:

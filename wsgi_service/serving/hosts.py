@@ -48,10 +48,11 @@ class HostPool:
         self._job = Job()
         self._starting = 0
         self._keeper = threading.Thread(target=self._keep, name="host-keeper", daemon=True)
-        self._folder = tempfile.TemporaryDirectory(prefix="wsgi-service-host-", ignore_cleanup_errors=True)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def start(self) -> None:
         """Begin to start hosts; returns at once."""
+        self._folder = tempfile.TemporaryDirectory(prefix="wsgi-service-host-", ignore_cleanup_errors=True)
         self._keeper.start()
 
     @property
@@ -107,7 +108,8 @@ class HostPool:
             self._keeper.join()
         for host in list(self._all):
             host.close()
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     # Taking and giving back
 
@@ -196,10 +198,15 @@ class HostPool:
             wanted = min(missing, self.size - self._starting)
             self._starting += max(0, wanted)
         for _ in range(wanted):
-            host = Host(self._job, Path(self._folder.name))
+            host = Host(self._job, self._working_folder())
             with self._changed:
                 self._all.add(host)
             threading.Thread(target=self._welcome, args=(host,), daemon=True).start()
+
+    def _working_folder(self) -> Path:
+        """An empty folder, so that nothing lies beside a host that a model could name."""
+        assert self._folder is not None  # noqa: S101 - the keeper's thread runs after `start`
+        return Path(self._folder.name)
 
     def _welcome(self, host: Host) -> None:
         """Wait for a new process and give it its role."""

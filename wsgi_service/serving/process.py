@@ -48,6 +48,7 @@ class Host:
         self.loaded: OrderedDict[str, None] = OrderedDict()
         self.deadline: float | None = None
         self._overdue = False
+        self._failed = False
         self._lock = threading.Lock()
         self._process = _spawn(folder)
         job.adopt(self._process)
@@ -62,8 +63,8 @@ class Host:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.poll() is None
+        """Whether the process runs and has never failed a call."""
+        return not self._failed and self._process.poll() is None
 
     def wait_ready(self, limit: float) -> None:
         """Wait until the host has imported everything. Raises ModelCrashed or DeadlineExceeded."""
@@ -117,6 +118,7 @@ class Host:
                 frames.write(self._outgoing, request, buffers)
             return frames.read_reply(self._incoming)
         except (OSError, EOFError, ValueError, frames.BrokenFrame):
+            self._failed = True
             self.kill()
             raise self._ending(limit) from None
         finally:
@@ -149,7 +151,7 @@ def _spawn(folder: Path) -> "subprocess.Popen[bytes]":
 
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path if entry)
+    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     return kept | SINGLE_THREADED | {"PYTHONPATH": path, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
 
 

@@ -61,12 +61,13 @@ def decode_table(header: frames.Table, buffers: Sequence[bytearray]) -> Table:
 def encode_result(result: Any) -> tuple[frames.Outcome, list[Buffer]]:
     """Whatever a method of an estimator returns, as a header and buffers."""
     if isinstance(result, list):
-        arrays = [np.ascontiguousarray(part) for part in result]
+        arrays = [_little_endian(np.asarray(part)) for part in result]
         return frames.Several(tuple(_array_header(a) for a in arrays)), [a.tobytes() for a in arrays]
     if hasattr(result, "tocsr"):
         return _encode_sparse(result.tocsr())
     array = np.asarray(result)
     if array.dtype.kind in "biuf":
+        array = _little_endian(array)
         return _array_header(array), [array.tobytes()]
     if array.dtype.kind == "U" or _all_text(array):
         return frames.Text(array.shape), _encode_text(array.ravel().tolist())
@@ -125,7 +126,11 @@ def _decode_text(offsets: bytearray, data: bytearray) -> list[str]:
 
 
 def _array_header(array: NDArray[Any]) -> frames.Array:
-    return frames.Array(array.dtype.newbyteorder("<").str, array.shape)
+    return frames.Array(array.dtype.str, array.shape)
+
+
+def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
 def _decode_array(header: frames.Array, data: bytearray) -> NDArray[Any]:

@@ -1,0 +1,103 @@
+"""Who may import whom. The table is the document; a module that is not in it may import nothing of ours."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Modules that run in model hosts, notebooks and `convert` only, because they bring scikit-learn.
+HOST_ONLY = ("model_store.estimators", "model_store.formats.skops", "wsgi_service.serving.host")
+HEAVY = {"sklearn", "skops", "scipy", "pandas", "joblib", "pickle"}
+#: The only functions outside HOST_ONLY that import something heavy or host-only, when they are called.
+LATE = {
+    "model_store/inspection.py": {"model_store.estimators.facts"},
+    "wsgi_service/commands/convert.py": {"joblib", "skops.io"},
+}
+UNPICKLERS = ("Unpickler", "pickle.load", "joblib.load", "cloudpickle.load", "dill.load", ".recv(")
+MAY_UNPICKLE = {"wsgi_service/commands/convert.py", "wsgi_service/server.py"}
+
+
+def sources() -> list[Path]:
+    return sorted([*ROOT.glob("model_store/**/*.py"), *ROOT.glob("wsgi_service/**/*.py")])
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def is_host_only(name: str) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in HOST_ONLY)
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", sources(), ids=relative)
+def test_the_store_knows_nothing_of_the_service(path: Path) -> None:
+    if name_of(path).startswith("model_store"):
+        forbidden = ("wsgi_service", "werkzeug", "waitress", "click")
+        assert [name for name in imports(path) if name.startswith(forbidden)] == []
+
+
+@pytest.mark.parametrize("path", sources(), ids=relative)
+def test_only_hosts_bring_what_is_heavy(path: Path) -> None:
+    if is_host_only(name_of(path)):
+        return
+    heavy = {name for name in imports(path) if name.split(".")[0] in HEAVY or is_host_only(name)}
+    late = LATE.get(relative(path), set())
+    assert {name for name in heavy if not any(name.startswith(allowed) for allowed in late)} == set()
+
+
+@pytest.mark.parametrize("path", sources(), ids=relative)
+def test_only_the_composition_root_picks_backends(path: Path) -> None:
+    concrete = {"model_store.sql.registry", "model_store.artifacts.LocalArtifacts"}
+    if imports(path) & concrete:
+        assert name_of(path) in {"model_store.catalog", "wsgi_service.app"}
+
+
+@pytest.mark.parametrize("path", sources(), ids=relative)
+def test_nothing_unpickles(path: Path) -> None:
+    if relative(path) not in MAY_UNPICKLE:
+        text = path.read_text(encoding="utf-8")
+        assert [name for name in UNPICKLERS if name in text] == []
+
+
+@pytest.mark.parametrize("path", sources(), ids=relative)
+def test_a_module_says_in_its_first_line_what_lives_in_it(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert docstring
+    assert len(docstring.splitlines()[0]) > 20
+
+
+@pytest.mark.parametrize("path", sources(), ids=relative)
+def test_no_module_is_called_after_nothing(path: Path) -> None:
+    assert path.stem not in {"utils", "helpers", "common", "core", "base", "manager", "misc"}
+
+
+def test_the_http_process_never_imports_scikit_learn(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from wsgi_service.app import create_app\n"
+        "from wsgi_service.settings import Settings\n"
+        "import wsgi_service.server, wsgi_service.cli\n"
+        f"create_app(Settings(data={str(tmp_path)!r}))\n"
+        "print([name for name in ('sklearn', 'skops', 'scipy', 'pandas') if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, stdin=subprocess.DEVNULL
+    )
+    assert done.stdout.strip() == b"[]"

@@ -1,0 +1,131 @@
+"""The command line against a real server: what it prints, for people and for scripts."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import models
+import pytest
+from click.testing import CliRunner, Result
+from conftest import LiveServer
+
+from wsgi_service.cli import group
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def run(live_server: LiveServer) -> Any:
+    def invoke(*arguments: str, **options: Any) -> Result:
+        environment = {"WSGI_SERVICE_URL": live_server.url}
+        return CliRunner().invoke(group, list(arguments), env=environment, **options)
+
+    return invoke
+
+
+@pytest.fixture
+def iris_file(tmp_path: Path) -> str:
+    path = tmp_path / "iris.skops"
+    path.write_bytes(models.skops_bytes(models.iris()))
+    return str(path)
+
+
+def test_push_says_what_is_stored_what_is_live_and_how_to_switch(run: Any, iris_file: str) -> None:
+    first = run("push", iris_file, "shown", "--class-names", "a,b,c")
+    assert first.exit_code == 0, first.output
+    assert "stored   shown version 1: Pipeline(StandardScaler, LogisticRegression)" in first.output
+    assert "live     version 1" in first.output
+    assert "switch" not in first.output
+    second = run("push", iris_file, "shown")
+    assert "live     version 1\nswitch   wsgi-service activate shown 2" in second.output
+    assert "live     version 3" in run("push", iris_file, "shown", "--live").output
+
+
+def test_push_is_quiet_in_a_pipe_and_json_for_scripts(run: Any, iris_file: str) -> None:
+    done = run("push", iris_file, "scripted", "--version", "4", "--json")
+    assert done.stderr == ""
+    document = json.loads(done.stdout)
+    assert (document["version"], document["live"]) == (4, 4)
+
+
+def test_models_versions_activate_and_alias(run: Any, iris_file: str) -> None:
+    run("push", iris_file, "walked")
+    run("push", iris_file, "walked")
+    assert "walked: live is version 2" in run("activate", "walked", "2").output
+    assert "walked: test is version 1" in run("alias", "walked", "test", "1").output
+    listed = run("models").output.splitlines()
+    assert listed[0].split() == ["MODEL", "VERSIONS", "ALIASES", "DESCRIPTION"]
+    assert ["walked", "2", "live=2,", "test=1"] in [line.split() for line in listed]
+    assert run("versions", "walked").output.splitlines()[2].split()[:3] == ["2", "ready", "live"]
+    assert [line.split()[:2] for line in run("alias", "walked").output.splitlines()[1:]] == [
+        ["live", "2"],
+        ["test", "1"],
+    ]
+    assert "deleted" in run("alias", "walked", "test", "--delete").output
+    assert len(json.loads(run("alias", "walked", "--json").output)["aliases"]) == 1
+
+
+def test_predict_from_an_argument_a_file_and_a_pipe(run: Any, iris_file: str, tmp_path: Path) -> None:
+    run("push", iris_file, "asked", "--class-names", "a,b,c")
+    body = '{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
+    (tmp_path / "rows.json").write_text(body, encoding="utf-8")
+    for given in (
+        run("predict", "asked", body),
+        run("predict", "asked", f"@{tmp_path / 'rows.json'}"),
+        run("predict", "asked", "-", input=body),
+    ):
+        assert given.output.splitlines() == ["# asked version 1, predict", "a"]
+    assert json.loads(run("predict", "asked", body, "--version", "1", "--json").output)["predictions"] == [0]
+
+
+def test_errors_are_lines_and_a_status(run: Any, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.skops"
+    bad.write_bytes(b"nothing")
+    for arguments, words in (
+        (("versions", "nobody"), "Error: There is no model 'nobody'."),
+        (("push", str(bad), "bad"), "expected a .skops file"),
+        (("predict", "nobody", "@no-such-file"), "no-such-file"),
+        (("activate", "nobody", "1"), "There is no model"),
+    ):
+        done = run(*arguments)
+        assert done.exit_code == 1
+        assert words in done.output
+        assert "Traceback" not in done.output
+
+
+def test_wrong_rows_are_listed(run: Any, iris_file: str) -> None:
+    run("push", iris_file, "rows")
+    done = run("predict", "rows", '{"instances": [[1, 2, 3], [1, 2, 3, "x"]]}')
+    assert "row 0: expected 4 columns, got 3" in done.output
+    assert "row 1, column 'x3': expected a number, got text" in done.output
+
+
+def test_without_a_server_the_message_says_how_to_start_one() -> None:
+    done = CliRunner().invoke(group, ["models", "--server", "http://127.0.0.1:9"])
+    assert done.exit_code == 1
+    assert "wsgi-service serve" in done.output
+
+
+def test_convert_warns_and_writes_what_a_server_takes(run: Any, tmp_path: Path) -> None:
+    source, target = tmp_path / "model.pkl", tmp_path / "model.skops"
+    source.write_bytes(pickle.dumps(models.iris()))
+    done = run("convert", str(source), str(target))
+    assert (done.exit_code, "executes" in done.stderr) == (0, True)
+    assert run("push", str(target), "converted").exit_code == 0
+
+
+def test_push_converts_a_pickle_only_when_it_is_told_to(run: Any, tmp_path: Path) -> None:
+    source = tmp_path / "model.pkl"
+    source.write_bytes(pickle.dumps(models.line()))
+    refused = run("push", str(source), "trusted")
+    assert (refused.exit_code, "wsgi-service convert" in refused.output) == (1, True)
+    assert run("push", str(source), "trusted", "--trust-local").exit_code == 0
+
+
+def test_convert_says_when_a_server_would_refuse(run: Any, tmp_path: Path) -> None:
+    source, target = tmp_path / "list.pkl", tmp_path / "list.skops"
+    source.write_bytes(pickle.dumps([1, 2]))
+    assert "a server will refuse this file" in run("convert", str(source), str(target)).stderr
+    source.write_bytes(b"no pickle")
+    assert run("convert", str(source), str(target)).exit_code == 1

@@ -1,0 +1,237 @@
+"""Model hosts: what a crash, a hang or a full house costs, and whom."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import models
+import numpy as np
+import pytest
+from conftest import PATIENCE, StrictClient
+
+from model_store.artifacts import digest_of
+from model_store.errors import ArtifactCorrupt
+from wsgi_service.serving import frames
+from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, PredictFailed
+from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.process import Host
+from wsgi_service.serving.tables import Table, decode_result, encode_table
+
+ROWS = [[5.1, 3.5, 1.4, 0.2]]
+
+
+@pytest.fixture(scope="module")
+def own_pool() -> Iterator[HostPool]:
+    """Hosts that may be killed."""
+    hosts = HostPool(2, startup_limit=PATIENCE)
+    hosts.start()
+    yield hosts
+    hosts.close()
+
+
+@pytest.fixture
+def stored(folder: Path) -> tuple[Path, str]:
+    path = folder / "line.skops"
+    path.write_bytes(models.skops_bytes(models.line()))
+    with path.open("rb") as file:
+        return path, digest_of(file)
+
+
+def load(host: Host, stored: tuple[Path, str]) -> None:
+    path, digest = stored
+    host.call(frames.Load("line", str(path), digest, "skops"), [], PATIENCE)
+
+
+def predict(host: Host, rows: list[list[float]], limit: float = PATIENCE) -> Any:
+    header, buffers = encode_table(Table(len(rows), matrix=np.array(rows)))
+    reply, answer = host.call(frames.Predict("line", "predict", header), buffers, limit)
+    assert isinstance(reply, frames.Predicted)
+    return decode_result(reply.outcome, answer).tolist()
+
+
+def test_a_host_loads_and_predicts(own_pool: HostPool, stored: Any) -> None:
+    with own_pool.serving("line", PATIENCE) as host:
+        load(host, stored)
+        assert predict(host, [[0.0], [2.0]]) == models.line().predict([[0.0], [2.0]]).tolist()
+
+
+def test_what_the_estimator_raises_is_not_repeated(own_pool: HostPool, stored: Any) -> None:
+    with own_pool.serving("line", PATIENCE) as host:
+        load(host, stored)
+        with pytest.raises(PredictFailed, match="ValueError") as caught:
+            predict(host, [[1.0, 2.0]])
+        assert "features" not in str(caught.value)
+        assert predict(host, [[1.0]]) == pytest.approx([3.0])
+
+
+def test_changed_bytes_are_not_loaded(own_pool: HostPool, stored: Any) -> None:
+    path, _ = stored
+    path.write_bytes(path.read_bytes() + b"x")
+    with own_pool.serving("line", PATIENCE) as host, pytest.raises(ArtifactCorrupt):
+        load(host, stored)
+
+
+def test_large_tables_go_over_and_come_back(own_pool: HostPool, stored: Any) -> None:
+    rows = np.arange(300_000, dtype=float).reshape(-1, 1)
+    with own_pool.serving("line", PATIENCE) as host:
+        load(host, stored)
+        header, buffers = encode_table(Table(len(rows), matrix=rows))
+        reply, answer = host.call(frames.Predict("line", "predict", header), buffers, PATIENCE)
+    assert isinstance(reply, frames.Predicted)
+    np.testing.assert_array_equal(decode_result(reply.outcome, answer), models.line().predict(rows))
+
+
+def test_a_host_that_dies_costs_its_own_call_only(own_pool: HostPool, stored: Any) -> None:
+    with own_pool.serving("line", PATIENCE) as host:
+        os.kill(host.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        with pytest.raises(ModelCrashed):
+            load(host, stored)
+    with own_pool.serving("line", PATIENCE) as other:
+        assert other.pid != host.pid
+        load(other, stored)
+        assert predict(other, [[1.0]]) == pytest.approx([3.0])
+
+
+def test_a_host_that_hangs_is_ended_at_its_deadline(own_pool: HostPool, stored: Any) -> None:
+    with own_pool.serving("line", PATIENCE) as host:
+        load(host, stored)
+        waiting = Waiting(host)
+        with pytest.raises(DeadlineExceeded, match=r"0\.2 seconds"):
+            waiting.call(0.2)
+        host._process.wait(PATIENCE)
+        assert not host.alive
+
+
+class Waiting:
+    """A call that is never answered, because the request is never sent whole."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def call(self, limit: float) -> None:
+        self._host._outgoing.write(frames.PREFIX.pack(100, 0))
+        self._host._exchange(None, (), limit)
+
+
+def test_no_version_takes_the_last_free_host(own_pool: HostPool) -> None:
+    assert own_pool.wait_ready(PATIENCE)
+    with ExitStack() as held:
+        first = held.enter_context(own_pool.serving("greedy", PATIENCE))
+        wait_for_both(own_pool)
+        with pytest.raises(Busy), own_pool.serving("greedy", 0.05):
+            pass
+        second = held.enter_context(own_pool.serving("modest", PATIENCE))
+        assert first.pid != second.pid
+
+
+def wait_for_both(hosts: HostPool) -> None:
+    with hosts._changed:
+        assert hosts._changed.wait_for(lambda: len(hosts._serving) == 2, PATIENCE)
+
+
+def test_uploads_are_judged_in_a_host_that_never_serves(own_pool: HostPool) -> None:
+    with own_pool.judging(PATIENCE) as judge:
+        wait_for_both(own_pool)
+        assert judge.pid not in {host.pid for host in own_pool._serving}
+    with own_pool.judging(PATIENCE) as again:
+        assert again.pid == judge.pid
+
+
+def test_a_predict_whose_host_is_killed_is_a_502_and_the_next_is_answered(client: StrictClient, app: Any) -> None:
+    client.put_model("iris", models.iris())
+    assert client.post("/predict", json={"instances": ROWS}).status_code == 200
+    original = app.pool.serving
+
+    class Doomed:
+        def __init__(self, *args: Any) -> None:
+            self._context = original(*args)
+
+        def __enter__(self) -> Host:
+            host = self._context.__enter__()
+            os.kill(host.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            host._process.wait(PATIENCE)
+            return host
+
+        def __exit__(self, *details: Any) -> Any:
+            return self._context.__exit__(*details)
+
+    app.pool.serving = Doomed
+    try:
+        answer = client.post("/predict", json={"instances": ROWS})
+    finally:
+        app.pool.serving = original
+    assert (answer.status_code, answer.json["type"]) == (502, "/problems/model-crashed")
+    assert client.post("/predict", json={"instances": ROWS}).json["predictions"] == [0]
+    event = app.catalog.registry.events("iris")[-1]
+    assert (event.action, event.version, event.after) == ("crash", 1, {"reason": "ModelCrashed"})
+
+
+def test_damaged_bytes_are_noted_and_not_served(client: StrictClient, app: Any) -> None:
+    digest = client.put_model("fresh", models.colours()).json["digest"]
+    path = app.catalog.artifacts.path(digest)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    for _ in range(2):
+        answer = client.post("/predict", json={"instances": [["red"]]})
+        assert (answer.status_code, answer.json["type"]) == (503, "/problems/artifact-corrupt")
+    assert client.get("/models/fresh/versions/1").json["state"] == "corrupt"
+
+
+def test_a_full_house_is_refused_at_once(client: StrictClient, app: Any) -> None:
+    client.put_model("iris", models.iris())
+    dispatcher = app.wsgi_app._app
+    dispatcher._slots = threading.BoundedSemaphore(1)
+    with dispatcher._slots:
+        answer = client.post("/predict", json={"instances": ROWS})
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/models").status_code == 200
+    assert client.post("/predict", json={"instances": ROWS}).status_code == 200
+
+
+HOLDER = """
+import sys, threading
+from wsgi_service.serving.hosts import HostPool
+pool = HostPool(2, startup_limit=180)
+pool.start()
+pool.wait_ready(180)
+with pool.serving("x", 10) as host:
+    print(host.pid, flush=True)
+    threading.Event().wait(600)
+"""
+
+
+def test_hosts_end_when_the_server_is_killed() -> None:
+    """Also one that is at work and so does not see that its pipe is closed."""
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    assert holder.stdout
+    pid = int(holder.stdout.readline())
+    holder.kill()
+    holder.wait(PATIENCE)
+    holder.stdout.close()
+    for _ in range(1000):
+        if not runs(pid):
+            return
+        threading.Event().wait(0.05)
+    pytest.fail("the host outlived its server")
+
+
+def runs(pid: int) -> bool:
+    if sys.platform == "win32":
+        import ctypes
+
+        handle = ctypes.windll.kernel32.OpenProcess(0x100000, False, pid)
+        ended = not handle or ctypes.windll.kernel32.WaitForSingleObject(handle, 0) == 0
+        return not ended
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"

@@ -1,0 +1,232 @@
+"""The real command over a real socket."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import models
+import pytest
+from conftest import PATIENCE, LiveServer
+
+pytestmark = pytest.mark.live
+MEGABYTE = 1 << 20
+ROWS = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
+JSON = {"Content-Type": "application/json"}
+
+
+def ask(server: LiveServer, method: str, path: str, body: Any = None, headers: Any = None) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=PATIENCE)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        content = response.read()
+        return response.status, json.loads(content) if content else None
+    finally:
+        connection.close()
+
+
+def raw(server: LiveServer, request: bytes) -> bytes:
+    with socket.create_connection((server.host, server.port), timeout=PATIENCE) as connection:
+        connection.sendall(request)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+        return answer
+
+
+def predict(server: LiveServer) -> tuple[int, Any]:
+    return ask(server, "POST", "/models/iris/predict", json.dumps(ROWS), JSON)
+
+
+def upload(server: LiveServer) -> None:
+    status, answer = ask(server, "PUT", "/models/iris/versions/1", models.skops_bytes(models.iris()))
+    assert status in (200, 201), answer
+
+
+def test_it_says_where_data_models_and_address_are(live_server: LiveServer) -> None:
+    data, count, address = live_server.announced[:3]
+    assert data == f"data     {live_server.folder.absolute()}"
+    assert (count, address) == ("models   0", f"address  {live_server.url}")
+    assert Path(data.split(maxsplit=1)[1]).is_absolute()
+
+
+def test_upload_and_predict(live_server: LiveServer) -> None:
+    upload(live_server)
+    status, answer = predict(live_server)
+    assert (status, answer["predictions"]) == (200, [0])
+
+
+def test_the_access_log_has_a_line_with_the_request_id(live_server: LiveServer) -> None:
+    ask(live_server, "GET", "/healthz", headers={"X-Request-Id": "look-for-me"})
+    deadline = threading.Event()
+    for _ in range(200):
+        if any('"GET /healthz" 200' in line and "look-for-me" in line for line in live_server.log):
+            return
+        deadline.wait(0.05)
+    pytest.fail("no such line")
+
+
+@pytest.mark.parametrize("size", [MEGABYTE + 1, 6 * MEGABYTE])
+def test_a_large_predict_gets_its_413_although_it_goes_on_sending(live_server: LiveServer, size: int) -> None:
+    status, answer = ask(live_server, "POST", "/predict", b" " * size, JSON)
+    assert (status, answer["type"]) == (413, "/problems/request-entity-too-large")
+    assert "at most 1 MB" in answer["detail"]
+
+
+def test_a_large_upload_gets_its_413(live_server: LiveServer) -> None:
+    status, answer = ask(live_server, "PUT", "/models/big/versions/1", b" " * (5 * MEGABYTE))
+    assert (status, "at most 4 MB" in answer["detail"]) == (413, True)
+
+
+def test_a_chunked_body_is_cut_off_at_the_limit(live_server: LiveServer) -> None:
+    pieces = (b" " * 65536 for _ in range(40))
+    status, answer = ask(live_server, "POST", "/predict", pieces, JSON)
+    assert (status, answer["type"]) == (413, "/problems/request-entity-too-large")
+
+
+def test_a_large_body_for_an_address_that_is_not_there_gets_the_hint(live_server: LiveServer) -> None:
+    status, answer = ask(live_server, "PUT", "/models/iris/versions/iris.skops", b" " * (3 * MEGABYTE))
+    assert (status, "whole number" in answer["detail"]) == (404, True)
+
+
+def test_a_chunked_upload_is_taken(live_server: LiveServer) -> None:
+    data = models.skops_bytes(models.line())
+    status, answer = ask(live_server, "POST", "/models/chunked/versions", iter([data[:100], data[100:]]))
+    assert (status, answer["size"]) == (201, len(data))
+
+
+def test_a_client_that_goes_away_in_the_middle_leaves_nothing(live_server: LiveServer) -> None:
+    head = b"PUT /models/gone/versions/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n"
+    with socket.create_connection((live_server.host, live_server.port)) as connection:
+        connection.sendall(head + b"x" * MEGABYTE)
+    assert ask(live_server, "GET", "/models/gone")[0] == 404
+    assert list((live_server.folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"get /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"400"),
+        (b"BREW /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"405"),
+        (b"TRACE /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"405"),
+        (b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", b"400"),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n", b"400"),
+        (b"GET /healthz HTTP/1.1\r\nHost: evil.com\r\nConnection: close\r\n\r\n", b"421"),
+        (b"GET //evil.com/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"404"),
+        (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b"4"),
+        (b"hello\r\n\r\n", b"400"),
+    ],
+    ids=lambda value: repr(value[:30]),
+)
+def test_raw_requests(live_server: LiveServer, request_: bytes, status: bytes) -> None:
+    answer = raw(live_server, request_)
+    assert answer.split(b" ")[1].startswith(status)
+    assert b"application/problem+json; charset=utf-8" in answer
+    assert b"Server:" not in answer
+
+
+def test_without_the_token_not_a_byte_of_an_upload_is_stored(start_server: Any) -> None:
+    server = start_server(WSGI_SERVICE_TOKEN="secret")
+    head = b"PUT /models/iris/versions/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n"
+    answer = raw(server, head + b"Expect: 100-continue\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert list((server.folder / "tmp").iterdir()) == []
+
+
+def test_a_second_server_cannot_take_the_same_port(live_server: LiveServer, folder: Path) -> None:
+    command = [sys.executable, "-m", "wsgi_service", "serve", "--data", str(folder)]
+    command += ["--listen", f"127.0.0.1:{live_server.port}"]
+    second = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False)
+    assert second.returncode != 0
+    assert b"--listen HOST:PORT" in second.stderr
+    assert b"Traceback" not in second.stderr
+
+
+def test_an_open_address_without_a_token_is_not_served(folder: Path) -> None:
+    command = [sys.executable, "-m", "wsgi_service", "serve", "--data", str(folder), "--listen", "0.0.0.0:0"]
+    refused = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False)
+    assert refused.returncode == 2
+    assert b"WSGI_SERVICE_TOKEN" in refused.stderr
+
+
+def test_stopped_and_started_again_the_same_data_answer(start_server: Any) -> None:
+    first = start_server()
+    upload(first)
+    assert predict(first)[0] == 200
+    first.stop()
+    second = start_server()
+    assert "models   1" in second.announced
+    assert predict(second)[1]["alias"] == "live"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can answer")
+def test_a_stop_lets_the_request_under_way_finish(start_server: Any) -> None:
+    server = start_server()
+    upload(server)
+    predict(server)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=PATIENCE)
+    rows = {"instances": [[5.1, 3.5, 1.4, 0.2]] * 50_000, "method": "predict_proba"}
+    connection.request("POST", "/models/iris/predict", json.dumps(rows), JSON)
+    ask(server, "GET", "/healthz")  # by now the server has begun to read the other request
+    os.kill(server.process.pid, signal.SIGTERM)
+    answer = connection.getresponse()
+    assert (answer.status, len(json.loads(answer.read())["predictions"])) == (200, 50_000)
+    connection.close()
+    assert server.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the hosts in /proc")
+def test_hosts_that_are_killed_again_and_again_never_take_the_server_along(start_server: Any) -> None:
+    server = start_server()
+    upload(server)
+    statuses = []
+    for _ in range(3):
+        for child in children(server.process.pid):
+            os.kill(child, signal.SIGKILL)
+        statuses += [predict(server)[0] for _ in range(2)]
+    assert set(statuses) <= {200, 502}
+    assert predict(server)[0] == 200
+    assert server.process.poll() is None
+
+
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text(encoding="utf-8").split()]
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
+def test_gunicorn_serves_the_same_application(folder: Path) -> None:
+    pytest.importorskip("gunicorn")
+    environment = os.environ | {"WSGI_SERVICE_DATA": str(folder)}
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--bind",
+        "127.0.0.1:0",
+        "--threads",
+        "4",
+        "wsgi_service.wsgi:application",
+    ]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    try:
+        assert process.stderr
+        line = next(line for line in process.stderr if b"Listening at" in line).decode()
+        server: Any = LiveServer.__new__(LiveServer)
+        server.host, server.port = "127.0.0.1", int(line.rpartition(":")[2].split()[0].rstrip("/"))
+        upload(server)
+        assert predict(server)[1]["predictions"] == [0]
+        assert ask(server, "PUT", "/models/Bad/versions/1", b"x")[0] == 404
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+        process.stderr.close()

@@ -1,0 +1,60 @@
+"""What `server.py` and `parser.py` rely upon inside Waitress. A new release that breaks this must be looked at."""
+
+import inspect
+from importlib import metadata
+
+import pytest
+from waitress import buffers, channel, parser, receiver, server, task, wasyncore
+from waitress.adjustments import Adjustments
+
+
+def test_the_release_is_the_one_that_was_read() -> None:
+    assert metadata.version("waitress").startswith("3.0.")
+
+
+@pytest.mark.parametrize(
+    ("owner", "names"),
+    [
+        (
+            channel.HTTPChannel,
+            ["service", "readable", "writable", "handle_read", "handle_close", "parser_class", "error_task_class"],
+        ),
+        (
+            parser.HTTPRequestParser,
+            ["parse_header", "received", "expect_continue", "completed", "error", "chunked", "body_rcv"],
+        ),
+        (server.TcpWSGIServer, ["maintenance", "pull_trigger", "set_reuse_addr", "channel_class"]),
+        (task.ErrorTask, ["execute", "set_close_on_finish", "write"]),
+        (task.ThreadedTaskDispatcher, ["set_thread_count", "shutdown"]),
+        (buffers.OverflowableBuffer, ["_set_large_buffer", "overflowed"]),
+        (buffers.TempfileBasedBuffer, ["newfile"]),
+        (wasyncore, ["loop", "close_all"]),
+    ],
+)
+def test_the_attributes_are_there(owner: object, names: list[str]) -> None:
+    assert [name for name in names if not hasattr(owner, name)] == []
+
+
+def test_receivers_keep_their_buffer_where_it_is_replaced() -> None:
+    assert "self.buf = buf" in inspect.getsource(receiver.FixedStreamReceiver)
+    assert "self.buf = buf" in inspect.getsource(receiver.ChunkedReceiver)
+
+
+def test_limits_are_read_from_the_parsers_own_adjustments_after_the_headers() -> None:
+    source = inspect.getsource(parser.HTTPRequestParser.received)
+    assert source.count("self.adj.max_request_body_size") == 2
+    assert source.index("self.parse_header(header_plus)") < source.index("self.adj.max_request_body_size")
+
+
+def test_the_loop_takes_a_count_and_a_map() -> None:
+    assert {"timeout", "use_poll", "map", "count"} <= inspect.signature(wasyncore.loop).parameters.keys()
+
+
+def test_adjustments_take_what_is_set() -> None:
+    Adjustments(
+        ident=None,
+        connection_limit=480,
+        inbuf_overflow=1,
+        max_request_header_size=1,
+        clear_untrusted_proxy_headers=True,
+    )
