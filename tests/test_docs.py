@@ -28,7 +28,7 @@ def test_the_page_of_settings_is_the_table() -> None:
 @pytest.mark.parametrize(
     "setting", [setting for setting in TABLE if setting.flag], ids=lambda setting: setting.name
 )
-def test_every_flag_is_in_the_help_of_serve(setting) -> None:  # noqa: ANN001
+def test_every_flag_is_in_the_help_of_serve(setting) -> None:
     help_ = CliRunner().invoke(group, ["serve", "--help"]).output
     assert str(setting.flag) in help_
     assert setting.variable in re.sub(r"\s+", "", help_)

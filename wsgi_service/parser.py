@@ -59,6 +59,8 @@ class Refusal(Struct):
 class _Refused(Error):  # type: ignore[misc]
     """A refusal in the shape in which Waitress hands errors around."""
 
+    code = 0
+
     def __init__(self, refusal: Refusal) -> None:
         super().__init__("")
         self.refusal = refusal
@@ -107,14 +109,14 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     def received(self, data: bytes) -> int:
         """Take bytes from the connection; a refusal completes the request at once."""
         consumed = int(super().received(data))
-        if isinstance(self.error, _Refused):
-            self.completed = True
-            self.expect_continue = False
-        elif self.error is not None and self.error.code == 413:  # noqa: PLR2004
-            self.expect_continue = False
+        if self.error is not None and self.error.code == 413:  # noqa: PLR2004 - Waitress's own, at the limit
             limit = self.adj.max_request_body_size - 1
             self.error = _Refused(Refusal.from_exception(too_large(limit), ""))
-        return consumed
+        if not isinstance(self.error, _Refused):
+            return consumed
+        self.completed = True
+        self.expect_continue = False
+        return len(data)  # what follows is the rest of a body, and never another request
 
     def _admit(self) -> None:
         limit = UNLIMITED

@@ -60,7 +60,8 @@ def test_a_method_that_an_address_does_not_have(
     "name",
     [
         "..", "%2e%2e", ".", "a%2Fb", "a%5Cb", "a\\b", "a%00b", "a%0d%0ab", "%ff", "mod%C3%A8le", "%F0%9F%98%80",
-        "a%E2%80%AEb", "CON", "COM%C2%B9", "LPT9", "x.", "x%20", "a:b", "a::$DATA", "Model", "x" * 65, "x" * 10_000,
+        "a%E2%80%AEb", "CON", "COM%C2%B9", "LPT9", "x.", "x%20", "a:b", "a::$DATA", "Model", "x" * 65,
+        "x" * 10_000,
     ],
 )  # fmt: skip
 def test_a_name_outside_the_rule_is_no_address(client: StrictClient, name: str) -> None:
@@ -170,7 +171,8 @@ def test_bodies_that_hold_no_rows(iris: StrictClient, body: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b" ", b"{", b'{"instances": [[1,2', b"\xff\xfe{", b'{"instances":[["\xe9"]]}', b'{"instances":[[1,2,3,4]]} x',
+        b"", b" ", b"{", b'{"instances": [[1,2', b"\xff\xfe{", b'{"instances":[["\xe9"]]}',
+        b'{"instances":[[1,2,3,4]]} x',
         b'{"instances":[[1,2,3,4]]}{}', b"[" * 100_000, b'{"a":' * 100_000, b'{"instances":' + b"[" * 100_000,
         b'{"instances":[["\\ud800",1,1,1]]}', b'{"instances":[[NaN,1,1,1]]}', b'{"instances":[[Infinity,1,1,1]]}',
         b'{"instances":[[-Infinity,1,1,1]]}',

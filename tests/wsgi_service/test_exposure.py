@@ -37,7 +37,8 @@ def bearer(token: str) -> dict[str, str]:
 
 CHANGES = [
     ("POST", "/models"), ("PUT", "/models/iris"), ("DELETE", "/models/iris"), ("POST", "/models/iris/versions"),
-    ("PUT", "/models/iris/versions/1"), ("DELETE", "/models/iris/versions/1"), ("PUT", "/models/iris/aliases/live"),
+    ("PUT", "/models/iris/versions/1"), ("DELETE", "/models/iris/versions/1"),
+    ("PUT", "/models/iris/aliases/live"),
     ("DELETE", "/models/iris/aliases/live"),
 ]  # fmt: skip
 READS = ["/models", "/models/iris", "/models/iris/versions/1/artifact", "/models/iris/aliases", "/predict"]
@@ -127,7 +128,8 @@ def test_flags_come_before_variables_before_the_platform_before_defaults() -> No
     "environ",
     [
         {"WSGI_SERVICE_LISTEN": "nowhere"}, {"WSGI_SERVICE_THREADS": "many"}, {"WSGI_SERVICE_THREADS": "4"},
-        {"WSGI_SERVICE_PREDICT_DEADLINE": "0"}, {"WSGI_SERVICE_INSECURE": "perhaps"}, {"WSGI_SERVICE_LOG_LEVEL": "loud"},
+        {"WSGI_SERVICE_PREDICT_DEADLINE": "0"}, {"WSGI_SERVICE_INSECURE": "perhaps"},
+        {"WSGI_SERVICE_LOG_LEVEL": "loud"},
         {"PORT": "99999", "WSGI_SERVICE_TOKEN": "x"},
     ],
 )  # fmt: skip
