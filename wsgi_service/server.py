@@ -31,7 +31,7 @@ access = logging.getLogger("wsgi_service.access")
 
 #: select() on Windows takes 512 sockets and ends the process at one more.
 CONNECTION_LIMIT = 480 if sys.platform == "win32" else 1000
-MAX_HEADER = 64 * 1024
+MAX_HEADER = 256 * 1024
 INBUF_OVERFLOW = 512 * 1024
 #: How long, and how much, a refused client may go on sending before the connection is closed.
 LINGER_SECONDS = 10.0

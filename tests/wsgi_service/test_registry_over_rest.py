@@ -163,6 +163,14 @@ def test_other_bytes_never_replace_a_version(client: StrictClient) -> None:
     assert client.get("/models/iris/versions/1/artifact").data == IRIS
 
 
+def test_an_upload_can_ask_for_a_new_version_only(client: StrictClient) -> None:
+    only_new = {"If-None-Match": "*"}
+    assert client.put("/models/iris/versions/1", data=IRIS, headers=only_new).status_code == 201
+    for data in (IRIS, LINE):
+        refused = client.put("/models/iris/versions/1", data=data, headers=only_new)
+        assert (refused.status_code, refused.json["type"]) == (412, "/problems/precondition-failed")
+
+
 def test_a_deleted_number_stays_deleted(client: StrictClient) -> None:
     client.put_model("iris", IRIS)
     client.put_model("iris", LINE, 2)

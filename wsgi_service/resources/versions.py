@@ -11,6 +11,7 @@ from werkzeug.wrappers import Request, Response
 
 from model_store.catalog import Catalog, Publication
 from model_store.entities import Tags, Version
+from model_store.errors import NotFound
 from wsgi_service.problems import Problem
 from wsgi_service.requests import attribution, chunks, names_parameter, read_json
 from wsgi_service.resources.forms import read_form
@@ -78,6 +79,9 @@ class Versions:
             raise
 
     def _upload(self, request: Request, model: str, number: int | None) -> Response:
+        only_new = request.headers.get("If-None-Match", "").strip() == "*"
+        if only_new and number is not None and self._exists(model, number):
+            raise _not_new()
         with _parts(request, self._catalog.artifacts.incoming) as (fields, body):
             options = Publication(
                 number=number,
@@ -85,7 +89,21 @@ class Versions:
                 column_names=names_parameter(fields("column_names"), "column_names"),
             )
             version, new = self._catalog.publish(model, body, attribution(request), options)
+        if only_new and not new:  # somebody else was faster, with the same bytes
+            raise _not_new()
         return created(version, f"/models/{model}/versions/{version.version}", new)
+
+    def _exists(self, model: str, number: int) -> bool:
+        try:
+            self._catalog.registry.version(model, number)
+        except NotFound:
+            return False
+        return True
+
+
+def _not_new() -> Problem:
+    detail = "If-None-Match: * asks for a new version only, and this one is there already."
+    return Problem(412, "precondition-failed", detail)
 
 
 @contextmanager
