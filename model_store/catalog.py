@@ -5,6 +5,7 @@ is the commit point: bytes without a row are garbage that a sweep removes, rows 
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,7 @@ from model_store.entities import (
     check_name,
     check_version,
 )
-from model_store.errors import InvalidMetadata
-from model_store.formats.sniffing import sniff
+from model_store.errors import InvalidMetadata, StorageError
 from model_store.inspection import Inspector, LocalInspector
 from model_store.registry import Registry
 from model_store.schema import Schema
@@ -88,7 +88,7 @@ class Catalog:
         if options.number is not None:
             check_version(options.number)
             if same := self.registry.check_free(model, options.number, staged.digest):
-                return same, False
+                return self._healed(same, staged, by), False
         draft = self._judge(staged, options)
         self.artifacts.keep(staged)
         try:
@@ -100,11 +100,19 @@ class Catalog:
                 confirm=lambda: self.artifacts.confirm(staged.digest),
             )
         except BaseException:
-            self.registry.release([staged.digest], self.artifacts.unlink)
+            with suppress(StorageError):  # the sweep takes it later
+                self.registry.release([staged.digest], self.artifacts.unlink)
             raise
 
+    def _healed(self, version: Version, staged: Staged, by: Attribution) -> Version:
+        """A version whose stored bytes were damaged gets them back from whoever uploads the same again."""
+        if version.state != "corrupt":
+            return version
+        self.artifacts.keep(staged)
+        return self.registry.update_version(version.model, version.version, {"state": "ready"}, by)
+
     def _judge(self, staged: Staged, options: Publication) -> Draft:
-        facts = self._inspector.inspect(staged.path, sniff(staged.path), options.column_names)
+        facts = self._inspector.inspect(staged.path, options.column_names)
         check_class_names(facts.schema, options.class_names)
         return Draft(digest=staged.digest, size=staged.size, facts=facts, class_names=options.class_names)
 

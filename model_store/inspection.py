@@ -12,24 +12,23 @@ from model_store.entities import Facts
 class Inspector(Protocol):
     """Finds out what an artifact is, and refuses those that cannot be taken."""
 
-    def inspect(self, path: Path, format_: str, column_names: tuple[str, ...] | None) -> Facts:
+    def inspect(self, path: Path, column_names: tuple[str, ...] | None) -> Facts:
         """The facts about the artifact at `path`.
 
         Args:
             path: the staged bytes.
-            format_: what `sniff` said they are.
             column_names: names for the columns of an estimator that knows none itself.
 
         Raises:
-            Unreadable, Unsafe, NotAPredictor, MissingExtra, InvalidMetadata.
+            UnsupportedFormat, Unreadable, Unsafe, NotAPredictor, MissingExtra, InvalidMetadata.
         """
 
 
 class LocalInspector:
     """Judges in the calling process, which imports scikit-learn for it."""
 
-    def inspect(self, path: Path, format_: str, column_names: tuple[str, ...] | None) -> Facts:
+    def inspect(self, path: Path, column_names: tuple[str, ...] | None) -> Facts:
         """See `Inspector`."""
         from model_store.estimators.facts import read_facts
 
-        return read_facts(path, format_, column_names)
+        return read_facts(path, column_names)

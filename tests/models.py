@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
@@ -70,8 +71,7 @@ def spam() -> Pipeline:
 @cache
 def people_table() -> Any:
     """A DataFrame with numbers, categories, one free text and a column that is not used."""
-    import pandas as pd
-
+    pd = pytest.importorskip("pandas")
     return pd.DataFrame(
         {
             "age": [31.0, np.nan, 54.0, 22.0, 41.0, 67.0] * 5,

@@ -18,7 +18,7 @@ from wsgi_service.resources.versions import Versions
 from wsgi_service.serving.directory import Directory
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.predictor import HostInspector, Predictor
-from wsgi_service.settings import Settings
+from wsgi_service.settings import RESERVED_THREADS, Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -71,7 +71,8 @@ def create_app(settings: Settings, pool: HostPool | None = None) -> Application:
         settings: how it runs.
         pool: hosts to use instead of its own; whoever gives them starts and closes them.
     """
-    hosts = pool or HostPool(settings.hosts, settings.startup_limit)
+    most_waiting = max(1, (settings.threads - RESERVED_THREADS) // 2)
+    hosts = pool or HostPool(settings.hosts, settings.startup_limit, most_waiting)
     inspector = HostInspector(hosts, settings.inspect_deadline)
     catalog = open_catalog(settings.folder, inspector)
     draining = threading.Event()

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from msgspec import Struct
 from waitress.buffers import OverflowableBuffer, TempfileBasedBuffer
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import Error
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
@@ -21,13 +21,13 @@ from wsgi_service.settings import MEGABYTE
 
 #: The limit of a body that is refused for another reason, so that Waitress does not find one of its own.
 UNLIMITED = 1 << 62
-#: Types of what Waitress itself refuses.
-WAITRESS_TYPES = {
-    400: "bad-request",
-    413: "request-entity-too-large",
-    431: "request-header-fields-too-large",
-    500: "internal-error",
-    501: "not-implemented",
+#: Status -> type and detail of what Waitress itself refuses.
+WAITRESS_ERRORS = {
+    400: ("bad-request", "The request line or a header is not valid HTTP."),
+    413: ("request-entity-too-large", "The body is too large."),
+    431: ("request-header-fields-too-large", "The headers are too large."),
+    500: ("internal-error", "The server failed."),
+    501: ("not-implemented", "Of the transfer codings only chunked is read."),
 }
 
 
@@ -43,8 +43,9 @@ class Refusal(Struct):
         """The answer to an error of ours or of Waitress."""
         if isinstance(error, _Refused):
             return error.refusal
-        detail = f"{error.body}." if error.code != 500 else "The server failed."  # noqa: PLR2004
-        cause = Problem(error.code, WAITRESS_TYPES.get(error.code, "bad-request"), detail)
+        # Waitress's own words repeat parts of the request, credentials among them.
+        type_, detail = WAITRESS_ERRORS.get(error.code, WAITRESS_ERRORS[400])
+        cause = Problem(error.code, type_, detail)
         return cls.from_exception(cause, "")
 
     @classmethod
@@ -99,7 +100,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the headers, then decide about the body that follows them."""
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError:  # an address that urlsplit does not take
+            raise ParsingError("Bad URI") from None
         if self.body_rcv is None:
             return
         self.body_rcv.buf = _Spool(self.adj.inbuf_overflow, self.adj.admission.folder)

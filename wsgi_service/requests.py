@@ -114,6 +114,12 @@ def _known(type_: Any) -> str:
     return ", ".join(field.name for field in msgspec.structs.fields(type_))
 
 
+def check_parameters(request: Request, *known: str) -> None:
+    """Raises InvalidRequest if the query string has anything else."""
+    if set(request.args) - set(known):
+        raise InvalidRequest(f"The query string has keys that are not known here. Known are: {', '.join(known)}.")
+
+
 def integer_parameter(request: Request, name: str, default: int, lowest: int, highest: int) -> int:
     """A whole number from the query string. Raises InvalidRequest."""
     text = request.args.get(name)

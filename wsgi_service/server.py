@@ -167,7 +167,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 def serve(app: Application, listener: socket.socket, announce: Callable[[], None]) -> None:
     """Start the application's hosts, serve, and stop cleanly on SIGINT, SIGTERM or SIGBREAK."""
     server = Server(app, listener)
-    _on_stop_signals(server.stop)
+    _on_stop_signals(server.stop, app.draining.is_set)
     app.start()
     try:
         announce()
@@ -176,12 +176,13 @@ def serve(app: Application, listener: socket.socket, announce: Callable[[], None
         app.close()
 
 
-def _on_stop_signals(stop: Callable[[], None]) -> None:
+def _on_stop_signals(stop: Callable[[], None], stopped: Callable[[], bool]) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        stop()
+        if not stopped():  # a second signal may come in the middle of the first one's work
+            stop()
 
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
         if number := getattr(signal, name, None):

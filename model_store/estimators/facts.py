@@ -18,6 +18,7 @@ from model_store.estimators.frames import as_input
 from model_store.estimators.inputs import read_inputs
 from model_store.estimators.methods import check_predictor, methods_of
 from model_store.estimators.outputs import read_classes, read_outputs
+from model_store.formats.sniffing import sniff
 from model_store.schema import Schema
 
 PACKAGES = ("scikit-learn", "numpy", "scipy", "skops")
@@ -27,8 +28,9 @@ PANDAS_MISSING = (
 )
 
 
-def read_facts(path: Path, format_: str, column_names: tuple[str, ...] | None = None) -> Facts:
+def read_facts(path: Path, column_names: tuple[str, ...] | None = None) -> Facts:
     """The facts about the artifact at `path`; see `Inspector.inspect` for what is raised."""
+    format_ = sniff(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         estimator = formats.load(format_, path)

@@ -7,7 +7,7 @@ import numpy as np
 
 from model_store.schema import Column, Schema
 
-DTYPES = {"number": np.float64, "integer": np.float64, "boolean": np.bool_}
+DTYPES = {"number": np.float64, "integer": np.int64, "boolean": np.bool_}
 
 
 def as_input(schema: Schema, rows: Sequence[Sequence[Any]]) -> Any:
@@ -30,7 +30,7 @@ def assemble(schema: Schema, arrays: Sequence[np.ndarray[Any, Any]]) -> Any:
         return arrays[0].tolist()
     if schema.frame:
         return _frame(schema.column_names, arrays)
-    if all(array.dtype == np.float64 for array in arrays):
+    if all(array.dtype.kind in "if" for array in arrays):
         return np.column_stack(arrays)
     return _objects(arrays)
 
@@ -38,7 +38,9 @@ def assemble(schema: Schema, arrays: Sequence[np.ndarray[Any, Any]]) -> Any:
 def _frame(names: Sequence[str], arrays: Sequence[np.ndarray[Any, Any]]) -> Any:
     import pandas as pd
 
-    return pd.DataFrame(dict(zip(names, arrays, strict=True)), columns=list(names))
+    # With its dtype said, pandas leaves None alone, which encoders tell from NaN.
+    columns = {name: pd.Series(array, dtype=array.dtype) for name, array in zip(names, arrays, strict=True)}
+    return pd.DataFrame(columns, columns=list(names))
 
 
 def _objects(arrays: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:

@@ -14,7 +14,7 @@ from sklearn.utils import get_tags
 
 from model_store.errors import NotAPredictor
 from model_store.estimators.outputs import is_missing, scalars, type_of
-from model_store.estimators.structure import HISTOGRAM, inner_estimators, is_text
+from model_store.estimators.structure import HISTOGRAM, inner_estimators, is_text, working_steps
 from model_store.estimators.traits import NUMBER, SAMPLE_TEXT, Trait, beside, followed_by
 from model_store.schema import ColumnType
 
@@ -76,7 +76,7 @@ def _rounded(value: float) -> float:
 
 
 def _pipeline(estimator: Any) -> list[Trait]:
-    steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+    steps = working_steps(estimator)
     traits = read_traits(steps[0])
     for step in steps[1:]:
         if not any(trait.through for trait in traits):
@@ -112,7 +112,8 @@ def _column_transformer(estimator: Any) -> list[Trait]:
 def _part_traits(part: Any, width: int) -> list[Trait]:
     if isinstance(part, str) and part == "drop":
         return [Trait(nullable=True, used=False)] * width
-    if isinstance(part, str) or width == 0:
+    idle = isinstance(part, pipeline.Pipeline) and not working_steps(part)
+    if isinstance(part, str) or idle or width == 0:
         return [Trait(nullable=True, through=True)] * width
     if is_text(part):
         return [Trait(type="string", sample=SAMPLE_TEXT)] * width
@@ -184,6 +185,11 @@ def _imputer(estimator: Any) -> list[Trait]:
     ]
 
 
+def _indicator(estimator: Any) -> list[Trait]:
+    """Says for each value whether it is missing, so nothing that follows ever sees a missing one."""
+    return [Trait(nullable=True, fills=True)] * _width(estimator)
+
+
 def _iterative_imputer(estimator: Any) -> list[Trait]:
     return [replace(trait, fills=True) for trait in _imputer(estimator.initial_imputer_)]
 
@@ -207,7 +213,9 @@ def _histogram_boosting(estimator: Any) -> list[Trait]:
 
 
 def _meta(estimator: Any) -> list[Trait]:
-    return _all_content(read_traits(inner) for inner in inner_estimators(estimator))
+    # A link of a chain that is not the natural first one was given further columns behind the estimator's own.
+    width = getattr(estimator, "n_features_in_", None)
+    return _all_content(read_traits(inner)[:width] for inner in inner_estimators(estimator))
 
 
 #: Families and how to read them; the first that fits is asked.
@@ -218,6 +226,7 @@ READERS: tuple[tuple[Any, Callable[[Any], list[Trait]]], ...] = (
     ((preprocessing.OneHotEncoder, preprocessing.OrdinalEncoder), _encoder),
     (preprocessing.TargetEncoder, _target_encoder),
     ((impute.SimpleImputer, impute.KNNImputer), _imputer),
+    (impute.MissingIndicator, _indicator),
     (preprocessing.FunctionTransformer, _function),
     (HISTOGRAM, _histogram_boosting),
 )

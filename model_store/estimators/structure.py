@@ -3,13 +3,15 @@
 from typing import Any
 
 import numpy as np
-from sklearn import compose, ensemble, feature_extraction, model_selection, pipeline
+from sklearn import compose, ensemble, feature_extraction, model_selection, multioutput, pipeline
 
 VECTORIZERS = (
     feature_extraction.text.CountVectorizer,  # TfidfVectorizer is one of these
     feature_extraction.text.HashingVectorizer,
 )
 HISTOGRAM = (ensemble.HistGradientBoostingClassifier, ensemble.HistGradientBoostingRegressor)
+CHAINS = (multioutput.ClassifierChain, multioutput.RegressorChain)
+BAGS = (ensemble.BaggingClassifier, ensemble.BaggingRegressor)
 #: Attributes under which meta-estimators keep what they hand the same columns to.
 INNER = (
     "best_estimator_",
@@ -37,10 +39,16 @@ def is_text(estimator: Any) -> bool:
     if isinstance(estimator, VECTORIZERS):
         return True
     if isinstance(estimator, pipeline.Pipeline):
-        return is_text(estimator.steps[0][1])
+        steps = working_steps(estimator)
+        return bool(steps) and is_text(steps[0])
     if isinstance(estimator, pipeline.FeatureUnion):
         return any(is_text(part) for _, part in estimator.transformer_list)
     return any(is_text(inner) for inner in inner_estimators(estimator))
+
+
+def working_steps(estimator: Any) -> list[Any]:
+    """The steps of a pipeline that do something."""
+    return [step for _, step in estimator.steps if step is not None and not isinstance(step, str)]
 
 
 def feature_names(estimator: Any) -> tuple[str, ...] | None:
@@ -66,15 +74,20 @@ def inner_estimators(estimator: Any) -> list[Any]:
     """The fitted estimators that a meta-estimator hands its own columns to."""
     if not _is_meta(estimator):
         return []
-    for name in INNER:
+    for name in ("estimators_",) if isinstance(estimator, BAGS) else INNER:
         inner = getattr(estimator, name, None)
         if inner is not None and not isinstance(inner, str):
-            return _unwrapped(inner)
+            # Each link of a chain is given the outputs of those before it as further columns; the first is not.
+            return _unwrapped(inner)[: 1 if isinstance(estimator, CHAINS) else None]
     return []
 
 
 def _is_meta(estimator: Any) -> bool:
     name = type(estimator).__name__
+    if isinstance(estimator, BAGS):
+        every = list(range(estimator.n_features_in_))
+        speaks = hasattr(estimator.estimators_[0], "n_features_in_")  # trees in a bag know nothing of columns
+        return speaks and all(list(columns) == every for columns in estimator.estimators_features_)
     return isinstance(estimator, INNER_FAMILIES) or name in {
         "CalibratedClassifierCV", "ClassifierChain", "FrozenEstimator", "HalvingGridSearchCV",
         "HalvingRandomSearchCV", "MultiOutputClassifier", "MultiOutputRegressor", "OneVsRestClassifier",

@@ -6,18 +6,23 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from model_store.errors import StorageBusy, StorageError, StorageFull
 
 #: Seconds a writer waits for another one before it gives up.
 BUSY_TIMEOUT = 15.0
+#: Connections that are kept open: as many as there are threads by default.
+POOL_SIZE = 32
 
 
 def open_engine(url: str) -> Engine:
     """An engine whose transactions begin as `reading` and `writing` want them to."""
     if not url.startswith("sqlite"):
         return create_engine(url)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False})
+    engine = create_engine(
+        url, connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False}, pool_size=POOL_SIZE
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -59,6 +64,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def _domain_errors() -> Iterator[None]:
     try:
         yield
+    except PoolTimeout as error:
+        raise StorageBusy("The registry is busy. Nothing was changed; try again.") from error
     except OperationalError as error:
         raise _translate(str(error.orig)) from error
     except DBAPIError as error:

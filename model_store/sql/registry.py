@@ -19,6 +19,9 @@ models, versions, aliases, events, state = (
     tables.state,
 )
 
+#: A statement holds a bounded number of values, and a long transaction keeps others waiting.
+RELEASED_AT_ONCE = 500
+
 
 class SqlRegistry:
     """A `Registry` over SQLAlchemy Core. Safe to use from many threads and processes.
@@ -62,7 +65,7 @@ class SqlRegistry:
     def probe(self) -> None:
         """See `Registry`."""
         with writing(self._engine) as connection:
-            connection.execute(update(state).values(schema_version=state.c.schema_version))
+            connection.rollback()  # that the write lock was given is the proof
 
     def models(self, limit: int, after: str = "") -> list[Model]:
         """See `Registry`."""
@@ -242,10 +245,10 @@ class SqlRegistry:
 
     def release(self, digests: Collection[str], unlink: Callable[[str], None]) -> None:
         """See `Registry`."""
-        if not digests:
-            return
-        with writing(self._engine) as connection:
-            query = select(versions.c.digest).where(versions.c.digest.in_(digests)).distinct()
-            held = set(connection.execute(query).scalars())
-            for digest in set(digests) - held:
-                unlink(digest)
+        ordered = sorted(digests)
+        for start in range(0, len(ordered), RELEASED_AT_ONCE):
+            some = ordered[start : start + RELEASED_AT_ONCE]
+            with writing(self._engine) as connection:
+                query = select(versions.c.digest).where(versions.c.digest.in_(some)).distinct()
+                for digest in set(some) - set(connection.execute(query).scalars()):
+                    unlink(digest)

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from model_store.entities import LIVE, Alias, Attribution, Draft, Facts, Model, Version, now
+from model_store.entities import LIVE, MAX_VERSION, Alias, Attribution, Draft, Facts, Model, Version, now
 from model_store.errors import AliasNotFound, ModelNotFound, VersionExists, VersionNotFound, VersionRetired
 from model_store.sql import tables
 
@@ -132,7 +132,10 @@ def next_number(connection: Connection, model: str) -> int:
         connection.execute(select(func.max(table.c.version)).where(table.c.model == model)).scalar()
         for table in (versions, retired)
     ]
-    return max((number or 0 for number in highest), default=0) + 1
+    number = max(number or 0 for number in highest) + 1
+    if number > MAX_VERSION:
+        raise VersionRetired(f"The model '{model}' has used its last version number, {MAX_VERSION}.")
+    return number
 
 
 def check_free(connection: Connection, model: str, number: int, digest: str) -> Version | None:

@@ -127,6 +127,12 @@ def test_a_deleted_number_is_never_used_again(registry: Registry) -> None:
         registry.delete_version("iris", 2, BY)
 
 
+def test_the_last_number_is_the_last(registry: Registry) -> None:
+    registry.add_version("iris", draft(), BY, number=2**31 - 1)
+    with pytest.raises(VersionRetired, match="last version number"):
+        registry.add_version("iris", draft(), BY)
+
+
 def test_numbers_stay_retired_when_the_model_is_deleted(registry: Registry) -> None:
     registry.add_version("iris", draft("sha256:a"), BY)
     registry.add_version("iris", draft("sha256:b"), BY)
@@ -228,6 +234,12 @@ def test_released_are_only_digests_without_a_row(registry: Registry) -> None:
     gone: list[str] = []
     registry.release(["sha256:a", "sha256:b"], gone.append)
     assert gone == ["sha256:b"]
+
+
+def test_very_many_digests_are_released(registry: Registry) -> None:
+    gone: list[str] = []
+    registry.release([f"sha256:{number}" for number in range(1200)], gone.append)
+    assert len(gone) == 1200
 
 
 def test_another_process_sees_the_change_and_the_revision(open_registry: Opener) -> None:

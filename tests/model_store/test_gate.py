@@ -146,13 +146,57 @@ def test_one_array_under_many_names_is_refused(judge: Any) -> None:
 
 @pytest.mark.parametrize("depth", [300, 5_000, 200_000])
 def test_deep_nesting_is_refused(judge: Any, depth: int) -> None:
-    head = '{"__loader__":"ListNode","__module__":"builtins","__class__":"list","content":['
+    head = '{"__id__":1,"__loader__":"ListNode","__module__":"builtins","__class__":"list","content":['
     schema = '{"protocol":2,' + head[1:] + head * depth + "]}" * (depth + 1)
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         archive.writestr("schema.json", schema)
     with pytest.raises(Unsafe, match="deep"):
         judge(target.getvalue())
+
+
+@pytest.mark.parametrize("id_", [0, -1, None, True, "1"])
+def test_every_object_has_an_id(judge: Any, id_: Any) -> None:
+    """Those without would be read again each time they are referred to."""
+    with pytest.raises(Unreadable):
+        judge(holding(json_node(1) | {"__id__": id_}))
+
+
+def test_checked_nodes_cannot_be_swapped_for_others_through_an_id(judge: Any) -> None:
+    function = node("ListNode", "builtins.list", content=[node("FunctionNode", "numpy.mean")]) | {"__id__": 4242}
+    text = node("ListNode", "builtins.list", content=[node("TypeNode", "builtins.str")]) | {"__id__": 4242}
+    keyed = node("DictNode", "builtins.dict", key_types=text, content={"boo": json_node(1)})
+    with pytest.raises(Unsafe, match="id"):
+        judge(holding(node("ListNode", "builtins.list", content=[function, keyed])))
+
+
+def with_array(content: bytes, loader: str = "NdArrayNode", type_: str = "numpy.ndarray") -> bytes:
+    kind = "numpy" if loader == "NdArrayNode" else "scipy"
+    data = holding(node(loader, type_, type=kind, file="77.npy"))
+    target = io.BytesIO(data)
+    with zipfile.ZipFile(target, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("77.npy", content)
+    return target.getvalue()
+
+
+def npz(**entries: Any) -> bytes:
+    target = io.BytesIO()
+    np.savez_compressed(target, **entries)
+    return target.getvalue()
+
+
+def test_an_array_is_in_numpys_format_and_not_another_archive(judge: Any) -> None:
+    with pytest.raises(Unsafe, match="numpy's own format"):
+        judge(with_array(npz(a=np.zeros(3))))
+
+
+def test_a_sparse_matrix_is_bounded_as_the_whole_is(judge: Any) -> None:
+    sparse = ("SparseMatrixNode", "scipy.sparse._csr.csr_matrix")
+    assert judge(with_array(npz(data=np.ones(1), indices=np.zeros(1), indptr=np.arange(2), shape=[1, 1]), *sparse))
+    with pytest.raises(Unsafe, match="bomb"):
+        judge(with_array(npz(data=np.zeros(12_000_000)), *sparse))
+    with pytest.raises(Unsafe, match="entry"):
+        judge(with_array(npz(payload=np.zeros(1)), *sparse))
 
 
 def rezipped(**changes: Any) -> bytes:

@@ -9,13 +9,19 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
 from sklearn.datasets import load_iris
-from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, StackingClassifier, VotingClassifier
-from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.ensemble import (
+    BaggingClassifier,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
-from sklearn.multioutput import MultiOutputClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier, RegressorChain
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
@@ -187,6 +193,29 @@ def test_several_outputs_are_numbered() -> None:
 )
 def test_the_type_of_what_comes_out(estimator: Any, kind: str) -> None:
     assert [output.type for output in read_schema(estimator.fit(X, Y)).outputs] == [kind]
+
+
+@pytest.mark.parametrize("chain", [ClassifierChain(LogisticRegression()), RegressorChain(Ridge(), order=[1, 0])])
+def test_a_chain_takes_the_columns_of_its_natural_first_link(chain: Any) -> None:
+    assert len(read_schema(chain.fit(X, np.c_[Y > 0, Y > 1])).inputs) == 4
+
+
+def test_an_indicator_beside_an_imputer_takes_missing_values() -> None:
+    union = FeatureUnion([("i", SimpleImputer()), ("m", MissingIndicator(features="all"))])
+    assert nullable(make_pipeline(union, Ridge()).fit(X, Y)) == [True] * 4
+
+
+def test_a_pipeline_that_does_nothing_lets_columns_through() -> None:
+    transformer = ColumnTransformer([("a", Pipeline([("none", "passthrough")]), [0, 1]), ("b", "drop", [2, 3])])
+    assert len(read_schema(make_pipeline(transformer, Ridge()).fit(X, Y)).inputs) == 4
+
+
+def test_bags_of_pipelines_speak_for_what_is_in_them() -> None:
+    bag = BaggingClassifier(make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()), 2)
+    assert [column.categories for column in read_schema(bag.fit(LETTERS, TWO)).inputs] == [
+        ("a", "b"),
+        ("u", "v", "w"),
+    ]
 
 
 def test_samples_come_from_what_the_estimator_was_fitted_on() -> None:

@@ -16,6 +16,7 @@ import pytest
 from conftest import PATIENCE, StrictClient
 
 from model_store.artifacts import digest_of
+from model_store.entities import Attribution
 from model_store.errors import ArtifactCorrupt
 from wsgi_service.serving import frames
 from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, PredictFailed
@@ -182,6 +183,63 @@ def test_damaged_bytes_are_noted_and_not_served(client: StrictClient, app: Any) 
         answer = client.post("/predict", json={"instances": [["red"]]})
         assert (answer.status_code, answer.json["type"]) == (503, "/problems/artifact-corrupt")
     assert client.get("/models/fresh/versions/1").json["state"] == "corrupt"
+
+
+def test_the_same_bytes_again_heal_a_damaged_version(client: StrictClient, app: Any) -> None:
+    data = models.skops_bytes(models.spam())
+    client.put_model("hurt", data)
+    path = app.catalog.artifacts.path(client.get("/models/hurt/versions/1").json["digest"])
+    path.write_bytes(b"damaged")
+    assert client.post("/models/hurt/predict", json={"text": "cheap money"}).status_code in (200, 503)
+    app.catalog.registry.update_version("hurt", 1, {"state": "corrupt"}, Attribution("test", "test"))
+    assert client.put_model("hurt", data).json["state"] == "ready"
+    assert client.post("/models/hurt/predict", json={"text": "cheap money"}).json["prediction"] == "spam"
+
+
+def test_a_host_that_died_while_idle_is_not_given_out(own_pool: HostPool, stored: Any) -> None:
+    with own_pool.serving("line", PATIENCE):
+        pass
+    wait_for_both(own_pool)
+    with own_pool._changed:
+        for host in own_pool._idle:
+            host.kill()
+            host._process.wait(PATIENCE)
+    with own_pool.serving("line", PATIENCE) as host:
+        load(host, stored)
+        assert predict(host, [[1.0]]) == pytest.approx([3.0])
+
+
+def test_the_keeper_outlives_a_start_that_fails(own_pool: HostPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = threading.Event()
+
+    def no_process() -> None:
+        failed.set()
+        raise OSError("no process to be had")
+
+    wait_for_both(own_pool)
+    with monkeypatch.context() as patch:
+        patch.setattr(own_pool, "_start_one", no_process)
+        with own_pool.serving("victim", PATIENCE) as host:
+            host.kill()
+            host._process.wait(PATIENCE)
+        assert failed.wait(PATIENCE)
+    wait_for_both(own_pool)
+    assert own_pool.ready
+
+
+def test_only_so_many_may_wait_for_one_version(own_pool: HostPool) -> None:
+    own_pool._most_waiting = 1
+    wait_for_both(own_pool)
+    try:
+        with own_pool.serving("slow", PATIENCE):
+            own_pool._waiting_for["slow"] += 1
+            with pytest.raises(Busy, match="waiting already"), own_pool.serving("slow", PATIENCE):
+                pass
+            with own_pool.serving("other", PATIENCE):
+                pass
+    finally:
+        own_pool._most_waiting = 14
+        own_pool._waiting_for.clear()
 
 
 def test_a_full_house_is_refused_at_once(client: StrictClient, app: Any) -> None:

@@ -123,6 +123,7 @@ def test_a_client_that_goes_away_in_the_middle_leaves_nothing(live_server: LiveS
         (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"404"),
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 300_000 + b"\r\n\r\n", b"431"),
         (b"hello\r\n\r\n", b"400"),
+        (b"GET http://[::bad/ HTTP/1.1\r\nHost: localhost\r\n\r\n", b"400"),
     ],
     ids=lambda value: repr(value[:30]),
 )
@@ -131,6 +132,13 @@ def test_raw_requests(live_server: LiveServer, request_: bytes, status: bytes) -
     assert answer.split(b" ")[1].startswith(status)
     assert b"application/problem+json; charset=utf-8" in answer
     assert b"Server:" not in answer
+
+
+def test_a_refused_header_is_not_repeated(live_server: LiveServer) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer hush\rx\r\n\r\n"
+    answer = raw(live_server, request)
+    assert answer.split()[1] == b"400"
+    assert b"hush" not in answer
 
 
 def test_without_the_token_not_a_byte_of_an_upload_is_stored(start_server: Any) -> None:

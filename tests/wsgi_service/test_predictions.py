@@ -6,9 +6,12 @@ import models
 import numpy as np
 import pytest
 from conftest import StrictClient
+from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
@@ -110,6 +113,40 @@ def test_a_table_of_numbers_categories_and_text_is_bit_equal(client: StrictClien
     )
     without = [{key: value for key, value in record.items() if key != "unused"} for record in records]
     assert client.post("/predict", json={"instances": without}).status_code == 200
+
+
+@pytest.mark.parametrize("unknown", ["ignore", "error"])
+def test_a_missing_text_is_none_or_nan_as_the_encoder_was_fitted(client: StrictClient, unknown: str) -> None:
+    pd = pytest.importorskip("pandas")
+    for missing in (None, np.nan):
+        table = pd.DataFrame({"city": pd.Series(["Oslo", "Rome", missing] * 5, dtype=object)})
+        encoder = ColumnTransformer([("c", OneHotEncoder(handle_unknown=unknown), ["city"])])
+        pipeline = make_pipeline(encoder, LogisticRegression()).fit(table, [0, 1, 1] * 5)
+        client.put_model("city", pipeline, 1 if missing is None else 2)
+        number = 1 if missing is None else 2
+        body = {"instances": [["Oslo"], [None]], "method": "predict_proba"}
+        answer = client.post(f"/models/city/versions/{number}/predict", json=body)
+        assert answer.json["predictions"] == pipeline.predict_proba(table.iloc[[0, 2]]).tolist()
+        link = client.get(f"/models/city/versions/{number}/predict?city=&method=predict_proba")
+        assert link.json["prediction"] == answer.json["predictions"][1]
+
+
+def test_whole_numbers_beyond_what_a_float_holds_stay_themselves(client: StrictClient) -> None:
+    ids = [[9007199254740993], [9007199254740992]] * 5
+    pipeline = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(np.array(ids), [0, 1] * 5)
+    client.put_model("ids", pipeline)
+    assert client.post("/predict", json={"instances": ids[:2]}).json["predictions"] == [0, 1]
+    assert client.post("/predict", json={"instances": [[9007199254740994]]}).status_code == 422
+
+
+def test_columns_chosen_by_their_type_are_served(client: StrictClient) -> None:
+    pytest.importorskip("pandas")
+    table = models.people_table()[["age", "visits"]].fillna(0)
+    transformer = ColumnTransformer([("n", StandardScaler(), make_column_selector(dtype_include=np.number))])
+    pipeline = make_pipeline(transformer, LogisticRegression()).fit(table, [0, 1] * 15)
+    assert client.put_model("chosen", pipeline).status_code == 201
+    answer = client.post("/predict", json={"instances": table.to_dict("records"), "method": "predict_proba"})
+    assert answer.json["predictions"] == pipeline.predict_proba(table).tolist()
 
 
 def test_records_go_by_name_in_any_order(named: StrictClient) -> None:

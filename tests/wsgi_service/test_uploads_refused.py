@@ -61,6 +61,13 @@ def test_what_cannot_predict_is_a_422(refused: Any, thing: Any) -> None:
     refused(skops.io.dumps(thing), 422, "not-a-predictor")
 
 
+@pytest.mark.parametrize("type_", ["os.system", "builtins.eval"])
+def test_a_function_instead_of_a_model_is_listed(refused: Any, type_: str) -> None:
+    module, _, name = type_.rpartition(".")
+    root = {"__loader__": "FunctionNode", "__module__": module, "__class__": name, "__id__": 1, "protocol": 2}
+    assert refused(models.edited(LINE, lambda _: root), 422, "unsafe-artifact")["findings"] == [type_]
+
+
 def test_a_file_that_passes_the_gate_and_does_not_load_is_a_422(refused: Any) -> None:
     def edit(schema: dict[str, Any]) -> None:
         schema["content"]["content"]["tol"]["content"] = "no JSON"

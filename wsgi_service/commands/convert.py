@@ -51,11 +51,10 @@ def _dump(estimator: object, target: Path) -> None:
 
 def _check(target: Path) -> None:
     from model_store.errors import MissingExtra, Refused
-    from model_store.formats.sniffing import sniff
     from model_store.inspection import LocalInspector
 
     try:
-        LocalInspector().inspect(target, sniff(target), None)
+        LocalInspector().inspect(target, None)
     except MissingExtra:
         return  # pandas is for the server to have
     except Refused as error:

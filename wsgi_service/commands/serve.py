@@ -51,8 +51,10 @@ def serve(**flags: Any) -> None:
 def run(chosen: settings.Settings, listener: socket.socket) -> None:
     """Serve on a bound socket until stopped."""
     from wsgi_service.app import create_app
+    from wsgi_service.memory import give_back
     from wsgi_service.server import serve as serve_app
 
+    give_back()
     app = create_app(chosen)
     serve_app(app, listener, lambda: _announce(app, listener))
 

@@ -8,9 +8,10 @@ from typing import Any
 from model_store.schema import Column
 
 NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+INT64 = (-(2**63), 2**63 - 1)
 SHOWN_CATEGORIES = 20
 #: What a cell becomes: None is a missing value.
-Cell = float | bool | str | None
+Cell = float | int | bool | str | None
 
 
 class BadCell(Exception):
@@ -31,11 +32,17 @@ def read_cell(column: Column, value: Any) -> Cell:
 
 def read_text_cell(column: Column, value: str) -> Cell:
     """The same for a value from a query string, where everything is text and an empty text is missing."""
-    if value == "" and column.type != "string":
+    if value == "" and _cannot_be_empty(column):
         return read_cell(column, None)
     if column.type == "any" and NUMBER.fullmatch(value):
         return _number(value)
     return read_cell(column, value)
+
+
+def _cannot_be_empty(column: Column) -> bool:
+    """Whether an empty text can only mean that the value is missing."""
+    known = column.categories if isinstance(column.categories, tuple) else None
+    return column.type != "string" or (column.nullable and known is not None and "" not in known)
 
 
 def _number(value: Any) -> float:
@@ -52,11 +59,13 @@ def _number(value: Any) -> float:
     return number
 
 
-def _integer(value: Any) -> float:
-    number = _number(value)
-    if not number.is_integer():
+def _integer(value: Any) -> int:
+    number = value if type(value) is int else _number(value)
+    if number != int(number):
         raise BadCell("expected a whole number")
-    return number
+    if not INT64[0] <= number <= INT64[1]:
+        raise BadCell("the number is too large")
+    return int(number)
 
 
 def _boolean(value: Any) -> bool:

@@ -11,6 +11,9 @@ from wsgi_service.inputs.cells import BadCell, Cell, read_cell, read_text_cell
 from wsgi_service.inputs.errors import MAX_ROW_ERRORS, InvalidRows, RowError
 from wsgi_service.serving.tables import Cells, Table
 
+#: The widest table for which the right name is guessed for a wrong one.
+GUESSED_COLUMNS = 300
+
 
 def tabulate(schema: Schema, rows: Sequence[Any]) -> Table:
     """The table of rows that are lists (by position), records (by name) or, for a text pipeline, texts.
@@ -36,6 +39,8 @@ class _Checked:
 
     def __init__(self, schema: Schema, read: Any = read_cell) -> None:
         self._schema = schema
+        self._names = schema.column_names
+        self._known = frozenset(self._names)
         self._read = read
         self._columns: list[list[Cell]] = [[] for _ in schema.inputs]
         self._errors: list[RowError] = []
@@ -78,7 +83,7 @@ class _Checked:
                 self._fail(index, column.name, str(error))
 
     def _by_position(self, index: int, row: list[Any]) -> list[Any] | None:
-        names = self._schema.column_names
+        names = self._names
         if len(row) == len(names):
             return row
         missing = ", ".join(f"'{name}'" for name in names[len(row) :])
@@ -92,7 +97,7 @@ class _Checked:
         for column in self._schema.inputs:
             if column.name not in record and not column.optional:
                 self._fail(index, column.name, "is missing")
-        unknown = [name for name in record if name not in self._schema.column_names]
+        unknown = [name for name in record if name not in self._known]
         if unknown:
             self._fail(index, None, self._unknown(unknown))
         if len(self._errors) > before:
@@ -101,10 +106,14 @@ class _Checked:
 
     def _unknown(self, unknown: list[str]) -> str:
         """What is said about columns that the version does not have: their number and, if near, the right name."""
-        near = [difflib.get_close_matches(name[:200], self._schema.column_names, 1) for name in unknown[:10]]
+        near = [difflib.get_close_matches(name[:100], self._names, 1) for name in self._worth_a_guess(unknown)]
         hints = sorted({f"'{match[0]}'" for match in near if match})
         count = "1 column is" if len(unknown) == 1 else f"{len(unknown)} columns are"
         return f"{count} not known here" + (f"; did you mean {', '.join(hints)}?" if hints else "")
+
+    def _worth_a_guess(self, unknown: list[str]) -> list[str]:
+        """Guessing is slow: it is done for the first wrong row of a table that is not too wide."""
+        return unknown[:3] if not self._errors and len(self._names) <= GUESSED_COLUMNS else []
 
     def _cells(self, column: Column, values: list[Cell]) -> Cells:
         kind = _kind_of(column, values)
@@ -117,7 +126,7 @@ class _Checked:
 def _kind_of(column: Column, values: list[Cell]) -> str | None:
     """The kind of a column's cells; None if they are of several kinds."""
     if column.type != "any":
-        return {"number": "f8", "integer": "f8", "boolean": "bool", "string": "text"}[column.type]
+        return {"number": "f8", "integer": "i8", "boolean": "bool", "string": "text"}[column.type]
     kinds = {type(value) for value in values if value is not None}
     if len(kinds) > 1:
         return None
@@ -125,7 +134,9 @@ def _kind_of(column: Column, values: list[Cell]) -> str | None:
 
 
 def _pack(kind: str, values: list[Cell]) -> Cells:
-    if kind == "f8":
+    if kind == "i8" and None not in values:
+        return Cells("i8", np.array(values, dtype=np.int64))
+    if kind in ("f8", "i8"):
         return Cells("f8", np.array(values, dtype=np.float64))  # numpy turns None into NaN here
     valid = np.array([value is not None for value in values])
     mask = None if valid.all() else valid

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Request, Response
 from model_store.catalog import Catalog
 from model_store.entities import NAME_PATTERN, Tags
 from wsgi_service.inputs.errors import InvalidRequest
-from wsgi_service.requests import attribution, consumes, integer_parameter, read_json
+from wsgi_service.requests import attribution, check_parameters, consumes, integer_parameter, read_json
 from wsgi_service.responses import created, json_response, no_content
 
 
@@ -38,6 +38,7 @@ class Models:
 
     def list(self, request: Request) -> Response:
         """List the models by name, in pages."""
+        check_parameters(request, "limit", "page_token")
         limit = integer_parameter(request, "limit", 100, 1, 1000)
         models = self._catalog.registry.models(limit + 1, _read_token(request.args.get("page_token")))
         page: dict[str, Any] = {"models": models[:limit]}

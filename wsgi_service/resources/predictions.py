@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 from werkzeug.wrappers import Request, Response
 
-from model_store.entities import MAX_VERSION, Version
+from model_store.entities import MAX_VERSION, Version, check_name
 from model_store.schema import Schema
 from wsgi_service.inputs.answers import answer
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, UnsupportedMethod
@@ -129,6 +129,9 @@ def _checked(control: Control) -> Control:
         raise InvalidRequest("Name a version or an alias, not both.")
     if control.version is not None and not 1 <= control.version <= MAX_VERSION:
         raise InvalidRequest(f"version must be a whole number from 1 to {MAX_VERSION}.")
+    for name, kind in ((control.model, "model"), (control.alias, "alias")):
+        if name is not None:
+            check_name(name, kind)
     return control
 
 

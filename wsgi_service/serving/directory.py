@@ -4,14 +4,17 @@ Each entry is remembered until the registry's revision moves. A change made thro
 one made by another process on the same registry within `POLL` seconds.
 """
 
+import logging
 import threading
 import time
 
 from msgspec import Struct
 
 from model_store.entities import LIVE, Version
-from model_store.errors import AliasNotFound, Invalid, ModelNotFound
+from model_store.errors import AliasNotFound, Invalid, ModelNotFound, StorageError
 from model_store.registry import Registry
+
+log = logging.getLogger(__name__)
 
 POLL = 0.1
 
@@ -63,13 +66,23 @@ class Directory:
         if time.monotonic() - self._looked < self._poll or not self._lock.acquire(blocking=False):
             return
         try:
-            revision = self._registry.revision()
+            revision = self._current_revision()
             if revision != self._revision:
                 self._known = {}
                 self._revision = revision
             self._looked = time.monotonic()
         finally:
             self._lock.release()
+
+    def _current_revision(self) -> int:
+        """The registry's revision; the one that is known if the registry cannot be asked at the moment."""
+        try:
+            return self._registry.revision()
+        except StorageError as error:
+            if self._revision < 0:
+                raise
+            log.warning("predicts go on with what is in memory: %s", error)
+            return self._revision
 
     def _look_up(self, key: tuple[str, int | None, str | None]) -> Target:
         known = self._known  # what is found now belongs to the memory of now, not to a later one

@@ -80,7 +80,6 @@ class Inspect(Struct, frozen=True, tag="inspect"):
     """Judge an artifact."""
 
     path: str
-    format: str
     column_names: tuple[str, ...] | None = None
 
 

@@ -57,7 +57,17 @@ def _answer(bench: "_Bench", request: Request, buffers: list[bytearray]) -> Answ
         return Failed(type(error).__name__, str(error), getattr(error, "findings", ())), []
     except Exception as error:  # noqa: BLE001 - an estimator may raise anything
         sys.stderr.write(f"model host: {type(error).__name__}: {error}\n")
-        return Failed("PredictFailed", f"The estimator raised {type(error).__name__} for these rows."), []
+        kind, words = _FAILURES[type(request)]
+        return Failed(kind, words.format(type(error).__name__)), []
+
+
+#: What an unforeseen exception means, by what was asked for.
+_FAILURES = {
+    frames.Inspect: ("Unreadable", "The estimator in this file cannot be described: it raised {}."),
+    frames.Load: ("StorageError", "The stored model could not be loaded: it raised {}."),
+    frames.Unload: ("StorageError", "The model could not be unloaded: it raised {}."),
+    frames.Predict: ("PredictFailed", "The estimator raised {} for these rows."),
+}
 
 
 class _Bench:
@@ -84,7 +94,7 @@ class _Bench:
                 self._estimators.pop(request.key, None)
                 return frames.Done(), []
             case frames.Inspect():
-                found = self._facts.read_facts(Path(request.path), request.format, request.column_names)
+                found = self._facts.read_facts(Path(request.path), request.column_names)
                 return frames.Inspected(found), []
 
     def _load(self, request: frames.Load) -> Answer:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 TICK = 0.1
 #: Seconds before a host that failed to start is tried again.
 RESTART_PAUSE = 1.0
+UPLOADS_WAIT = "Other uploads are being checked. Try again in a moment."
 
 
 class HostPool:
@@ -31,10 +32,13 @@ class HostPool:
     Args:
         size: how many serve; at least two, so that no version can hold all of them.
         startup_limit: seconds a new process may take to import scikit-learn.
+        most_waiting: requests that may wait for one version, or uploads for the judge; further ones are
+            refused at once, so that a slow version cannot take the threads of all others.
     """
 
-    def __init__(self, size: int, startup_limit: float = 60.0) -> None:
+    def __init__(self, size: int, startup_limit: float = 60.0, most_waiting: int = 14) -> None:
         self.size = max(2, size)
+        self._most_waiting = most_waiting
         self._startup_limit = startup_limit
         self._changed = threading.Condition()
         self._idle: list[Host] = []
@@ -44,6 +48,9 @@ class HostPool:
         self._judging = threading.Lock()
         self._all: set[Host] = set()
         self._busy_with: Counter[str] = Counter()
+        self._waiting_for: Counter[str] = Counter()
+        self._waiting_uploads = 0
+        self._dead: list[Host] = []
         self._closing = False
         self._job = Job()
         self._starting = 0
@@ -57,9 +64,9 @@ class HostPool:
 
     @property
     def ready(self) -> bool:
-        """Whether at least one serving host is up."""
+        """Whether at least one serving host is up, and the keeper that replaces them."""
         with self._changed:
-            return bool(self._serving)
+            return self._keeper.is_alive() and any(host.alive for host in self._serving)
 
     def wait_ready(self, limit: float) -> bool:
         """Wait until a serving host is up; whether one is."""
@@ -92,8 +99,16 @@ class HostPool:
     @contextlib.contextmanager
     def judging(self, limit: float) -> Iterator[Host]:
         """The host that judges uploads; one upload at a time. Raises Busy."""
-        if not self._judging.acquire(timeout=limit):
-            raise Busy("Other uploads are being checked. Try again in a moment.")
+        with self._changed:
+            if self._waiting_uploads >= self._most_waiting // 2:
+                raise Busy(UPLOADS_WAIT)
+            self._waiting_uploads += 1
+        try:
+            if not self._judging.acquire(timeout=limit):
+                raise Busy(UPLOADS_WAIT)
+        finally:
+            with self._changed:
+                self._waiting_uploads -= 1
         try:
             yield self._take_judge()
         finally:
@@ -106,7 +121,7 @@ class HostPool:
             self._changed.notify_all()
         if self._keeper.is_alive():
             self._keeper.join()
-        for host in list(self._all):
+        for host in [*self._all, *self._dead]:
             host.close()
         if self._folder is not None:
             self._folder.cleanup()
@@ -115,27 +130,35 @@ class HostPool:
 
     def _acquire(self, key: str, limit: float) -> Host:
         with self._changed:
-            if not self._changed.wait_for(lambda: self._closing or self._serving, self._startup_limit):
-                raise Busy("No model host has come up yet. Try again in a moment.")
-            self._changed.wait_for(lambda: self._closing or self._choose(key), limit)
-            host = None if self._closing else self._choose(key)
-            if host is None:
-                raise Busy("Everything that could answer is at work. Try again in a moment.")
+            if self._waiting_for[key] >= self._most_waiting:
+                raise Busy("Too many requests for this version are waiting already. Try again in a moment.")
+            self._waiting_for[key] += 1
+            try:
+                host = self._wait_for_host(key, limit)
+            finally:
+                _decrease(self._waiting_for, key)
             self._idle.remove(host)
             self._busy_with[key] += 1
             return host
 
+    def _wait_for_host(self, key: str, limit: float) -> Host:
+        if not self._changed.wait_for(lambda: self._closing or self._serving, self._startup_limit):
+            raise Busy("No model host has come up yet. Try again in a moment.")
+        host = self._changed.wait_for(lambda: self._closing or self._choose(key), limit)
+        if not isinstance(host, Host):
+            raise Busy("Everything that could answer is at work. Try again in a moment.")
+        return host
+
     def _choose(self, key: str) -> Host | None:
         """An idle host for a version; never the last one for a version that holds others already."""
+        self._bury_the_idle_dead()
         if not self._idle or (self._busy_with[key] and len(self._idle) == 1):
             return None
         return next((host for host in self._idle if key in host.loaded), self._idle[0])
 
     def _release(self, key: str, host: Host) -> None:
         with self._changed:
-            self._busy_with[key] -= 1
-            if not self._busy_with[key]:
-                del self._busy_with[key]
+            _decrease(self._busy_with, key)
             if host.alive:
                 self._idle.append(host)
             else:
@@ -148,65 +171,80 @@ class HostPool:
                 self._bury(self._judge)
                 self._judge = None
             if self._judge is None:
-                self._changed.wait_for(lambda: self._closing or self._spares, self._startup_limit)
-                if self._closing or not self._spares:
+                self._changed.wait_for(lambda: self._closing or self._living_spares(), self._startup_limit)
+                if self._closing or not self._living_spares():
                     raise Busy("No model host has come up yet. Try again in a moment.")
                 self._judge = self._spares.pop()
             return self._judge
 
+    def _living_spares(self) -> list[Host]:
+        self._bury_the_idle_dead()
+        return self._spares
+
     def _bury(self, host: Host) -> None:
-        """Forget a dead host and let a spare step in. The lock is held."""
+        """Forget a dead host and let a spare step in; the keeper waits for its end. The lock is held."""
         self._serving.discard(host)
         self._all.discard(host)
-        host.close()
+        self._dead.append(host)
         self._promote()
+
+    def _bury_the_idle_dead(self) -> None:
+        """Take hosts that died while they had nothing to do out of their places. The lock is held."""
+        for place in (self._idle, self._spares):
+            for host in [host for host in place if not host.alive]:
+                place.remove(host)
+                self._bury(host)
 
     def _promote(self) -> None:
         while self._spares and len(self._serving) < self.size:
             host = self._spares.pop()
             self._serving.add(host)
             self._idle.append(host)
+            self._changed.notify_all()
 
     # The keeper's thread
 
     def _keep(self) -> None:
         pause = threading.Event()
         while not self._closing:
-            self._look_after_deadlines()
-            self._bury_the_idle_dead()
-            self._start_missing()
+            try:
+                self._look_after_hosts()
+            except OSError as error:  # no process, thread or file to be had; the keeper must outlive that
+                log.error("model hosts cannot be looked after: %s", error)  # noqa: TRY400
+                pause.wait(RESTART_PAUSE)
             pause.wait(TICK)
 
-    def _look_after_deadlines(self) -> None:
+    def _look_after_hosts(self) -> None:
         now = time.monotonic()
         for host in list(self._all):
             host.enforce_deadline(now)
-
-    def _bury_the_idle_dead(self) -> None:
         with self._changed:
-            for host in [host for host in self._idle if not host.alive]:
-                self._idle.remove(host)
-                self._bury(host)
-            for host in [host for host in self._spares if not host.alive]:
-                self._spares.remove(host)
-                self._bury(host)
+            self._bury_the_idle_dead()
+            dead, self._dead = self._dead, []
+        for host in dead:
+            host.close()
+        for _ in range(self._missing()):
+            self._start_one()
 
-    def _start_missing(self) -> None:
-        """One more process at a time, until all serve and a spare stands by."""
+    def _missing(self) -> int:
+        """How many processes to start now, so that all serve and a spare stands by, a few at a time."""
         with self._changed:
             missing = self.size + 1 - len(self._serving) - len(self._spares) - self._starting
-            wanted = min(missing, self.size - self._starting)
-            self._starting += max(0, wanted)
-        for _ in range(wanted):
-            host = Host(self._job, self._working_folder())
-            with self._changed:
-                self._all.add(host)
-            threading.Thread(target=self._welcome, args=(host,), daemon=True).start()
+            return max(0, min(missing, self.size - self._starting))
+
+    def _start_one(self) -> None:
+        host = Host(self._job, self._working_folder())
+        with self._changed:
+            self._all.add(host)
+            self._starting += 1
+        threading.Thread(target=self._welcome, args=(host,), daemon=True).start()
 
     def _working_folder(self) -> Path:
         """An empty folder, so that nothing lies beside a host that a model could name."""
         assert self._folder is not None  # noqa: S101 - the keeper's thread runs after `start`
-        return Path(self._folder.name)
+        folder = Path(self._folder.name)
+        folder.mkdir(exist_ok=True)  # systems clean their temporary folders up
+        return folder
 
     def _welcome(self, host: Host) -> None:
         """Wait for a new process and give it its role."""
@@ -224,3 +262,9 @@ class HostPool:
             else:
                 self._bury(host)
             self._changed.notify_all()
+
+
+def _decrease(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

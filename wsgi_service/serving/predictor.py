@@ -6,7 +6,7 @@ from typing import Any
 
 from model_store.artifacts import Artifacts
 from model_store.entities import Attribution, Facts, Version
-from model_store.errors import ArtifactCorrupt, Unsafe
+from model_store.errors import ArtifactCorrupt, StorageError, Unsafe
 from model_store.registry import Registry
 from wsgi_service.serving import frames
 from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed
@@ -77,7 +77,10 @@ class Predictor:
 
     def _note(self, version: Version, error: Exception, by: Attribution) -> None:
         log.error("%s version %d: %s", version.model, version.version, error)
-        self._registry.record("crash", version, {"reason": type(error).__name__}, by)
+        try:
+            self._registry.record("crash", version, {"reason": type(error).__name__}, by)
+        except StorageError:  # the request has its answer without the note
+            log.exception("the crash could not be noted")
 
 
 class HostInspector:
@@ -92,9 +95,9 @@ class HostInspector:
         self._pool = pool
         self._limit = limit
 
-    def inspect(self, path: Path, format_: str, column_names: tuple[str, ...] | None) -> Facts:
+    def inspect(self, path: Path, column_names: tuple[str, ...] | None) -> Facts:
         """See `Inspector`; also raises Busy."""
-        request = frames.Inspect(str(path.absolute()), format_, column_names)
+        request = frames.Inspect(str(path.absolute()), column_names)
         try:
             with self._pool.judging(self._limit) as host:
                 reply, _ = host.call(request, [], self._limit)

@@ -64,7 +64,7 @@ class Host:
     @property
     def alive(self) -> bool:
         """Whether the process runs and has never failed a call."""
-        return not self._failed and self._process.poll() is None
+        return not (self._failed or self._overdue) and self._process.poll() is None
 
     def wait_ready(self, limit: float) -> None:
         """Wait until the host has imported everything. Raises ModelCrashed or DeadlineExceeded."""
@@ -92,7 +92,7 @@ class Host:
             if self.deadline is None or now < self.deadline:
                 return
             self._overdue = True
-        self.kill()
+            self.kill()
 
     def kill(self) -> None:
         """End the process at once."""
@@ -118,12 +118,18 @@ class Host:
                 frames.write(self._outgoing, request, buffers)
             return frames.read_reply(self._incoming)
         except (OSError, EOFError, ValueError, frames.BrokenFrame):
-            self._failed = True
-            self.kill()
+            self._give_up()
             raise self._ending(limit) from None
+        except BaseException:  # part of an answer may be left in the pipe, and nobody else must read it
+            self._give_up()
+            raise
         finally:
             with self._lock:
                 self.deadline = None
+
+    def _give_up(self) -> None:
+        self._failed = True
+        self.kill()
 
     def _ending(self, limit: float) -> Exception:
         if self._overdue:
@@ -152,7 +158,11 @@ def _spawn(folder: Path) -> "subprocess.Popen[bytes]":
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    return kept | SINGLE_THREADED | {"PYTHONPATH": path, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+    return (
+        kept
+        | SINGLE_THREADED
+        | {"PYTHONPATH": path, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    )
 
 
 def _widen(*pipes: BinaryIO) -> None:

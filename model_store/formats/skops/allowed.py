@@ -35,6 +35,7 @@ INTERNALS: dict[str, tuple[str, ...]] = {
         "CompoundKernel", "ConstantKernel", "DotProduct", "ExpSineSquared", "Exponentiation", "Matern",
         "PairwiseKernel", "Product", "RBF", "RationalQuadratic", "Sum", "WhiteKernel",
     ),
+    "sklearn.multiclass": ("_ConstantPredictor",),
     "sklearn.metrics._dist_metrics": tuple(
         f"{name}Distance{bits}"
         for name in ("Chebyshev", "Euclidean", "Hamming", "Haversine", "Jaccard", "Manhattan", "Minkowski")
@@ -91,6 +92,10 @@ ARRAY_TYPES = {"numpy.ndarray", "numpy.bool", "numpy.bool_", "numpy.str_"} | {
     }.items()
     for bits in sizes
 }
+#: Types that column selectors name; none of them can be constructed from a key.
+ABSTRACT_TYPES = {"builtins.object"} | {
+    f"numpy.{name}" for name in ("floating", "generic", "inexact", "integer", "number", "object_", "signedinteger")
+}
 SPARSE = {
     f"scipy.sparse._{kind}.{kind}_{form}"
     for kind in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
@@ -122,7 +127,9 @@ def types_by_loader() -> dict[str, frozenset[str]]:
         "SparseMatrixNode": frozenset(SPARSE),
         "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
         "TupleNode": frozenset({builtin["tuple"]}),
-        "TypeNode": frozenset({f"builtins.{name}" for name in SCALARS} | ARRAY_TYPES - {"numpy.ndarray"}),
+        "TypeNode": frozenset(
+            {f"builtins.{name}" for name in SCALARS} | ARRAY_TYPES - {"numpy.ndarray"} | ABSTRACT_TYPES
+        ),
     }
 
 

@@ -41,9 +41,13 @@ def clear(path: Path) -> frozenset[str]:
         zlib.error,
     ) as error:
         raise Unreadable("The zip archive is damaged or cut off.") from error
-    if nodes[0].loader != "ObjectNode":
+    root = nodes[0]
+    if root.loader == "TypeNode" and allowed.is_allowed("ObjectNode", root.type):
+        raise NotAPredictor("The file holds the class of an estimator, not a fitted one.")
+    types = _check_types(nodes)
+    if root.loader != "ObjectNode":
         raise NotAPredictor("The file does not hold a scikit-learn estimator.")
-    return _check_types(nodes)
+    return types
 
 
 def _read_schema(file: zipfile.ZipFile) -> dict[str, Any]:

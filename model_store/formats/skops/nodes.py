@@ -1,6 +1,7 @@
 """A walk over the nodes of a skops schema, without recursion and without constructing anything."""
 
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from model_store.errors import Unreadable, Unsafe
@@ -19,6 +20,7 @@ class Node(NamedTuple):
     type: str
     id: int
     file: str | None
+    value: str | None
     parent: int
 
 
@@ -110,7 +112,7 @@ def _collect(schema: State) -> list[Node]:
             raise Unsafe("The schema is nested too deeply or has too many nodes.")
         node = _read(state, parent)
         children = CHILDREN[node.loader](state)
-        _check_special(node, state, children)
+        _check_special(node, children)
         waiting.extend((child, len(nodes), depth + 1) for child in reversed(children))
         nodes.append(node)
     return nodes
@@ -118,12 +120,15 @@ def _collect(schema: State) -> list[Node]:
 
 def _read(state: State, parent: int) -> Node:
     loader, module, name = state["__loader__"], state["__module__"], state["__class__"]
-    id_ = state.get("__id__", -1)
-    if not (isinstance(module, str) and isinstance(name, str) and type(id_) is int):
+    id_ = state["__id__"]
+    if not (isinstance(module, str) and isinstance(name, str) and type(id_) is int and id_ > 0):
         raise Unreadable("The schema has a node without a proper type or id.")
     if loader not in CHILDREN:
         raise Unsafe("The schema uses a loader that is not allowed, one that could run code.")
-    return Node(loader, f"{module}.{name}", id_, _file(loader, state), parent)
+    value = state["content"] if loader == "JsonNode" else None
+    if not (value is None or isinstance(value, str)):
+        raise Unreadable("The schema has a JSON value that is not text.")
+    return Node(loader, f"{module}.{name}", id_, _file(loader, state), value, parent)
 
 
 def _file(loader: str, state: State) -> str | None:
@@ -135,7 +140,7 @@ def _file(loader: str, state: State) -> str | None:
     return None
 
 
-def _check_special(node: Node, state: State, children: list[State]) -> None:
+def _check_special(node: Node, children: list[State]) -> None:
     if node.loader == "DictNode":
         _check_keys(children[0])
     elif node.loader == "DefaultDictNode" and children[1]["__loader__"] not in (
@@ -147,8 +152,6 @@ def _check_special(node: Node, state: State, children: list[State]) -> None:
         _check_partial(children)
     elif node.loader == "RandomGeneratorNode":
         _check_generator(children[0])
-    elif node.loader == "JsonNode" and not isinstance(state["content"], str):
-        raise Unreadable("The schema has a JSON value that is not text.")
 
 
 def _check_keys(key_types: State) -> None:
@@ -180,17 +183,25 @@ def _check_generator(bit_generator: State) -> None:
 def _check_ids(nodes: list[Node]) -> None:
     """An id is resolved by skops to the first node that had it, so each further one must be the same again.
 
-    With equal types and equal numbers of nodes below, what is loaded is never more than what is written: no
-    cycles, and nothing that doubles from level to level.
+    The same means: of the same loader, type and value, with the same nodes below it. Then what is loaded is
+    what was walked over, and never more of it: no cycles, nothing that doubles from level to level, and no
+    node that passes the checks in one place and is used in another.
     """
-    sizes = [1] * len(nodes)
-    for index in range(len(nodes) - 1, 0, -1):
-        sizes[nodes[index].parent] += sizes[index]
-    first: dict[int, tuple[str, str, int]] = {}
-    for node, size in zip(nodes, sizes, strict=True):
-        identity = (node.loader, node.type, size)
-        if node.id != -1 and first.setdefault(node.id, identity) != identity:
+    below: list[list[bytes]] = [[] for _ in nodes]
+    first: dict[int, bytes] = {}
+    for index in range(len(nodes) - 1, -1, -1):
+        node = nodes[index]
+        identity = _identity(node, below[index])
+        if first.setdefault(node.id, identity) != identity:
             raise Unsafe("The schema uses one id for different objects, as a decompression bomb does.")
+        if index:
+            below[node.parent].append(identity)
+
+
+def _identity(node: Node, below: list[bytes]) -> bytes:
+    """A digest of a node and everything under it, but for ids and entry names, which differ between copies."""
+    parts = [node.loader.encode(), node.type.encode(), (node.value or "").encode(), *below]
+    return blake2b(b"\0".join(parts), digest_size=16).digest()
 
 
 def _list(value: Any) -> list[State]:
