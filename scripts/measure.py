@@ -30,9 +30,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         fill(folder, chosen.models)
         runs = [measure(folder) for _ in range(chosen.starts)]
-    for name, unit in (("healthz", "s"), ("answer", "s"), ("resident", "MB"), ("host", "MB")):
+    for name, unit in (
+        ("healthz", "s"),
+        ("answer", "s"),
+        ("resident", "MB"),
+        ("after large", "MB"),
+        ("host", "MB"),
+    ):
         values = sorted(run[name] for run in runs)
-        print(f"{name:10} {statistics.median(values):7.2f} {unit}  ({values[0]:.2f} to {values[-1]:.2f})")
+        print(f"{name:12} {statistics.median(values):7.2f} {unit}  ({values[0]:.2f} to {values[-1]:.2f})")
 
 
 def fill(folder: str, count: int) -> None:
@@ -48,7 +54,7 @@ def fill(folder: str, count: int) -> None:
 
 
 def measure(folder: str) -> dict[str, float]:
-    """Seconds from the start to /healthz and to a first prediction, and memory after a hundred of them."""
+    """Seconds to /healthz and to a first prediction, and memory after a hundred of them and ten large ones."""
     began = time.perf_counter()
     server = start(folder)
     wait(server)
@@ -60,8 +66,12 @@ def measure(folder: str) -> dict[str, float]:
         ask("POST", f"/models/iris-{index % 50}/predict", body)
     resident = memory(server.pid)
     host = max(memory(child) for child in children(server.pid))
+    large = json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]] * 100_000, "method": "predict_proba"}).encode()
+    for _ in range(10):
+        assert ask("POST", "/models/iris-0/predict", large)[0] == http.client.OK
+    after = memory(server.pid)
     stop(server)
-    return {"healthz": healthy, "answer": answered, "resident": resident, "host": host}
+    return {"healthz": healthy, "answer": answered, "resident": resident, "after large": after, "host": host}
 
 
 def start(folder: str) -> "subprocess.Popen[bytes]":

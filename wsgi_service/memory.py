@@ -11,10 +11,9 @@ ARENAS = 2
 
 def give_back() -> None:
     """Have buffers of LARGE bytes and more returned to the system when they are freed; elsewhere nothing."""
-    if sys.platform != "linux":
-        return
-    library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt"):  # musl has none, and does not need it
-        library.mallopt(M_MMAP_THRESHOLD, LARGE)
-        library.mallopt(M_TRIM_THRESHOLD, LARGE)
-        library.mallopt(M_ARENA_MAX, ARENAS)
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        if hasattr(library, "mallopt"):  # musl has none, and does not need it
+            library.mallopt(M_MMAP_THRESHOLD, LARGE)
+            library.mallopt(M_TRIM_THRESHOLD, LARGE)
+            library.mallopt(M_ARENA_MAX, ARENAS)

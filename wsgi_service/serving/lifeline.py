@@ -1,12 +1,15 @@
 """How a model host ends with its parent, whatever the parent dies of; one way for each system."""
 
 import ctypes
+import logging
 import os
 import signal
 import sys
 import threading
 from subprocess import Popen
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 PARENT_POLL = 1.0
 PR_SET_PDEATHSIG = 1
@@ -43,7 +46,8 @@ class Job:
         """Put a child into the job."""
         if sys.platform == "win32":
             handle = ctypes.c_void_p(int(process._handle))  # type: ignore[attr-defined]
-            ctypes.windll.kernel32.AssignProcessToJobObject(self._handle, handle)
+            if not ctypes.windll.kernel32.AssignProcessToJobObject(self._handle, handle):
+                log.warning("model host %d may outlive a server that is killed", process.pid)
 
 
 if sys.platform == "win32":
