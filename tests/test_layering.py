@@ -46,6 +46,28 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def test_imports_go_round_in_no_circle() -> None:
+    names = {name_of(path) for path in sources()}
+    graph = {name_of(path): names & top_imports(path) for path in sources()}
+    while graph:
+        free = {name for name, needed in graph.items() if not needed & graph.keys() - {name}}
+        assert free, f"these import one another: {sorted(graph)}"
+        graph = {name: needed for name, needed in graph.items() if name not in free}
+
+
+def top_imports(path: Path) -> set[str]:
+    """What a module imports when it is imported itself."""
+    modules = {name_of(other) for other in sources()}
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner & modules or {node.module}
+    return found
+
+
 @pytest.mark.parametrize("path", sources(), ids=relative)
 def test_the_store_knows_nothing_of_the_service(path: Path) -> None:
     if name_of(path).startswith("model_store"):

@@ -11,7 +11,6 @@ import msgspec
 from msgspec import UNSET
 
 from model_store import formats
-from model_store.catalog import rename_columns
 from model_store.entities import Facts
 from model_store.errors import MissingExtra
 from model_store.estimators.frames import as_input
@@ -19,6 +18,7 @@ from model_store.estimators.inputs import read_inputs
 from model_store.estimators.methods import check_predictor, methods_of
 from model_store.estimators.outputs import read_classes, read_outputs
 from model_store.formats.sniffing import sniff
+from model_store.naming import rename_columns
 from model_store.schema import Schema
 
 PACKAGES = ("scikit-learn", "numpy", "scipy", "skops")

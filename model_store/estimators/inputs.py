@@ -7,10 +7,10 @@ from typing import Any
 
 from msgspec import UNSET
 
-from model_store.catalog import positional
 from model_store.estimators.readers import read_traits
 from model_store.estimators.structure import feature_names, is_text, needs_frame
 from model_store.estimators.traits import SAMPLE_TEXT, Trait
+from model_store.naming import positional
 from model_store.schema import Column, Schema
 
 

@@ -60,11 +60,27 @@ def beside(first: Trait, second: Trait) -> Trait:
     if not (first.used and second.used):
         return second if second.used else first
     known, other = (second, first) if first.categories is None else (first, second)
+    categories, is_open = _agreed(known, other)
     return replace(
         known,
+        categories=categories,
+        open=is_open,
         type=other.type if known.type == "any" else known.type,
         nullable=first.nullable and second.nullable,
         fills=first.fills and second.fills,
         through=first.through or second.through,
         sample=other.sample if known.sample is None else known.sample,
     )
+
+
+def _agreed(known: Trait, other: Trait) -> tuple[tuple[Scalar, ...] | None, bool]:
+    """The categories that two parts take together, and whether they take others as well.
+
+    Parts that were fitted on different rows, as in a bag, may have seen different categories.
+    """
+    if known.categories is None or other.categories is None:
+        return known.categories, known.open
+    if known.open and other.open:
+        return tuple(dict.fromkeys(known.categories + other.categories)), True
+    strict = [trait.categories for trait in (known, other) if not trait.open]
+    return tuple(value for value in strict[0] or () if all(value in (taken or ()) for taken in strict)), False

@@ -25,10 +25,11 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from model_store.catalog import rename_columns
 from model_store.errors import InvalidMetadata, NotAPredictor
 from model_store.estimators.facts import estimator_name, read_schema
 from model_store.estimators.methods import check_predictor, methods_of
+from model_store.estimators.traits import Trait, beside
+from model_store.naming import rename_columns
 from model_store.schema import Column
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -211,11 +212,17 @@ def test_a_pipeline_that_does_nothing_lets_columns_through() -> None:
 
 
 def test_bags_of_pipelines_speak_for_what_is_in_them() -> None:
-    bag = BaggingClassifier(make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()), 2)
-    assert [column.categories for column in read_schema(bag.fit(LETTERS, TWO)).inputs] == [
-        ("a", "b"),
-        ("u", "v", "w"),
-    ]
+    """Each was fitted on other rows, so one may have seen a category that another has not."""
+    pipeline = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+    bag = BaggingClassifier(pipeline, 10, random_state=0).fit(LETTERS, TWO)
+    assert [set(column.categories or ()) for column in read_schema(bag).inputs] == [{"a", "b"}, {"u", "v", "w"}]
+
+
+def test_of_several_strict_encoders_all_must_know_a_category() -> None:
+    strict = Trait(type="string", categories=("a", "b", "c"))
+    assert beside(strict, Trait(type="string", categories=("b", "c", "d"))).categories == ("b", "c")
+    relaxed = beside(strict, Trait(type="string", categories=("x",), open=True))
+    assert (relaxed.categories, relaxed.open) == (("a", "b", "c"), False)
 
 
 def test_samples_come_from_what_the_estimator_was_fitted_on() -> None:
