@@ -37,6 +37,7 @@ class Refusal(Struct):
     status: str
     headers: list[tuple[str, str]]
     content: bytes
+    request_id: str
 
     @classmethod
     def of(cls, error: Any) -> "Refusal":
@@ -54,7 +55,7 @@ class Refusal(Struct):
         request_id = uuid.uuid4().hex
         response = problem(error, path, request_id)
         headers = [*response.headers.to_wsgi_list(), ("X-Request-Id", request_id)]
-        return cls(response.status, headers, response.get_data())
+        return cls(response.status, headers, response.get_data(), request_id)
 
 
 class _Refused(Error):  # type: ignore[misc]

@@ -44,7 +44,13 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
 
     def execute(self) -> None:
         refusal = Refusal.of(self.request.error)
-        access.info("%s - refused before the body: %s", self.channel.addr[0], refusal.status)
+        access.info(
+            '%s - "%s" %s refused by its headers %s',
+            self.channel.addr[0],
+            getattr(self.request, "command", "-"),
+            refusal.status[:3],
+            refusal.request_id,
+        )
         self.status = refusal.status
         self.response_headers.extend(refusal.headers)
         self.set_close_on_finish()

@@ -16,6 +16,9 @@ from wsgi_service.serving import frames
 from wsgi_service.serving.frames import Buffer, Failed, Reply, Request
 from wsgi_service.serving.lifeline import die_with_parent
 
+#: Characters of an exception's text that go to the log, on one line.
+LOGGED = 500
+
 Answer = tuple[Reply, list[Buffer]]
 
 
@@ -56,7 +59,7 @@ def _answer(bench: "_Bench", request: Request, buffers: list[bytearray]) -> Answ
     except errors.StoreError as error:
         return Failed(type(error).__name__, str(error), getattr(error, "findings", ())), []
     except Exception as error:  # noqa: BLE001 - an estimator may raise anything
-        sys.stderr.write(f"model host: {type(error).__name__}: {error}\n")
+        sys.stderr.write(f"model host: {type(error).__name__}: {str(error)[:LOGGED]!r}\n")
         kind, words = _FAILURES[type(request)]
         return Failed(kind, words.format(type(error).__name__)), []
 
