@@ -71,7 +71,8 @@ def create_app(settings: Settings, pool: HostPool | None = None) -> Application:
         settings: how it runs.
         pool: hosts to use instead of its own; whoever gives them starts and closes them.
     """
-    most_waiting = max(1, (settings.threads - RESERVED_THREADS) // 2)
+    # Of the slots for heavy work a few are left to other versions, however many wait for one.
+    most_waiting = max(1, settings.threads - 2 * RESERVED_THREADS)
     hosts = pool or HostPool(settings.hosts, settings.startup_limit, most_waiting)
     inspector = HostInspector(hosts, settings.inspect_deadline)
     catalog = open_catalog(settings.folder, inspector)

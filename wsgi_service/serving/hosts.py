@@ -36,7 +36,7 @@ class HostPool:
             refused at once, so that a slow version cannot take the threads of all others.
     """
 
-    def __init__(self, size: int, startup_limit: float = 60.0, most_waiting: int = 14) -> None:
+    def __init__(self, size: int, startup_limit: float = 60.0, most_waiting: int = 24) -> None:
         self.size = max(2, size)
         self._most_waiting = most_waiting
         self._startup_limit = startup_limit
@@ -72,16 +72,6 @@ class HostPool:
         """Wait until a serving host is up; whether one is."""
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._serving), limit)
-
-    def pids(self) -> list[int]:
-        """The process ids of all hosts."""
-        with self._changed:
-            return [host.pid for host in self._all]
-
-    def busy_pids(self) -> list[int]:
-        """The process ids of the serving hosts that are at work."""
-        with self._changed:
-            return [host.pid for host in self._serving if host not in self._idle]
 
     @contextlib.contextmanager
     def serving(self, key: str, limit: float) -> Iterator[Host]:
