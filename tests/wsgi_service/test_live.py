@@ -63,6 +63,21 @@ def test_upload_and_predict(live_server: LiveServer) -> None:
     assert (status, answer["predictions"]) == (200, [0])
 
 
+def test_sixteen_clients_of_one_model_are_all_answered(live_server: LiveServer) -> None:
+    upload(live_server)
+    statuses: list[int] = []
+
+    def ask_some() -> None:
+        statuses.extend(predict(live_server)[0] for _ in range(5))
+
+    clients = [threading.Thread(target=ask_some) for _ in range(16)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert statuses == [200] * 80
+
+
 def test_the_access_log_has_a_line_with_the_request_id(live_server: LiveServer) -> None:
     ask(live_server, "GET", "/healthz", headers={"X-Request-Id": "look-for-me"})
     deadline = threading.Event()
