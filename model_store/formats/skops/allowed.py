@@ -14,7 +14,7 @@ from sklearn.utils import all_estimators
 
 #: What fitted estimators are made of.
 INTERNALS: dict[str, tuple[str, ...]] = {
-    "scipy.interpolate._bsplines": ("BSpline",),
+    "scipy.interpolate._bsplines": ("BSpline", "_BSpline"),
     "sklearn._loss.link": (
         "HalfLogitLink", "IdentityLink", "Interval", "LogLink", "LogitLink", "MultinomialLogit",
     ),
