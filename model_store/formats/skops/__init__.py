@@ -1,14 +1,19 @@
 """The skops format: checked by the gate in this package, then loaded by the skops library."""
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import skops.io
+from sklearn._loss import _loss
 from sklearn.exceptions import InconsistentVersionWarning
 
 from model_store.errors import Unreadable, Unsafe
 from model_store.formats.skops.gate import clear
+
+# The name of this module until scikit-learn 1.8, under which files of that time refer to it.
+sys.modules.setdefault("_loss", _loss)
 
 
 def load(path: Path) -> Any:

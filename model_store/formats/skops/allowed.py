@@ -53,13 +53,15 @@ INTERNALS: dict[str, tuple[str, ...]] = {
     "sklearn.utils._metadata_requests": ("MetadataRequest", "MethodMetadataRequest"),
 }  # fmt: skip
 
+_C_LOSSES = (
+    "CyAbsoluteError", "CyExponentialLoss", "CyHalfBinomialLoss", "CyHalfGammaLoss", "CyHalfMultinomialLoss",
+    "CyHalfPoissonLoss", "CyHalfSquaredError", "CyHalfTweedieLoss", "CyHalfTweedieLossIdentity", "CyHuberLoss",
+    "CyPinballLoss",
+)  # fmt: skip
 #: Loss functions written in C; skops checks these names as well.
 LOSSES: dict[str, tuple[str, ...]] = {
-    "sklearn._loss._loss": (
-        "CyAbsoluteError", "CyExponentialLoss", "CyHalfBinomialLoss", "CyHalfGammaLoss",
-        "CyHalfMultinomialLoss", "CyHalfPoissonLoss", "CyHalfSquaredError", "CyHalfTweedieLoss",
-        "CyHalfTweedieLossIdentity", "CyHuberLoss", "CyPinballLoss",
-    ),
+    "_loss": _C_LOSSES,  # as scikit-learn called the module before 1.9
+    "sklearn._loss._loss": _C_LOSSES,
     "sklearn.linear_model._sgd_fast": (
         "EpsilonInsensitive", "Hinge", "ModifiedHuber", "SquaredEpsilonInsensitive", "SquaredHinge",
     ),
