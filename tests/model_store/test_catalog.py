@@ -110,3 +110,12 @@ def test_the_same_data_folder_opens_again(folder: Path, catalog: Catalog) -> Non
     registry: Any = open_catalog(folder).registry
     assert registry.version("line", 1).aliases == ("live",)
     registry.close()
+
+
+def test_a_model_of_another_release_is_taken_with_a_warning(catalog: Catalog) -> None:
+    def edit(schema: dict[str, Any]) -> None:
+        schema["content"]["content"]["_sklearn_version"]["content"] = '"1.7.0"'
+
+    version, _ = catalog.publish("line", [models.edited(LINE, edit)], BY)
+    (warning,) = version.warnings
+    assert warning.startswith("Fitted with scikit-learn 1.7.0, served with ")
