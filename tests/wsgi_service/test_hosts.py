@@ -9,20 +9,24 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from wsgiref.validate import validator
 
 import models
 import numpy as np
 import pytest
 from conftest import PATIENCE, StrictClient
+from sklearn.ensemble import IsolationForest
 
 from model_store.artifacts import digest_of
 from model_store.entities import Attribution
 from model_store.errors import ArtifactCorrupt
+from wsgi_service.app import create_app
 from wsgi_service.serving import frames
 from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, PredictFailed
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
 from wsgi_service.serving.tables import Table, decode_result, encode_table
+from wsgi_service.settings import Settings
 
 ROWS = [[5.1, 3.5, 1.4, 0.2]]
 
@@ -171,6 +175,20 @@ def test_a_predict_whose_host_is_killed_is_a_502_and_the_next_is_answered(client
     assert client.post("/predict", json={"instances": ROWS}).json["predictions"] == [0]
     event = app.catalog.registry.events("iris")[-1]
     assert (event.action, event.version, event.after) == ("crash", 1, {"reason": "ModelCrashed"})
+
+
+def test_a_predict_that_takes_too_long_is_a_504_and_the_next_is_answered(folder: Path, own_pool: HostPool) -> None:
+    app = create_app(Settings(data=str(folder), predict_deadline=0.05), own_pool)
+    client = StrictClient(validator(app))
+    wait_for_both(own_pool)
+    slow = IsolationForest(n_estimators=300, random_state=0).fit(np.arange(500.0).reshape(-1, 1))
+    assert client.put_model("slow", slow).status_code == 201
+    answer = client.post("/predict", json={"instances": [[1.0]] * 100_000})
+    assert (answer.status_code, answer.json["type"]) == (504, "/problems/deadline-exceeded")
+    assert app.catalog.registry.events("slow")[-1].after == {"reason": "DeadlineExceeded"}
+    wait_for_both(own_pool)
+    assert client.get("/healthz").status_code == 200
+    app.catalog.registry.close()
 
 
 def test_damaged_bytes_are_noted_and_not_served(client: StrictClient, app: Any) -> None:

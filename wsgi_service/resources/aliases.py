@@ -45,6 +45,8 @@ class Aliases:
 def _number(request: Request) -> int:
     if "version" in request.args:
         return integer_parameter(request, "version", 1, 1, MAX_VERSION)
+    if not request.content_length and "Transfer-Encoding" not in request.headers:
+        raise InvalidRequest('Say which version: ?version=3, or {"version": 3} as JSON.')
     check_media_type(request, ("application/json",))
     body, _ = read_json(request, Pointer)
     if not 1 <= body.version <= MAX_VERSION:

@@ -129,7 +129,7 @@ def _download(request: Request, version: Version, file: BinaryIO) -> Response:
         mimetype="application/octet-stream",
         as_attachment=True,
         download_name=f"{version.model}-{version.version}.{version.format}",
-        etag=version.digest.removeprefix("sha256:"),
+        etag=version.digest,
         conditional=False,
     )
     response.content_length = version.size
