@@ -180,6 +180,21 @@ def test_an_open_address_without_a_token_is_not_served(folder: Path) -> None:
     assert b"WSGI_SERVICE_TOKEN" in refused.stderr
 
 
+def test_a_data_folder_that_cannot_be_used_is_named(folder: Path) -> None:
+    taken, damaged = folder / "file", folder / "damaged"
+    taken.write_bytes(b"")
+    damaged.mkdir()
+    (damaged / "registry.db").write_bytes(b"no database at all, but long enough to be read as one" * 50)
+    for data in (taken, damaged):
+        command = [sys.executable, "-m", "wsgi_service", "serve", "--data", str(data), "--listen", "127.0.0.1:0"]
+        refused = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False
+        )
+        assert refused.returncode == 1
+        assert b"cannot be used" in refused.stderr
+        assert b"Traceback" not in refused.stderr
+
+
 def test_stopped_and_started_again_the_same_data_answer(start_server: Any) -> None:
     first = start_server()
     upload(first)

@@ -50,12 +50,16 @@ def serve(**flags: Any) -> None:
 
 def run(chosen: settings.Settings, listener: socket.socket) -> None:
     """Serve on a bound socket until stopped."""
+    from model_store.errors import StoreError
     from wsgi_service.app import create_app
     from wsgi_service.memory import give_back
     from wsgi_service.server import serve as serve_app
 
     give_back()
-    app = create_app(chosen)
+    try:
+        app = create_app(chosen)
+    except (OSError, StoreError, RuntimeError) as error:
+        raise click.ClickException(f"The data folder {chosen.folder} cannot be used: {error}") from None
     serve_app(app, listener, lambda: _announce(app, listener))
 
 
