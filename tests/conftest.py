@@ -103,6 +103,7 @@ class LiveServer:
             env=os.environ | {"PYTHONUTF8": "1"} | (environment or {}),
         )
         self.log: list[str] = []
+        self._logged = threading.Condition()
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         self.announced = self._read_announcement()
@@ -123,7 +124,16 @@ class LiveServer:
     def _read_log(self) -> None:
         assert self.process.stderr
         for line in self.process.stderr:
-            self.log.append(line.decode(errors="replace"))
+            with self._logged:
+                self.log.append(line.decode(errors="replace"))
+                self._logged.notify_all()
+
+    def wait_for_log(self, *words: str) -> bool:
+        """Wait for a line of the log that has all of these words; whether there is one."""
+        with self._logged:
+            return self._logged.wait_for(
+                lambda: any(all(word in line for word in words) for line in self.log), PATIENCE
+            )
 
     def stop(self) -> int:
         self.process.terminate()

@@ -1,7 +1,6 @@
 """Requests that are wrong, and what is said about them (rows R1-R11, R18, R26, R27, R30-R42)."""
 
 import json
-import time
 from typing import Any
 
 import models
@@ -180,9 +179,7 @@ def test_bodies_that_hold_no_rows(iris: StrictClient, body: str) -> None:
     ids=lambda body: repr(body[:30]),
 )  # fmt: skip
 def test_bodies_that_are_no_json(iris: StrictClient, body: bytes) -> None:
-    began = time.perf_counter()
     problem(iris.post("/predict", data=body, content_type=JSON), 400, "malformed-body")
-    assert time.perf_counter() - began < 5
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "1" * 5000, "1" + "0" * 400, "-" + "9" * 400])

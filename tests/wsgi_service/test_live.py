@@ -82,12 +82,7 @@ def test_sixteen_clients_of_one_model_are_all_answered(live_server: LiveServer) 
 
 def test_the_access_log_has_a_line_with_the_request_id(live_server: LiveServer) -> None:
     ask(live_server, "GET", "/healthz", headers={"X-Request-Id": "look-for-me"})
-    deadline = threading.Event()
-    for _ in range(200):
-        if any('"GET /healthz" 200' in line and "look-for-me" in line for line in live_server.log):
-            return
-        deadline.wait(0.05)
-    pytest.fail("no such line")
+    assert live_server.wait_for_log('"GET /healthz" 200', "look-for-me")
 
 
 @pytest.mark.parametrize("size", [MEGABYTE + 1, 6 * MEGABYTE])
