@@ -9,7 +9,7 @@
     python3 scripts/dev.py windows  the test suite on Windows' own Python under wine (Debian)
 
 Each makes `.venv` beside this folder if it is not there and installs the project into it. Until then only the
-standard library is used. pip's own settings (PIP_NO_INDEX, PIP_FIND_LINKS, …) are respected.
+standard library is used. pip's own settings (PIP_NO_INDEX, PIP_FIND_LINKS and so on) are respected.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def prepare(folder: Path, extras: tuple[str, ...]) -> Path:
 
 def make_environment(folder: Path) -> None:
     """Make an environment, or say what the system lacks for it."""
-    print(f"Making {folder.name} …", flush=True)
+    print(f"Making {folder.name} ...", flush=True)
     try:
         venv.create(folder, with_pip=True)
     except (subprocess.CalledProcessError, ImportError):
@@ -82,7 +82,7 @@ def make_environment(folder: Path) -> None:
 def install(python: Path, extras: tuple[str, ...]) -> None:
     """Install the project in place, with extras."""
     what = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
-    print("Installing the project …", flush=True)
+    print("Installing the project ...", flush=True)
     pip = [
         str(python),
         "-m",
