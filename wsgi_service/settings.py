@@ -13,6 +13,8 @@ from msgspec import Struct
 
 PREFIX = "WSGI_SERVICE_"
 MEGABYTE = 1 << 20
+#: Threads that uploads and predicts never take, so that health and registry always have one.
+RESERVED_THREADS = 4
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -188,10 +190,6 @@ def _check(settings: Settings) -> None:
             raise InvalidSetting(f"{name} must be greater than 0")
     if settings.threads <= RESERVED_THREADS:
         raise InvalidSetting(f"threads must be greater than {RESERVED_THREADS}")
-
-
-#: Threads that uploads and predicts never take, so that health and registry always have one.
-RESERVED_THREADS = 4
 
 
 def environment() -> Settings:
