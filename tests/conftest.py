@@ -49,7 +49,7 @@ def pool() -> Iterator[HostPool]:
     """The model hosts of all tests; starting them takes seconds."""
     hosts = HostPool(2, startup_limit=PATIENCE)
     hosts.start()
-    assert hosts.wait_ready(PATIENCE)
+    assert hosts.wait_ready()
     yield hosts
     hosts.close()
 

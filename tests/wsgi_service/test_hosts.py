@@ -126,7 +126,7 @@ class Waiting:
 
 
 def test_no_version_takes_the_last_free_host(own_pool: HostPool) -> None:
-    assert own_pool.wait_ready(PATIENCE)
+    assert own_pool.wait_ready()
     with ExitStack() as held:
         first = held.enter_context(own_pool.serving("greedy", PATIENCE))
         wait_for_both(own_pool)
@@ -278,8 +278,8 @@ import sys, threading
 from wsgi_service.serving.hosts import HostPool
 pool = HostPool(2, startup_limit=180)
 pool.start()
-pool.wait_ready(180)
-with pool.serving("x", 10) as host:
+pool.wait_ready()
+with pool.serving("x", 180) as host:
     print(host.pid, flush=True)
     threading.Event().wait(600)
 """

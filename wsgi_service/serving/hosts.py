@@ -68,17 +68,17 @@ class HostPool:
         with self._changed:
             return self._keeper.is_alive() and any(host.alive for host in self._serving)
 
-    def wait_ready(self, limit: float) -> bool:
-        """Wait until a serving host is up; whether one is."""
+    def wait_ready(self) -> bool:
+        """Wait until a serving host is up, for as long as starting one may take; whether one is."""
         with self._changed:
-            return self._changed.wait_for(lambda: bool(self._serving), limit)
+            return self._changed.wait_for(lambda: self._closing or bool(self._serving), self._startup_limit)
 
     @contextlib.contextmanager
     def serving(self, key: str, limit: float) -> Iterator[Host]:
         """A host of one's own for a while, preferably one that has loaded `key`.
 
         Raises:
-            Busy: none came free within `limit` seconds, beyond the time that starting up may take.
+            Busy: none came free within `limit` seconds, or too many wait for this version already.
         """
         host = self._acquire(key, limit)
         try:
@@ -132,8 +132,6 @@ class HostPool:
             return host
 
     def _wait_for_host(self, key: str, limit: float) -> Host:
-        if not self._changed.wait_for(lambda: self._closing or self._serving, self._startup_limit):
-            raise Busy("No model host has come up yet. Try again in a moment.")
         host = self._changed.wait_for(lambda: self._closing or self._choose(key), limit)
         if not isinstance(host, Host):
             raise Busy("Everything that could answer is at work. Try again in a moment.")

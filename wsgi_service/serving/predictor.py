@@ -1,6 +1,7 @@
 """From a table to a result: the host that has the version, the deadline, and what is noted when it dies."""
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from model_store.errors import ArtifactCorrupt, StorageError, Unsafe
 from model_store.registry import Registry
 from wsgi_service.serving import frames
 from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed
+from wsgi_service.serving.frames import Buffer
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
 from wsgi_service.serving.tables import Table, decode_result, encode_table
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 NATIVE = "native"
 #: Seconds to read an artifact into a host, beside the deadline of the predict.
 LOAD_LIMIT = 60.0
+#: Seconds that a predict is given at the least, when it got its host at the last moment.
+LEAST = 0.01
 #: Estimators that one host keeps at the most; the one that was not used for longest goes first.
 LOADED_PER_HOST = 64
 
@@ -51,9 +55,7 @@ class Predictor:
         header, buffers = encode_table(table)
         request = frames.Predict(version.digest, method, header)
         try:
-            with self._pool.serving(version.digest, self._deadline) as host:
-                self._ensure_loaded(host, version)
-                reply, answer = host.call(request, buffers, self._deadline)
+            reply, answer = self._call(version, request, buffers)
         except (ModelCrashed, DeadlineExceeded) as error:
             self._note(version, error, by)
             raise
@@ -62,6 +64,18 @@ class Predictor:
             raise
         assert isinstance(reply, frames.Predicted)  # noqa: S101 - the only reply to Predict besides Failed
         return decode_result(reply.outcome, answer)
+
+    def _call(
+        self, version: Version, request: frames.Predict, buffers: list[Buffer]
+    ) -> tuple[frames.Reply, list[bytearray]]:
+        """Waiting for a host and computing share the deadline; starting and loading have limits of their own."""
+        if not self._pool.wait_ready():
+            raise Busy("No model host has come up yet. Try again in a moment.")
+        until = time.monotonic() + self._deadline
+        with self._pool.serving(version.digest, self._deadline) as host:
+            left = until - time.monotonic()
+            self._ensure_loaded(host, version)
+            return host.call(request, buffers, max(left, LEAST))
 
     def _ensure_loaded(self, host: Host, version: Version) -> None:
         key = version.digest
