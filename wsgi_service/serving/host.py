@@ -40,15 +40,24 @@ def main() -> None:
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Move the two pipes away from 0 and 1, so that a stray print cannot end up inside a frame."""
     incoming, outgoing = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
+    nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
-    os.dup2(2, 1)
+    _print_to_the_log(nothing)
     if sys.platform == "win32":
         import msvcrt
 
         for handle in (incoming, outgoing):
             msvcrt.setmode(handle, os.O_BINARY)
     return os.fdopen(incoming, "rb", buffering=1 << 16), os.fdopen(outgoing, "wb", buffering=0)
+
+
+def _print_to_the_log(otherwise: int) -> None:
+    """Let what is printed go where errors go; a server without any streams has no such place."""
+    try:
+        os.dup2(2, 1)
+    except OSError:
+        os.dup2(otherwise, 1)
+        os.dup2(otherwise, 2)
 
 
 def _answer(bench: "_Bench", request: Request, buffers: list[bytearray]) -> Answer:
@@ -59,9 +68,14 @@ def _answer(bench: "_Bench", request: Request, buffers: list[bytearray]) -> Answ
     except errors.StoreError as error:
         return Failed(type(error).__name__, str(error), getattr(error, "findings", ())), []
     except Exception as error:  # noqa: BLE001 - an estimator may raise anything
-        sys.stderr.write(f"model host: {type(error).__name__}: {str(error)[:LOGGED]!r}\n")
+        _log(f"model host: {type(error).__name__}: {str(error)[:LOGGED]!r}\n")
         kind, words = _FAILURES[type(request)]
         return Failed(kind, words.format(type(error).__name__)), []
+
+
+def _log(line: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(line)
 
 
 #: What an unforeseen exception means, by what was asked for.

@@ -140,7 +140,10 @@ class Host:
 def _spawn(folder: Path) -> "subprocess.Popen[bytes]":
     options: dict[str, Any] = {}
     if sys.platform == "win32":
-        options["creationflags"] = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+        # Ctrl-C is for the server, which ends its hosts. Without a console to share, a host must not get one of its
+        # own: that would be a window, or at least one more process for each host.
+        detached = 0 if _has_console() else subprocess.DETACHED_PROCESS
+        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | detached
     else:
         options["start_new_session"] = True  # Ctrl-C in the terminal is for the server, which ends its hosts
     return subprocess.Popen(
@@ -153,6 +156,15 @@ def _spawn(folder: Path) -> "subprocess.Popen[bytes]":
         env=_environment(),
         **options,
     )
+
+
+def _has_console() -> bool:
+    """Whether this process is attached to a console, on Windows."""
+    if sys.platform != "win32":
+        return False
+    import ctypes
+
+    return bool(ctypes.windll.kernel32.GetConsoleCP())
 
 
 def _environment() -> dict[str, str]:
