@@ -1,5 +1,6 @@
 """One supervised model host, seen from the HTTP process."""
 
+import ctypes
 import io
 import os
 import subprocess
@@ -140,10 +141,7 @@ class Host:
 def _spawn(folder: Path) -> "subprocess.Popen[bytes]":
     options: dict[str, Any] = {}
     if sys.platform == "win32":
-        # Ctrl-C is for the server, which ends its hosts. Without a console to share, a host must not get one of its
-        # own: that would be a window, or at least one more process for each host.
-        detached = 0 if _has_console() else subprocess.DETACHED_PROCESS
-        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | detached
+        options["creationflags"] = _creation_flags()
     else:
         options["start_new_session"] = True  # Ctrl-C in the terminal is for the server, which ends its hosts
     return subprocess.Popen(
@@ -158,13 +156,15 @@ def _spawn(folder: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def _has_console() -> bool:
-    """Whether this process is attached to a console, on Windows."""
-    if sys.platform != "win32":
-        return False
-    import ctypes
+if sys.platform == "win32":
 
-    return bool(ctypes.windll.kernel32.GetConsoleCP())
+    def _creation_flags() -> int:
+        """A group of its own, since Ctrl-C is for the server, and no console that the server does not have.
+
+        A console of its own would be a window, or at least one more process for each host.
+        """
+        has_console = ctypes.windll.kernel32.GetConsoleCP()
+        return subprocess.CREATE_NEW_PROCESS_GROUP | (0 if has_console else subprocess.DETACHED_PROCESS)
 
 
 def _environment() -> dict[str, str]:
