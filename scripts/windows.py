@@ -202,7 +202,7 @@ def pass_on(output: IO[bytes]) -> None:
 
 
 def end_wine(tree: Path) -> None:
-    """End whatever still runs in the tree's wine, such as processes that were half made when their parent ended."""
+    """End what still runs in the tree's wine, such as processes half made when their parent ended."""
     for line in (["wineboot", "--kill"], ["wineserver", "-k"]):
         if shutil.which(line[0]):
             subprocess.run(

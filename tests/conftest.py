@@ -141,8 +141,8 @@ class LiveServer:
         self.process.terminate()
         code = self.process.wait(PATIENCE)
         self._reader.join(LEFT_BEHIND)
-        # Under wine a host that was being made when its server ended may stay, half made, and hold the pipe. To close
-        # a pipe that a thread reads would then wait for ever.
+        # Under wine a host that was being made when its server ended may stay, half made, and hold the pipe.
+        # To close a pipe that a thread reads would then wait for ever.
         if self.process.stderr and not self._reader.is_alive():
             self.process.stderr.close()
         if self.process.stdout:
