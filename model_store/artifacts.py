@@ -21,7 +21,6 @@ from model_store.errors import ArtifactCorrupt, StorageError, StorageFull
 #: Windows answers with a sharing violation while a virus scanner or indexer looks at a new file.
 SHARING_RETRIES = 20
 SHARING_PAUSE = 0.05
-CHUNK = 1 << 20
 
 
 class Staged(Struct, frozen=True):

@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
+from model_store.entities import LIVE
 from wsgi_service.commands.options import server_options, show
 from wsgi_service.remote import Remote, address
-
-LIVE = "live"
 
 
 @click.command()

@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
+from model_store.entities import LIVE
 from wsgi_service.commands.options import server_options, show, table
 from wsgi_service.remote import Remote, address
 
-LIVE = "live"
 PAGE = 1000
 
 
