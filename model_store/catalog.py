@@ -111,9 +111,15 @@ class Catalog:
         return self.registry.update_version(version.model, version.version, {"state": "ready"}, by)
 
     def _judge(self, staged: Staged, options: Publication) -> Draft:
-        facts = self._inspector.inspect(staged.path, options.column_names)
-        check_class_names(facts.schema, options.class_names)
-        return Draft(digest=staged.digest, size=staged.size, facts=facts, class_names=options.class_names)
+        found = self._inspector.inspect(staged.path, options.column_names)
+        check_class_names(found.facts.schema, options.class_names)
+        return Draft(
+            digest=staged.digest,
+            size=staged.size,
+            facts=found.facts,
+            safety=found.safety,
+            class_names=options.class_names,
+        )
 
     def update_version(self, model: str, number: int, changes: dict[str, Any], by: Attribution) -> Version:
         """Change description, tags, class_names or column_names; null takes one back.

@@ -1,12 +1,13 @@
 """Model, Version, Alias and Event, and the rules for their names and numbers."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
 from model_store.errors import InvalidName, InvalidVersion
+from model_store.safety import Report
 from model_store.schema import Schema
 
 #: A name never becomes a path, but it travels through URLs, shells and log files: hence the narrow rule.
@@ -46,6 +47,13 @@ class Facts(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+class Inspection(Struct, frozen=True):
+    """Everything an inspection gives: the facts, and the safety report."""
+
+    facts: Facts
+    safety: Report
+
+
 class Version(Struct, frozen=True, kw_only=True):
     """One immutable artifact under a model's name, with what was found out about it."""
 
@@ -73,6 +81,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     digest: str
     size: int
     facts: Facts
+    safety: Report | None = None
     class_names: tuple[str, ...] | None = None
 
 
@@ -90,6 +99,13 @@ class Attribution(Struct, frozen=True):
 
     actor: str
     request_id: str
+
+
+class Patience(Struct, frozen=True):
+    """How many crashes within how many seconds put a version in quarantine."""
+
+    crashes: int = 3
+    seconds: float = 600.0
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -129,6 +145,8 @@ def check_version(number: int) -> int:
     return number
 
 
-def now() -> str:
-    """The present moment in RFC 3339 form, in UTC with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def now(seconds: float = 0.0) -> str:
+    """The present moment, or one so many seconds from it, in RFC 3339 form, in UTC with milliseconds."""
+    return (
+        (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )

@@ -4,7 +4,9 @@
     ├── NotFound
     │   ├── ModelNotFound
     │   ├── VersionNotFound
-    │   └── AliasNotFound
+    │   ├── AliasNotFound
+    │   ├── NotQuarantined       there is no quarantine to lift
+    │   └── NoReport             the version has no safety report
     ├── Conflict
     │   ├── ModelExists
     │   ├── VersionExists        other bytes are there already
@@ -25,8 +27,10 @@
         ├── StorageFull
         └── StorageBusy
 
-To add an error: add a class here and one line in `wsgi_service/errors.py`.
+To add an error: add a class here and one line in `wsgi_service/problems.py`.
 """
+
+from model_store.safety import Report
 
 
 class StoreError(Exception):
@@ -47,6 +51,14 @@ class VersionNotFound(NotFound):
 
 class AliasNotFound(NotFound):
     """The model has no such alias."""
+
+
+class NotQuarantined(NotFound):
+    """The version is not in quarantine."""
+
+
+class NoReport(NotFound):
+    """The version was stored by a release that made no safety reports."""
 
 
 class Conflict(StoreError):
@@ -86,7 +98,16 @@ class InvalidMetadata(Invalid):
 
 
 class Refused(StoreError):
-    """An artifact that is not taken."""
+    """An artifact that is not taken.
+
+    Args:
+        message: what was found, for the person who uploaded it.
+        report: the safety report, as far as the check got.
+    """
+
+    def __init__(self, message: str, report: Report | None = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class UnsupportedFormat(Refused):
@@ -98,16 +119,7 @@ class Unreadable(Refused):
 
 
 class Unsafe(Refused):
-    """A file that holds something outside the allow-list.
-
-    Args:
-        message: what was found, for the person who uploaded it.
-        findings: the offending types or places, at most a few dozen.
-    """
-
-    def __init__(self, message: str, findings: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.findings = findings
+    """A file that holds something that could hurt the server or its users."""
 
 
 class NotAPredictor(Refused):

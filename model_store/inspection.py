@@ -6,29 +6,38 @@ The server hands this work to a host that never serves; a notebook does it itsel
 from pathlib import Path
 from typing import Protocol
 
-from model_store.entities import Facts
+from model_store.entities import Inspection
+from model_store.safety import STRICT, Policy
 
 
 class Inspector(Protocol):
     """Finds out what an artifact is, and refuses those that cannot be taken."""
 
-    def inspect(self, path: Path, column_names: tuple[str, ...] | None) -> Facts:
-        """The facts about the artifact at `path`.
+    def inspect(self, path: Path, column_names: tuple[str, ...] | None) -> Inspection:
+        """The facts about the artifact at `path`, and its safety report.
 
         Args:
             path: the staged bytes.
             column_names: names for the columns of an estimator that knows none itself.
 
         Raises:
-            UnsupportedFormat, Unreadable, Unsafe, NotAPredictor, MissingExtra, InvalidMetadata.
+            Refused: it is not taken; the error has the report.
+            MissingExtra, InvalidMetadata.
         """
 
 
 class LocalInspector:
-    """Judges in the calling process, which imports scikit-learn for it."""
+    """Judges in the calling process, which imports scikit-learn for it.
 
-    def inspect(self, path: Path, column_names: tuple[str, ...] | None) -> Facts:
+    Args:
+        policy: what is allowed beyond what is safe for everybody.
+    """
+
+    def __init__(self, policy: Policy = STRICT) -> None:
+        self._policy = policy
+
+    def inspect(self, path: Path, column_names: tuple[str, ...] | None) -> Inspection:
         """See `Inspector`."""
-        from model_store.estimators.facts import read_facts
+        from model_store.estimators.facts import inspect
 
-        return read_facts(path, column_names)
+        return inspect(path, column_names, self._policy)

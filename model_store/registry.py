@@ -8,7 +8,8 @@ raises the revision by one, so that readers know when what they remember is old.
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
-from model_store.entities import Alias, Attribution, Draft, Event, Model, Version
+from model_store.entities import Alias, Attribution, Draft, Event, Model, Patience, State, Version
+from model_store.safety import Report
 
 
 class Registry(Protocol):
@@ -99,8 +100,17 @@ class Registry(Protocol):
     def delete_alias(self, model: str, alias: str, by: Attribution) -> None:
         """Atomically remove an alias. Raises ModelNotFound or AliasNotFound."""
 
-    def record(self, action: str, version: Version, detail: dict[str, Any], by: Attribution) -> None:
-        """Atomically write an event about a version that changes nothing else, such as a crash."""
+    def safety(self, model: str, number: int) -> Report | None:
+        """The safety report of a version; None where none was made. Raises ModelNotFound or VersionNotFound."""
+
+    def note_crash(self, version: Version, reason: str, patience: Patience, by: Attribution) -> State:
+        """Atomically write that a version took a host down, and put it in quarantine if that was once too often.
+
+        Counted are crashes within `patience.seconds`, since the quarantine was last lifted. Returns its state.
+        """
+
+    def lift_quarantine(self, model: str, number: int, by: Attribution) -> Version:
+        """Atomically let a version serve again. Raises VersionNotFound or NotQuarantined."""
 
     def events(self, model: str) -> list[Event]:
         """Everything that ever happened to a model of this name, oldest first."""

@@ -73,8 +73,8 @@ def create_app(settings: Settings, pool: HostPool | None = None) -> Application:
     """
     # Of the slots for heavy work a few are left to other versions, however many wait for one.
     most_waiting = max(1, settings.threads - 2 * RESERVED_THREADS)
-    hosts = pool or HostPool(settings.hosts, settings.startup_limit, most_waiting)
-    inspector = HostInspector(hosts, settings.inspect_deadline)
+    hosts = pool or HostPool(settings.hosts, settings.startup_limit, most_waiting, settings.model_bytes)
+    inspector = HostInspector(hosts, settings.inspect_deadline, settings.policy)
     catalog = open_catalog(settings.folder, inspector)
     draining = threading.Event()
     url_map = routes.build(_resources(settings, catalog, hosts, draining.is_set))
@@ -85,7 +85,7 @@ def _resources(
     settings: Settings, catalog: Catalog, hosts: HostPool, draining: Callable[[], bool]
 ) -> SimpleNamespace:
     registry = catalog.registry
-    predictor = Predictor(hosts, catalog.artifacts, registry, settings.predict_deadline)
+    predictor = Predictor(hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy)
     return SimpleNamespace(
         models=Models(catalog),
         versions=Versions(catalog),

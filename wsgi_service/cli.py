@@ -5,7 +5,7 @@ import sys
 import click
 
 from wsgi_service import __version__
-from wsgi_service.commands import convert, predict, push, registry, serve
+from wsgi_service.commands import convert, inspect, predict, push, registry, serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,6 +17,7 @@ def group() -> None:
 for command in (
     serve.serve,
     push.push,
+    inspect.inspect,
     convert.convert,
     predict.predict,
     registry.models,

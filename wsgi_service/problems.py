@@ -26,6 +26,8 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     store.ModelNotFound: (404, "model-not-found"),
     store.VersionNotFound: (404, "version-not-found"),
     store.AliasNotFound: (404, "alias-not-found"),
+    store.NotQuarantined: (404, "not-quarantined"),
+    store.NoReport: (404, "no-report"),
     store.ModelExists: (409, "model-exists"),
     store.VersionExists: (409, "version-exists"),
     store.VersionRetired: (409, "version-retired"),
@@ -44,6 +46,8 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     store.StorageBusy: (503, "storage-busy"),
     store.StorageError: (503, "storage-unavailable"),
     serving.Busy: (503, "busy"),
+    serving.ModelQuarantined: (503, "model-quarantined"),
+    serving.ResultTooLarge: (422, "result-too-large"),
     serving.ModelCrashed: (502, "model-crashed"),
     serving.DeadlineExceeded: (504, "deadline-exceeded"),
     serving.OutOfMemory: (507, "out-of-memory"),
@@ -141,8 +145,8 @@ def _members(error: Exception) -> dict[str, Any]:
     match error:
         case inputs.InvalidRows():
             return {"errors": error.errors}
-        case store.Unsafe() if error.findings:
-            return {"findings": error.findings}
+        case store.Refused() if error.report is not None:
+            return {"safety": error.report}
         case store.MissingExtra():
             return {"extra": error.extra}
     return {}

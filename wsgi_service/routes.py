@@ -105,6 +105,18 @@ def build(resources: Any) -> Map:
                 versions.artifact,
                 Scope.READ,
             ),
+            rule(
+                "/models/<name:model>/versions/<version:number>/safety",
+                "GET",
+                versions.safety,
+                Scope.READ,
+            ),
+            rule(
+                "/models/<name:model>/versions/<version:number>/quarantine",
+                "DELETE",
+                versions.lift_quarantine,
+                Scope.WRITE,
+            ),
             rule("/models/<name:model>/aliases", "GET", aliases.list, Scope.READ),
             rule("/models/<name:model>/aliases/<name:alias>", "GET", aliases.read, Scope.READ),
             rule("/models/<name:model>/aliases/<name:alias>", "PUT", aliases.put, Scope.WRITE),

@@ -11,6 +11,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from model_store.footprint import machine
+from model_store.safety import Policy
+
 PREFIX = "WSGI_SERVICE_"
 MEGABYTE = 1 << 20
 #: Threads that uploads and predicts never take, so that health and registry always have one.
@@ -35,12 +38,26 @@ class Settings(Struct, frozen=True, kw_only=True):
     inspect_deadline: float = 60.0
     startup_limit: float = 60.0
     drain_deadline: float = 10.0
+    model_memory: int = 0
+    allow_pickle: bool = False
+    trust: str = ""
     log_level: str = "info"
 
     @property
     def folder(self) -> Path:
         """The data folder, absolute."""
         return Path(self.data).absolute()
+
+    @property
+    def policy(self) -> Policy:
+        """What models may be and hold."""
+        names = (name.strip() for name in self.trust.split(","))
+        return Policy(self.allow_pickle, tuple(name for name in names if name))
+
+    @property
+    def model_bytes(self) -> int:
+        """Bytes that loaded models may take."""
+        return self.model_memory * MEGABYTE or machine() // 2
 
     @property
     def address(self) -> tuple[str, int]:
@@ -109,6 +126,19 @@ TABLE = (
         "drain_deadline",
         "Seconds that requests under way may take to finish when the server is stopped.",
     ),
+    Setting(
+        "model_memory",
+        "MB that the models in all serving hosts together may take. 0: half of the machine's memory.",
+    ),
+    Setting(
+        "allow_pickle",
+        "Take pickle and joblib files as well. Reading one runs whatever code is in it, with the server's rights.",
+    ),
+    Setting(
+        "trust",
+        "Comma-separated dotted names of classes and functions that models may hold besides scikit-learn's own, "
+        "as in my_package.MyTransformer. They must be installed beside the server, and run in model hosts.",
+    ),
     Setting("log_level", "debug, info, warning or error."),
 )
 
@@ -170,12 +200,7 @@ def _parse(setting: Setting, text: str) -> Any:
 
 
 def _check(settings: Settings) -> None:
-    host, _ = settings.address
-    if not (is_loopback(host) or settings.token or settings.insecure):
-        raise InvalidSetting(
-            f"{settings.listen} can be reached from other machines. Set WSGI_SERVICE_TOKEN to a long random text, "
-            "which every change will need, or allow anyone to change models with --insecure."
-        )
+    _check_exposure(settings)
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise InvalidSetting("log_level must be debug, info, warning or error")
     for name in (
@@ -188,8 +213,29 @@ def _check(settings: Settings) -> None:
     ):
         if getattr(settings, name) <= 0:
             raise InvalidSetting(f"{name} must be greater than 0")
+    if settings.model_memory < 0:
+        raise InvalidSetting("model_memory must be 0 or more")
+    _check_trust(settings)
     if settings.threads <= RESERVED_THREADS:
         raise InvalidSetting(f"threads must be greater than {RESERVED_THREADS}")
+
+
+def _check_exposure(settings: Settings) -> None:
+    host, _ = settings.address
+    if not (is_loopback(host) or settings.token or settings.insecure):
+        raise InvalidSetting(
+            f"{settings.listen} can be reached from other machines. Set WSGI_SERVICE_TOKEN to a long random text, "
+            "which every change will need, or allow anyone to change models with --insecure."
+        )
+
+
+def _check_trust(settings: Settings) -> None:
+    for name in settings.policy.trusted:
+        parts = name.split(".")
+        if len(parts) < 2 or not all(part.isidentifier() for part in parts):  # noqa: PLR2004
+            raise InvalidSetting(
+                "trust must be dotted names such as my_package.MyTransformer, with commas between"
+            )
 
 
 def environment() -> Settings:

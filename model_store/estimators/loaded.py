@@ -14,6 +14,7 @@ from model_store.estimators.facts import PANDAS_MISSING, read_schema
 from model_store.estimators.frames import assemble
 from model_store.estimators.inputs import missing_texts
 from model_store.estimators.methods import METHODS
+from model_store.safety import STRICT, Policy
 
 Values = NDArray[Any] | list[str]
 Column = tuple[Values, NDArray[np.bool_] | None]
@@ -44,7 +45,7 @@ class Loaded:
         return function(assemble(self._schema, arrays))
 
 
-def load(path: Path, digest: str, format_: str) -> Loaded:
+def load(path: Path, digest: str, format_: str, policy: Policy = STRICT) -> Loaded:
     """The estimator in a stored artifact.
 
     Raises:
@@ -58,7 +59,7 @@ def load(path: Path, digest: str, format_: str) -> Loaded:
         raise ArtifactCorrupt("The stored bytes of this version are gone.") from None
     if found != digest:
         raise ArtifactCorrupt("The stored bytes of this version are damaged: they no longer have their digest.")
-    return Loaded(formats.load(format_, path))
+    return Loaded(formats.load(format_, path, policy))
 
 
 def _require_pandas() -> None:

@@ -19,13 +19,13 @@ METHODS = (
 )
 
 
-def check_predictor(estimator: Any) -> None:
-    """Raises NotAPredictor unless this is a fitted estimator with a predict method."""
+def check_answers(estimator: Any) -> None:
+    """Raises NotAPredictor unless this is a fitted estimator with one of METHODS."""
     if isinstance(estimator, type) or not isinstance(estimator, BaseEstimator):
         raise NotAPredictor("The file does not hold a scikit-learn estimator.")
-    if not _has(estimator, "predict"):
+    if not methods_of(estimator):
         raise NotAPredictor(
-            f"{type(estimator).__name__} has no predict method. "
+            f"{type(estimator).__name__} has neither predict nor transform, so it cannot answer for new rows. "
             "Upload the fitted estimator, or the whole pipeline that ends with one."
         )
     try:

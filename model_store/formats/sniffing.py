@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 from model_store.errors import Unreadable, UnsupportedFormat
+from model_store.safety import STRICT, Policy
 
 CONVERT = (
     "Such files run code when they are read, so they are never opened here. Convert it on a machine "
@@ -34,7 +35,7 @@ OTHER_FORMATS = {
 ZIP = b"PK\x03\x04"
 
 
-def sniff(path: Path) -> str:
+def sniff(path: Path, policy: Policy = STRICT) -> str:
     """The format of an uploaded file, a key of `LOADERS`.
 
     Raises:

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from model_store.entities import LIVE, Alias, Attribution, Draft, Event, Model, Version
-from model_store.errors import ModelExists, VersionInUse
+from model_store.entities import LIVE, Alias, Attribution, Draft, Event, Model, Patience, State, Version, now
+from model_store.errors import ModelExists, NotQuarantined, VersionInUse
+from model_store.safety import Report
 from model_store.sql import statements, tables
 from model_store.sql.connection import open_engine, reading, writing
 
@@ -232,10 +233,36 @@ class SqlRegistry:
                 before={"version": before.version},
             )
 
-    def record(self, action: str, version: Version, detail: dict[str, Any], by: Attribution) -> None:
+    def safety(self, model: str, number: int) -> Report | None:
+        """See `Registry`."""
+        with reading(self._engine) as connection:
+            statements.model_row(connection, model)
+            return statements.read_safety(connection, model, number)
+
+    def note_crash(self, version: Version, reason: str, patience: Patience, by: Attribution) -> State:
+        """See `Registry`."""
+        model, number = version.model, version.version
+        with self._writing() as connection:
+            statements.log(connection, by, statements.CRASH, model, version=number, after={"reason": reason})
+            crashes = statements.crashes_since(connection, model, number, now(-patience.seconds))
+            if version.state != "ready" or crashes < patience.crashes:
+                return version.state
+            statements.set_state(connection, model, number, "quarantined")
+            statements.log(
+                connection, by, statements.QUARANTINE, model, version=number, after={"crashes": crashes}
+            )
+            return "quarantined"
+
+    def lift_quarantine(self, model: str, number: int, by: Attribution) -> Version:
         """See `Registry`."""
         with self._writing() as connection:
-            statements.log(connection, by, action, version.model, version=version.version, after=detail)
+            statements.model_row(connection, model)
+            version = statements.read_version(connection, model, number)
+            if version.state != "quarantined":
+                raise NotQuarantined(f"Version {number} of '{model}' is not in quarantine.")
+            statements.set_state(connection, model, number, "ready")
+            statements.log(connection, by, statements.LIFT, model, version=number)
+            return statements.read_version(connection, model, number)
 
     def events(self, model: str) -> list[Event]:
         """See `Registry`."""

@@ -7,9 +7,23 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from model_store.entities import LIVE, MAX_VERSION, Alias, Attribution, Draft, Facts, Model, Version, now
+from model_store.entities import (
+    LIVE,
+    MAX_VERSION,
+    Alias,
+    Attribution,
+    Draft,
+    Facts,
+    Model,
+    State,
+    Version,
+    now,
+)
 from model_store.errors import AliasNotFound, ModelNotFound, VersionExists, VersionNotFound, VersionRetired
+from model_store.safety import Report
 from model_store.sql import tables
+
+CRASH, QUARANTINE, LIFT = "crash", "quarantine", "lift-quarantine"
 
 models, versions, retired = tables.models, tables.versions, tables.retired
 aliases, events, state = tables.aliases, tables.events, tables.state
@@ -126,6 +140,29 @@ def _version_of(row: Row[Any], names: tuple[str, ...]) -> Version:
     )
 
 
+def read_safety(connection: Connection, model: str, number: int) -> Report | None:
+    """The safety report of a version. Raises VersionNotFound."""
+    row = connection.execute(select(versions.c.safety).where(is_version(model, number))).first()
+    if row is None:
+        raise VersionNotFound(f"The model '{model}' has no version {number}.")
+    return None if row.safety is None else msgspec.convert(row.safety, Report)
+
+
+def crashes_since(connection: Connection, model: str, number: int, since: str) -> int:
+    """How often a version took a host down since a moment, and since its quarantine was last lifted."""
+    of_version = (events.c.model == model) & (events.c.version == number)
+    lifted = select(func.max(events.c.id)).where(of_version & (events.c.action == LIFT)).scalar_subquery()
+    query = select(func.count()).where(
+        of_version & (events.c.action == CRASH) & (events.c.at >= since) & (events.c.id > func.coalesce(lifted, 0))
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def set_state(connection: Connection, model: str, number: int, state_: State) -> None:
+    """Change the state of a version."""
+    connection.execute(update(versions).where(is_version(model, number)).values(state=state_))
+
+
 def next_number(connection: Connection, model: str) -> int:
     """The highest number ever used for this model plus one."""
     highest = [
@@ -171,6 +208,7 @@ def insert_version(connection: Connection, model: str, number: int, draft: Draft
             digest=draft.digest,
             size=draft.size,
             facts=msgspec.to_builtins(draft.facts),
+            safety=msgspec.to_builtins(draft.safety),
             class_names=draft.class_names,
             tags={},
             created_at=now(),

@@ -17,6 +17,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 
@@ -51,6 +52,8 @@ versions = Table(
     Column("digest", String(80), nullable=False),
     Column("size", Integer, nullable=False),
     Column("facts", JSON, nullable=False),
+    # The safety report of the upload; null for versions of releases that made none.
+    Column("safety", JSON),
     Column("class_names", JSON),
     Column("description", Text),
     Column("tags", JSON, nullable=False),
@@ -95,12 +98,18 @@ events = Table(
 
 def create_tables(connection: Connection) -> None:
     """Step 1: the tables of the first release."""
-    metadata.create_all(connection)
+    metadata.create_all(connection)  # in the form of today, so later steps find what they add
     connection.execute(insert(state).values(id=1, schema_version=0, revision=0))
 
 
+def add_safety(connection: Connection) -> None:
+    """Step 2: the safety report of each version."""
+    if "safety" not in {column["name"] for column in inspect(connection).get_columns(versions.name)}:
+        connection.execute(text(f"ALTER TABLE {versions.name} ADD COLUMN safety JSON"))
+
+
 #: Applied in order, each once, all in one transaction. A step is never changed after its release.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (create_tables,)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (create_tables, add_safety)
 
 
 def migrate(connection: Connection) -> None:

@@ -6,7 +6,7 @@ import models
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.cluster import KMeans
+from sklearn.cluster import DBSCAN, KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
 from sklearn.datasets import load_iris
 from sklearn.ensemble import (
@@ -27,7 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from model_store.errors import InvalidMetadata, NotAPredictor
 from model_store.estimators.facts import estimator_name, read_schema
-from model_store.estimators.methods import check_predictor, methods_of
+from model_store.estimators.methods import check_answers, methods_of
 from model_store.estimators.traits import Trait, beside
 from model_store.naming import rename_columns
 from model_store.schema import Column
@@ -237,7 +237,7 @@ def test_methods_are_those_of_a_closed_list_that_the_estimator_has() -> None:
 @pytest.mark.parametrize(
     ("thing", "words"),
     [
-        (StandardScaler().fit(X), "no predict method"),
+        (DBSCAN().fit(X), "neither predict nor transform"),
         (LogisticRegression(), "not fitted"),
         (make_pipeline(StandardScaler(), LogisticRegression()), "not fitted"),
         (LogisticRegression, "does not hold"),
@@ -246,7 +246,7 @@ def test_methods_are_those_of_a_closed_list_that_the_estimator_has() -> None:
 )
 def test_what_cannot_predict_is_refused(thing: Any, words: str) -> None:
     with pytest.raises(NotAPredictor, match=words):
-        check_predictor(thing)
+        check_answers(thing)
 
 
 def test_a_pipeline_is_named_with_its_steps() -> None:

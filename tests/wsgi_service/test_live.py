@@ -227,7 +227,10 @@ def test_hosts_that_are_killed_again_and_again_never_take_the_server_along(start
         for child in children(server.process.pid):
             os.kill(child, signal.SIGKILL)
         statuses += [predict(server)[0] for _ in range(2)]
-    assert set(statuses) <= {200, 502}
+    # 503: to the server it is the model that takes its processes down, and three times is once too often.
+    assert set(statuses) <= {200, 502, 503}
+    if statuses[-1] == 503:
+        assert ask(server, "DELETE", "/models/iris/versions/1/quarantine")[0] == 204
     assert predict(server)[0] == 200
     assert server.process.poll() is None
 

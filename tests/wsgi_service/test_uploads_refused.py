@@ -7,8 +7,8 @@ import pytest
 import skops.io
 from conftest import StrictClient
 from corpus import OTHERS, PICKLES, UNREADABLE
+from sklearn.cluster import DBSCAN
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 LINE = models.skops_bytes(models.line())
 
@@ -49,13 +49,13 @@ def test_an_untrusted_type_is_a_422_that_lists_it(refused: Any, type_: str) -> N
     def edit(schema: dict[str, Any]) -> None:
         schema["__module__"], _, schema["__class__"] = type_.rpartition(".")
 
-    assert refused(models.edited(LINE, edit), 422, "unsafe-artifact")["findings"] == [type_]
+    assert type_ in refused(models.edited(LINE, edit), 422, "unsafe-artifact")["safety"]["findings"][0]["message"]
 
 
 @pytest.mark.parametrize(
     "thing",
-    [LogisticRegression(), StandardScaler().fit([[1.0], [2.0]]), [1, 2], {"a": 1}, LogisticRegression],
-    ids=["unfitted", "transformer", "list", "dict", "class"],
+    [LogisticRegression(), DBSCAN().fit([[1.0], [2.0]]), [1, 2], {"a": 1}, LogisticRegression],
+    ids=["unfitted", "nothing for new rows", "list", "dict", "class"],
 )
 def test_what_cannot_predict_is_a_422(refused: Any, thing: Any) -> None:
     refused(skops.io.dumps(thing), 422, "not-a-predictor")
@@ -65,7 +65,8 @@ def test_what_cannot_predict_is_a_422(refused: Any, thing: Any) -> None:
 def test_a_function_instead_of_a_model_is_listed(refused: Any, type_: str) -> None:
     module, _, name = type_.rpartition(".")
     root = {"__loader__": "FunctionNode", "__module__": module, "__class__": name, "__id__": 1, "protocol": 2}
-    assert refused(models.edited(LINE, lambda _: root), 422, "unsafe-artifact")["findings"] == [type_]
+    problem = refused(models.edited(LINE, lambda _: root), 422, "unsafe-artifact")
+    assert type_ in problem["safety"]["findings"][0]["message"]
 
 
 def test_a_file_that_passes_the_gate_and_does_not_load_is_a_422(refused: Any) -> None:

@@ -17,7 +17,7 @@ from wsgi_service.problems import RowsRefused
 from wsgi_service.requests import attribution, consumes, read_body, request_id
 from wsgi_service.responses import json_response
 from wsgi_service.serving.directory import Directory, Target
-from wsgi_service.serving.errors import PredictFailed
+from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.tables import Table
 
@@ -32,7 +32,7 @@ class Control(Struct):
     model: str | None = None
     version: int | None = None
     alias: str | None = None
-    method: str = "predict"
+    method: str | None = None
 
 
 class Predictions:
@@ -95,13 +95,14 @@ class Predictions:
     def _answer(self, request: Request, control: Control, read: Callable[[Schema], Table], flat: bool) -> Response:
         target = self._directory.find(control.model, control.version, control.alias)
         version = target.version
+        method = usual_method(version) if control.method is None else control.method
         try:
-            _check_method(version, control.method)
+            _check_method(version, method)
             table = read(version.schema)
-            result = self._predictor.predict(version, control.method, table, attribution(request))
-        except (InvalidRows, InvalidRequest, PredictFailed) as error:
+            result = self._predictor.predict(version, method, table, attribution(request))
+        except (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge) as error:
             raise RowsRefused(error, _help(target)) from error
-        return json_response(answer(target, control.method, result, flat, request_id(request)))
+        return json_response(answer(target, method, result, flat, request_id(request)))
 
 
 def _take(source: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -137,6 +138,11 @@ def _checked(control: Control) -> Control:
 
 def _at(control: Control, model: str, number: int | None, alias: str | None) -> Control:
     return Control(model=model, version=number, alias=alias, method=control.method)
+
+
+def usual_method(version: Version) -> str:
+    """What a request without a method means: predict, or transform where there is no predict."""
+    return next((name for name in ("predict", "transform") if name in version.methods), version.methods[0])
 
 
 def _check_method(version: Version, method: str) -> None:

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Request, Response
 
 from model_store.catalog import Catalog, Publication
 from model_store.entities import Tags, Version
-from model_store.errors import NotFound
+from model_store.errors import NoReport, NotFound
 from wsgi_service.problems import Problem
 from wsgi_service.requests import attribution, chunks, names_parameter, read_json
 from wsgi_service.resources.forms import read_form
@@ -77,6 +77,18 @@ class Versions:
         except BaseException:
             file.close()
             raise
+
+    def safety(self, _request: Request, model: str, number: int) -> Response:
+        """Read what the safety checks found when the version was uploaded."""
+        report = self._catalog.registry.safety(model, number)
+        if report is None:
+            raise NoReport("This version was stored by a release that made no safety reports.")
+        return json_response(report)
+
+    def lift_quarantine(self, request: Request, model: str, number: int) -> Response:
+        """Let a version that crashed too often serve again."""
+        self._catalog.registry.lift_quarantine(model, number, attribution(request))
+        return no_content()
 
     def _upload(self, request: Request, model: str, number: int | None) -> Response:
         only_new = request.headers.get("If-None-Match", "").strip() == "*"

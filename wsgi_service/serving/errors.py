@@ -2,9 +2,11 @@
 
 ServingError
 ├── Busy              no slot or host came free in time
+├── ModelQuarantined  it took hosts down too often
 ├── ModelCrashed      the host died while it worked on this
 ├── DeadlineExceeded  it took too long, and the host was ended
 ├── OutOfMemory       the host ran out of memory
+├── ResultTooLarge    there are too many numbers in the answer
 └── PredictFailed     the estimator raised an exception
 """
 
@@ -17,6 +19,14 @@ class Busy(ServingError):
     """Everything that could work on this is at work already."""
 
 
+class ModelQuarantined(ServingError):
+    """The version took hosts down too often, and somebody has to lift its quarantine."""
+
+
+class ResultTooLarge(ServingError):
+    """The answer would hold more numbers than are sent."""
+
+
 class ModelCrashed(ServingError):
     """The process that worked on this died."""
 
@@ -26,7 +36,16 @@ class DeadlineExceeded(ServingError):
 
 
 class OutOfMemory(ServingError):
-    """The work needed more memory than there is."""
+    """The work needed more memory than there is.
+
+    Args:
+        message: for the person who asked.
+        fatal: whether the host had to be ended for it.
+    """
+
+    def __init__(self, message: str, fatal: bool = False) -> None:
+        super().__init__(message)
+        self.fatal = fatal
 
 
 class PredictFailed(ServingError):

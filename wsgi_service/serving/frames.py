@@ -12,7 +12,8 @@ from typing import BinaryIO, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from model_store.entities import Facts
+from model_store.entities import Inspection
+from model_store.safety import STRICT, Policy, Report
 
 MAX_HEADER = 64 << 20
 MAX_BUFFERS = 100_000
@@ -81,6 +82,7 @@ class Inspect(Struct, frozen=True, tag="inspect"):
 
     path: str
     column_names: tuple[str, ...] | None = None
+    policy: Policy = STRICT
 
 
 class Load(Struct, frozen=True, tag="load"):
@@ -90,6 +92,7 @@ class Load(Struct, frozen=True, tag="load"):
     path: str
     digest: str
     format: str
+    policy: Policy = STRICT
 
 
 class Unload(Struct, frozen=True, tag="unload"):
@@ -113,13 +116,15 @@ class Ready(Struct, frozen=True, tag="ready"):
 
 
 class Inspected(Struct, frozen=True, tag="inspected"):
-    """The facts about an artifact."""
+    """The facts about an artifact, and its safety report."""
 
-    facts: Facts
+    inspection: Inspection
 
 
 class Done(Struct, frozen=True, tag="done"):
-    """Loaded or unloaded."""
+    """Loaded or unloaded; when loaded, how many bytes that took."""
+
+    memory: int = 0
 
 
 class Predicted(Struct, frozen=True, tag="predicted"):
@@ -133,7 +138,8 @@ class Failed(Struct, frozen=True, tag="failed"):
 
     kind: str
     message: str
-    findings: tuple[str, ...] = ()
+    report: Report | None = None
+    extra: str = ""
 
 
 Request = Inspect | Load | Unload | Predict

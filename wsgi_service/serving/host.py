@@ -12,9 +12,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from model_store import errors
+from model_store.footprint import resident
 from wsgi_service.serving import frames
+from wsgi_service.serving.errors import ResultTooLarge
 from wsgi_service.serving.frames import Buffer, Failed, Reply, Request
 from wsgi_service.serving.lifeline import die_with_parent
+from wsgi_service.serving.limits import (
+    UNLIMITED,
+    allowance_to_check,
+    cap_memory,
+    give_back,
+    limited,
+)
 
 #: Characters of an exception's text that go to the log, on one line.
 LOGGED = 500
@@ -27,6 +36,7 @@ def main() -> None:
     incoming, outgoing = _take_pipes()
     die_with_parent()
     bench = _Bench()
+    cap_memory(int(sys.argv[1]) if len(sys.argv) > 1 else UNLIMITED)
     frames.write(outgoing, frames.Ready(bench.environment))
     while True:
         try:
@@ -65,8 +75,9 @@ def _answer(bench: "_Bench", request: Request, buffers: list[bytearray]) -> Answ
         return bench.work(request, buffers)
     except MemoryError:
         return Failed("OutOfMemory", "The model needs more memory than the server has for it."), []
-    except errors.StoreError as error:
-        return Failed(type(error).__name__, str(error), getattr(error, "findings", ())), []
+    except (errors.StoreError, ResultTooLarge) as error:
+        report, extra = getattr(error, "report", None), getattr(error, "extra", "")
+        return Failed(type(error).__name__, str(error), report, extra), []
     except Exception as error:  # noqa: BLE001 - an estimator may raise anything
         _log(f"model host: {type(error).__name__}: {str(error)[:LOGGED]!r}\n")
         kind, words = _FAILURES[type(request)]
@@ -109,14 +120,22 @@ class _Bench:
                 return self._load(request)
             case frames.Unload():
                 self._estimators.pop(request.key, None)
+                give_back()
                 return frames.Done(), []
             case frames.Inspect():
-                found = self._facts.read_facts(Path(request.path), request.column_names)
-                return frames.Inspected(found), []
+                return self._inspect(request)
+
+    def _inspect(self, request: frames.Inspect) -> Answer:
+        path = Path(request.path)
+        with limited(allowance_to_check(path.stat().st_size)):
+            return frames.Inspected(self._facts.inspect(path, request.column_names, request.policy)), []
 
     def _load(self, request: frames.Load) -> Answer:
-        self._estimators[request.key] = self._loaded.load(Path(request.path), request.digest, request.format)
-        return frames.Done(), []
+        path, policy = Path(request.path), request.policy
+        before = resident()
+        self._estimators[request.key] = self._loaded.load(path, request.digest, request.format, policy)
+        # What an earlier model left may be used again, so the growth alone can say too little.
+        return frames.Done(memory=max(resident() - before, path.stat().st_size)), []
 
     def _predict(self, request: frames.Predict, buffers: list[bytearray]) -> Answer:
         from wsgi_service.serving.tables import decode_table, encode_result

@@ -1,12 +1,14 @@
 """The pool of model hosts: who serves, who judges, who stands by, and what happens when one dies.
 
 The roles: a fixed number of hosts serve; one further host judges uploads and never serves, since what it has read
-is not trusted; one imported spare stands ready to take the place of either. One thread, the keeper, starts every
+is not trusted; one serves versions that took a host down lately, and is made when there is the first of them; one
+imported spare stands ready to take the place of any. One thread, the keeper, starts every
 process and looks after deadlines: on Linux a host is ended with the *thread* that started it.
 """
 
 import contextlib
 import logging
+import math
 import tempfile
 import threading
 import time
@@ -14,16 +16,23 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from wsgi_service.serving.aside import Aside
 from wsgi_service.serving.errors import Busy, ServingError
 from wsgi_service.serving.lifeline import Job
+from wsgi_service.serving.limits import UNLIMITED, Allowance
 from wsgi_service.serving.process import Host
 
 log = logging.getLogger(__name__)
 
 TICK = 0.1
+#: What a host may take in all, as a multiple of its models: computing needs memory as well.
+WORKING = 1.5
 #: Seconds before a host that failed to start is tried again.
 RESTART_PAUSE = 1.0
 UPLOADS_WAIT = "Other uploads are being checked. Try again in a moment."
+SUSPECTS_WAIT = (
+    "This version crashed lately and is served apart, where others wait already. Try again in a moment."
+)
 
 
 class HostPool:
@@ -34,22 +43,28 @@ class HostPool:
         startup_limit: seconds a new process may take to import scikit-learn.
         most_waiting: requests that may wait for one version, or uploads for the judge; further ones are
             refused at once, so that a slow version cannot take the threads of all others.
+        memory: bytes that the models in all serving hosts together may take; 0 for no limit.
     """
 
-    def __init__(self, size: int, startup_limit: float = 60.0, most_waiting: int = 24) -> None:
+    def __init__(
+        self, size: int, startup_limit: float = 60.0, most_waiting: int = 24, memory: int = UNLIMITED
+    ) -> None:
         self.size = max(2, size)
+        #: Bytes that the models in one host may take.
+        self.share = memory // self.size
+        #: What one predict may use, where a host cannot see to that by itself.
+        self.allowance = Allowance(round(self.share * WORKING), math.inf) if memory else None
         self._most_waiting = most_waiting
         self._startup_limit = startup_limit
         self._changed = threading.Condition()
         self._idle: list[Host] = []
         self._serving: set[Host] = set()
         self._spares: list[Host] = []
-        self._judge: Host | None = None
-        self._judging = threading.Lock()
+        self._judge = Aside(most_waiting // 2, UPLOADS_WAIT)
+        self._suspects = Aside(most_waiting // 2, SUSPECTS_WAIT)
         self._all: set[Host] = set()
         self._busy_with: Counter[str] = Counter()
         self._waiting_for: Counter[str] = Counter()
-        self._waiting_uploads = 0
         self._dead: list[Host] = []
         self._closing = False
         self._job = Job()
@@ -89,20 +104,14 @@ class HostPool:
     @contextlib.contextmanager
     def judging(self, limit: float) -> Iterator[Host]:
         """The host that judges uploads; one upload at a time. Raises Busy."""
-        with self._changed:
-            if self._waiting_uploads >= self._most_waiting // 2:
-                raise Busy(UPLOADS_WAIT)
-            self._waiting_uploads += 1
-        try:
-            if not self._judging.acquire(timeout=limit):
-                raise Busy(UPLOADS_WAIT)
-        finally:
-            with self._changed:
-                self._waiting_uploads -= 1
-        try:
-            yield self._take_judge()
-        finally:
-            self._judging.release()
+        with self._judge.turn(limit):
+            yield self._host_of(self._judge)
+
+    @contextlib.contextmanager
+    def suspecting(self, limit: float) -> Iterator[Host]:
+        """The host for versions that took one down lately, apart from all others. Raises Busy."""
+        with self._suspects.turn(limit):
+            yield self._host_of(self._suspects)
 
     def close(self) -> None:
         """End all hosts; whoever waits for one gets Busy."""
@@ -153,17 +162,18 @@ class HostPool:
                 self._bury(host)
             self._changed.notify_all()
 
-    def _take_judge(self) -> Host:
+    def _host_of(self, aside: Aside) -> Host:
+        """The living host in a place apart; a spare steps in where there is none."""
         with self._changed:
-            if self._judge is not None and not self._judge.alive:
-                self._bury(self._judge)
-                self._judge = None
-            if self._judge is None:
+            if aside.host is not None and not aside.host.alive:
+                self._bury(aside.host)
+                aside.host = None
+            if aside.host is None:
                 self._changed.wait_for(lambda: self._closing or self._living_spares(), self._startup_limit)
                 if self._closing or not self._living_spares():
                     raise Busy("No model host has come up yet. Try again in a moment.")
-                self._judge = self._spares.pop()
-            return self._judge
+                aside.host = self._spares.pop()
+            return aside.host
 
     def _living_spares(self) -> list[Host]:
         self._bury_the_idle_dead()
@@ -205,7 +215,7 @@ class HostPool:
     def _look_after_hosts(self) -> None:
         now = time.monotonic()
         for host in list(self._all):
-            host.enforce_deadline(now)
+            host.enforce_limits(now)
         with self._changed:
             self._bury_the_idle_dead()
             dead, self._dead = self._dead, []
@@ -221,7 +231,7 @@ class HostPool:
             return max(0, min(missing, self.size - self._starting))
 
     def _start_one(self) -> None:
-        host = Host(self._job, self._working_folder())
+        host = Host(self._job, self._working_folder(), round(self.share * WORKING))
         with self._changed:
             self._all.add(host)
             self._starting += 1

@@ -2,17 +2,20 @@
 
 import logging
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from model_store.artifacts import Artifacts
-from model_store.entities import Attribution, Facts, Version
+from model_store.entities import Attribution, Inspection, Patience, Version
 from model_store.errors import ArtifactCorrupt, StorageError, Unsafe
 from model_store.registry import Registry
+from model_store.safety import STRICT, Finding, Policy, Report
 from wsgi_service.serving import frames
-from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed
+from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, ModelQuarantined, OutOfMemory
 from wsgi_service.serving.frames import Buffer
 from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.limits import allowance_to_check
 from wsgi_service.serving.process import Host
 from wsgi_service.serving.tables import Table, decode_result, encode_table
 
@@ -36,19 +39,36 @@ class Predictor:
         artifacts: where the bytes are.
         registry: where crashes and damage are noted.
         deadline: seconds a predict may take.
+        policy: what the operator allows beyond what is safe for everybody.
+        patience: how many crashes put a version in quarantine.
     """
 
-    def __init__(self, pool: HostPool, artifacts: Artifacts, registry: Registry, deadline: float) -> None:
+    def __init__(
+        self,
+        pool: HostPool,
+        artifacts: Artifacts,
+        registry: Registry,
+        deadline: float,
+        policy: Policy = STRICT,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
+    ) -> None:
         self._pool = pool
         self._artifacts = artifacts
         self._registry = registry
         self._deadline = deadline
+        self._policy = policy
+        self._patience = patience
+        #: Digest -> when it stops to be suspected of taking hosts down.
+        self._suspected: dict[str, float] = {}
+        #: Digest -> bytes that its estimator took in the host that loaded it last.
+        self._measured: dict[str, int] = {}
 
     def predict(self, version: Version, method: str, table: Table, by: Attribution) -> Any:
         """The result of a method for a checked table; see `tables.decode_result` for its form.
 
         Raises:
             ArtifactCorrupt: the version is not served, because its bytes are damaged.
+            ModelQuarantined: the version is not served, because it took hosts down too often.
             ServingError: no host came free, or it crashed, took too long or refused.
         """
         _check_servable(version)
@@ -56,8 +76,9 @@ class Predictor:
         request = frames.Predict(version.digest, method, header)
         try:
             reply, answer = self._call(version, request, buffers)
-        except (ModelCrashed, DeadlineExceeded) as error:
-            self._note(version, error, by)
+        except (ModelCrashed, DeadlineExceeded, OutOfMemory) as error:
+            if not isinstance(error, OutOfMemory) or error.fatal:
+                self._note(version, error, by)
             raise
         except ArtifactCorrupt:
             self._registry.update_version(version.model, version.version, {"state": "corrupt"}, by)
@@ -72,27 +93,43 @@ class Predictor:
         if not self._pool.wait_ready():
             raise Busy("No model host has come up yet. Try again in a moment.")
         until = time.monotonic() + self._deadline
-        with self._pool.serving(version.digest, self._deadline) as host:
+        with self._host_for(version) as host:
             left = until - time.monotonic()
             self._ensure_loaded(host, version)
-            return host.call(request, buffers, max(left, LEAST))
+            return host.call(request, buffers, max(left, LEAST), self._pool.allowance)
+
+    def _host_for(self, version: Version) -> AbstractContextManager[Host]:
+        """A host that serves; one apart from those if the version took one down lately."""
+        if self._suspected.get(version.digest, 0.0) > time.monotonic():
+            return self._pool.suspecting(self._deadline)
+        return self._pool.serving(version.digest, self._deadline)
 
     def _ensure_loaded(self, host: Host, version: Version) -> None:
         key = version.digest
         if key in host.loaded:
             host.loaded.move_to_end(key)
             return
-        if len(host.loaded) >= LOADED_PER_HOST:
+        self._make_room(host, self._measured.get(key, version.size))
+        path = str(self._artifacts.path(key).absolute())
+        reply, _ = host.call(frames.Load(key, path, key, version.format, self._policy), [], LOAD_LIMIT)
+        assert isinstance(reply, frames.Done)  # noqa: S101 - the only reply to Load besides Failed
+        host.loaded[key] = self._measured[key] = reply.memory
+
+    def _make_room(self, host: Host, needed: int) -> None:
+        """Unload what was not used for longest until there is room for so many bytes."""
+        share = self._pool.share
+        while host.loaded and (
+            len(host.loaded) >= LOADED_PER_HOST or (share and sum(host.loaded.values()) + needed > share)
+        ):
             oldest, _ = host.loaded.popitem(last=False)
             host.call(frames.Unload(oldest), [], LOAD_LIMIT)
-        path = str(self._artifacts.path(key).absolute())
-        host.call(frames.Load(key, path, key, version.format), [], LOAD_LIMIT)
-        host.loaded[key] = None
 
     def _note(self, version: Version, error: Exception, by: Attribution) -> None:
+        """Write down that a version took a host down, and serve it apart from the others for a while."""
         log.error("%s version %d: %s", version.model, version.version, error)
+        self._suspected[version.digest] = time.monotonic() + self._patience.seconds
         try:
-            self._registry.record("crash", version, {"reason": type(error).__name__}, by)
+            self._registry.note_crash(version, type(error).__name__, self._patience, by)
         except StorageError:  # the request has its answer without the note
             log.exception("the crash could not be noted")
 
@@ -105,25 +142,46 @@ class HostInspector:
         limit: seconds a judgement may take.
     """
 
-    def __init__(self, pool: HostPool, limit: float) -> None:
+    def __init__(self, pool: HostPool, limit: float, policy: Policy = STRICT) -> None:
         self._pool = pool
         self._limit = limit
+        self._policy = policy
 
-    def inspect(self, path: Path, column_names: tuple[str, ...] | None) -> Facts:
+    def inspect(self, path: Path, column_names: tuple[str, ...] | None) -> Inspection:
         """See `Inspector`; also raises Busy."""
-        request = frames.Inspect(str(path.absolute()), column_names)
+        request = frames.Inspect(str(path.absolute()), column_names, self._policy)
+        started = time.monotonic()
         try:
             with self._pool.judging(self._limit) as host:
-                reply, _ = host.call(request, [], self._limit)
-        except ModelCrashed:
-            raise Unsafe("Reading this file crashed the process that checks uploads. It is not taken.") from None
-        except DeadlineExceeded:
-            raise Unsafe(f"Checking this file took more than {self._limit:g} seconds. It is not taken.") from None
-        if not isinstance(reply, frames.Inspected):
-            raise Busy("The upload could not be checked. Try again.")
-        return reply.facts
+                started = time.monotonic()
+                reply, _ = host.call(request, [], self._limit, allowance_to_check(path.stat().st_size))
+        except (ModelCrashed, DeadlineExceeded, OutOfMemory) as error:
+            raise _fatal(error, time.monotonic() - started) from None
+        assert isinstance(reply, frames.Inspected)  # noqa: S101 - the only reply to Inspect besides Failed
+        return reply.inspection
+
+
+#: What it means that the judging host did not live to say what it thinks.
+FATAL = {
+    ModelCrashed: "Reading this file crashed the process that checks uploads. It is not taken.",
+    DeadlineExceeded: "Checking this file took too long. It is not taken.",
+    OutOfMemory: "Checking this file needed more memory than a file of its size may. It is not taken.",
+}
+
+
+def _fatal(error: Exception, seconds: float) -> Unsafe:
+    """The refusal of a file that the judging host did not survive, with the only finding there is."""
+    message = FATAL[type(error)]
+    finding = Finding(rule="reading-it-is-survived", severity="refused", where="", message=message)
+    report = Report(format="unknown", verdict="refused", findings=(finding,), seconds=round(seconds, 4))
+    return Unsafe(message, report)
 
 
 def _check_servable(version: Version) -> None:
     if version.state == "corrupt":
         raise ArtifactCorrupt("The stored bytes of this version are damaged, so it is not served.")
+    if version.state == "quarantined":
+        raise ModelQuarantined(
+            "This version took its process down too often and is in quarantine. When you know why, lift it: "
+            f"DELETE /models/{version.model}/versions/{version.version}/quarantine"
+        )

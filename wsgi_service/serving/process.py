@@ -14,9 +14,10 @@ from typing import Any, BinaryIO, cast
 from model_store import errors as store_errors
 from wsgi_service.serving import errors as serving_errors
 from wsgi_service.serving import frames
-from wsgi_service.serving.errors import DeadlineExceeded, ModelCrashed
+from wsgi_service.serving.errors import DeadlineExceeded, ModelCrashed, OutOfMemory, ServingError
 from wsgi_service.serving.frames import Buffer, Failed, Reply, Request
 from wsgi_service.serving.lifeline import Job
+from wsgi_service.serving.limits import UNLIMITED, Allowance, Watch, ran_out_of_time
 
 #: What a host's environment keeps of ours: enough to start Python, and nothing secret.
 KEPT = (
@@ -45,13 +46,15 @@ class Host:
     a dead host behind.
     """
 
-    def __init__(self, job: Job, folder: Path) -> None:
-        self.loaded: OrderedDict[str, None] = OrderedDict()
+    def __init__(self, job: Job, folder: Path, memory: int = UNLIMITED) -> None:
+        #: Key -> bytes that its estimator takes, the one that was not used for longest first.
+        self.loaded: OrderedDict[str, int] = OrderedDict()
         self.deadline: float | None = None
-        self._overdue = False
+        self._watch: Watch | None = None
+        self._ended_for: type[ServingError] | None = None
         self._failed = False
         self._lock = threading.Lock()
-        self._process = _spawn(folder)
+        self._process = _spawn(folder, memory)
         job.adopt(self._process)
         self._outgoing = cast("BinaryIO", self._process.stdin)
         self._incoming = cast("BinaryIO", io.BufferedReader(cast("Any", self._process.stdout), 1 << 16))
@@ -65,7 +68,7 @@ class Host:
     @property
     def alive(self) -> bool:
         """Whether the process runs and has never failed a call."""
-        return not (self._failed or self._overdue) and self._process.poll() is None
+        return not (self._failed or self._ended_for) and self._process.poll() is None
 
     def wait_ready(self, limit: float) -> None:
         """Wait until the host has imported everything. Raises ModelCrashed or DeadlineExceeded."""
@@ -74,26 +77,39 @@ class Host:
             self.kill()
             raise ModelCrashed("A model host did not start.")
 
-    def call(self, request: Request, buffers: "list[Buffer]", limit: float) -> tuple[Reply, list[bytearray]]:
+    def call(
+        self, request: Request, buffers: "list[Buffer]", limit: float, allowance: Allowance | None = None
+    ) -> tuple[Reply, list[bytearray]]:
         """The answer to a request, within `limit` seconds.
+
+        Args:
+            request: what to do.
+            buffers: that go with it.
+            limit: seconds.
+            allowance: what may be used for it, where the host cannot see to that by itself.
 
         Raises:
             ModelCrashed: the process died.
             DeadlineExceeded: it did not answer in time and was ended.
+            OutOfMemory: it took too much memory and was ended, or said so itself.
             StoreError, ServingError: what the host refused with.
         """
+        with self._lock:
+            self._watch = Watch(self._process, allowance) if allowance else None
         reply, answer = self._exchange(request, buffers, limit)
         if isinstance(reply, Failed):
             raise _as_error(reply)
         return reply, answer
 
-    def enforce_deadline(self, now: float) -> None:
-        """End the process if its current call is overdue; the supervisor asks this a few times a second."""
+    def enforce_limits(self, now: float) -> None:
+        """End the process if its call is overdue or takes too much; asked a few times a second."""
         with self._lock:
-            if self.deadline is None or now < self.deadline:
+            if self.deadline is None:
                 return
-            self._overdue = True
-            self.kill()
+            overdrawn = self._watch.overdrawn() if self._watch else None
+            self._ended_for = DeadlineExceeded if now >= self.deadline else overdrawn
+            if self._ended_for:
+                self.kill()
 
     def kill(self) -> None:
         """End the process at once."""
@@ -126,26 +142,31 @@ class Host:
             raise
         finally:
             with self._lock:
-                self.deadline = None
+                self.deadline = self._watch = None
 
     def _give_up(self) -> None:
         self._failed = True
         self.kill()
 
     def _ending(self, limit: float) -> Exception:
-        if self._overdue:
+        self._process.wait()
+        if self._ended_for is DeadlineExceeded or ran_out_of_time(self._process):
             return DeadlineExceeded(f"The model did not answer within {limit:g} seconds and was stopped.")
+        if self._ended_for is OutOfMemory:
+            return OutOfMemory(
+                "The model needed more memory than the server has for it, and was stopped.", fatal=True
+            )
         return ModelCrashed("The process that ran the model ended unexpectedly.")
 
 
-def _spawn(folder: Path) -> "subprocess.Popen[bytes]":
+def _spawn(folder: Path, memory: int) -> "subprocess.Popen[bytes]":
     options: dict[str, Any] = {}
     if sys.platform == "win32":
         options["creationflags"] = _creation_flags()
     else:
         options["start_new_session"] = True  # Ctrl-C in the terminal is for the server, which ends its hosts
     return subprocess.Popen(
-        [sys.executable, "-m", "wsgi_service.serving.host"],
+        [sys.executable, "-m", "wsgi_service.serving.host", str(memory)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
@@ -191,8 +212,8 @@ def _widen(*pipes: BinaryIO) -> None:
 
 def _as_error(failed: Failed) -> Exception:
     error = ERRORS.get(failed.kind, ModelCrashed)
-    if error is store_errors.Unsafe:
-        return store_errors.Unsafe(failed.message, failed.findings)
+    if issubclass(error, store_errors.Refused):
+        return error(failed.message, failed.report)
     if error is store_errors.MissingExtra:
-        return store_errors.MissingExtra(failed.message, extra="pandas")
+        return store_errors.MissingExtra(failed.message, extra=failed.extra)
     return error(failed.message)

@@ -1,5 +1,6 @@
 """Tables and results in memory, and how they become the buffers of a frame and back."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -10,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsgi_service.serving import frames
+from wsgi_service.serving.errors import ResultTooLarge
 from wsgi_service.serving.frames import Buffer, CellKind
 
+#: Values in one answer; a transformer can make a row a million columns wide.
+MAX_VALUES = 10_000_000
 NUMPY = {"f8": np.float64, "i8": np.int64, "bool": np.bool_}
 
 
@@ -59,7 +63,12 @@ def decode_table(header: frames.Table, buffers: Sequence[bytearray]) -> Table:
 
 
 def encode_result(result: Any) -> tuple[frames.Outcome, list[Buffer]]:
-    """Whatever a method of an estimator returns, as a header and buffers."""
+    """Whatever a method of an estimator returns, as a header and buffers.
+
+    Raises:
+        ResultTooLarge: the answer would hold more than MAX_VALUES.
+    """
+    _check_size(result)
     if isinstance(result, list):
         arrays = [_little_endian(np.asarray(part)) for part in result]
         return frames.Several(tuple(_array_header(a) for a in arrays)), [a.tobytes() for a in arrays]
@@ -72,6 +81,15 @@ def encode_result(result: Any) -> tuple[frames.Outcome, list[Buffer]]:
     if array.dtype.kind == "U" or _all_text(array):
         return frames.Text(array.shape), _encode_text(array.ravel().tolist())
     return frames.Values(), [msgspec.msgpack.encode(array.tolist(), enc_hook=str)]
+
+
+def _check_size(result: Any) -> None:
+    parts = result if isinstance(result, list) else [result]
+    values = sum(math.prod(np.shape(part) or getattr(part, "shape", ())) for part in parts)
+    if values > MAX_VALUES:
+        raise ResultTooLarge(
+            f"The answer would hold {values} values, and at most {MAX_VALUES} are sent at once. Send fewer rows."
+        )
 
 
 def decode_result(outcome: frames.Outcome, buffers: Sequence[bytearray]) -> Any:

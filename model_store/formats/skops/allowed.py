@@ -84,6 +84,9 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "sklearn.utils.validation": ("check_array",),
 }  # fmt: skip
 
+#: Loaders for which an operator may allow types of their own.
+TRUSTABLE = ("FunctionNode", "ObjectNode", "TypeNode")
+
 SCALARS = ("bool", "float", "int", "str")
 ARRAY_TYPES = {"numpy.ndarray", "numpy.bool", "numpy.bool_", "numpy.str_"} | {
     f"numpy.{kind}{bits}"
@@ -135,9 +138,10 @@ def types_by_loader() -> dict[str, frozenset[str]]:
     }
 
 
-def is_allowed(loader: str, type_: str) -> bool:
-    """Whether a loader may construct exactly this type."""
-    return type_ in types_by_loader().get(loader, frozenset())
+def is_allowed(loader: str, type_: str, trusted: frozenset[str] = frozenset()) -> bool:
+    """Whether a loader may construct exactly this type, which the operator may trust besides the list."""
+    known = types_by_loader()
+    return type_ in known.get(loader, frozenset()) or (loader in TRUSTABLE and type_ in trusted)
 
 
 def _named(table: dict[str, tuple[str, ...]]) -> frozenset[str]:
