@@ -77,7 +77,10 @@ def requirements() -> list[str]:
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     extras = config["options.extras_require"]
     lines = "\n".join(
-        [config["options"]["install_requires"], extras["pandas"], extras["test"], extras["core-test"]]
+        [
+            config["options"]["install_requires"],
+            *(extras[name] for name in ("pandas", "onnx", "test", "core-test")),
+        ]
     ).splitlines()
     found = [line.strip() for line in lines if line.strip() and not line.startswith("%")]
     return [line for line in found if re.split(r"[<>=; ]", line)[0] not in NOT_ON_WINDOWS]

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from model_store import formats
+from model_store.described import SelfDescribed
 from model_store.entities import Facts, Inspection
 from model_store.errors import MissingExtra, Refused
 from model_store.estimators.frames import as_input
@@ -26,6 +27,8 @@ from model_store.safety import STRICT, Policy, Report
 from model_store.schema import Schema
 
 PACKAGES = ("scikit-learn", "numpy", "scipy", "skops")
+#: Format -> further packages that its answers depend on.
+ALSO = {"onnx": ("onnxruntime",)}
 PANDAS_MISSING = (
     "This estimator selects its columns by name or type, which needs a DataFrame, and pandas is not "
     'installed on the server. Its operator can add it: pip install "wsgi-service[pandas]"'
@@ -67,7 +70,7 @@ def _read_facts(
         estimator=estimator_name(estimator),
         methods=methods_of(estimator),
         schema=schema,
-        environment=environment(),
+        environment=environment(*ALSO.get(format_, ())),
         warnings=(*_drift(caught), *_try_out(estimator, schema)),
     )
 
@@ -81,9 +84,14 @@ def prepare() -> None:
 
 def read_schema(estimator: Any, column_names: tuple[str, ...] | None = None) -> Schema:
     """The schema of a fitted estimator, read off its attributes."""
-    schema = read_inputs(estimator)
+    schema = estimator.schema if isinstance(estimator, SelfDescribed) else _read_schema(estimator)
     if column_names is not None and schema.column_names != column_names:
         schema = rename_columns(schema, column_names)
+    return schema
+
+
+def _read_schema(estimator: Any) -> Schema:
+    schema = read_inputs(estimator)
     classes = read_classes(estimator)
     outputs = read_outputs(estimator)
     return msgspec.structs.replace(schema, outputs=outputs, classes=UNSET if classes is None else classes)
@@ -91,14 +99,16 @@ def read_schema(estimator: Any, column_names: tuple[str, ...] | None = None) -> 
 
 def estimator_name(estimator: Any) -> str:
     """The class of an estimator, with its steps if it is a pipeline: `Pipeline(StandardScaler, SVC)`."""
+    if isinstance(estimator, SelfDescribed):
+        return estimator.title
     name = type(estimator).__name__
     steps = [type(step).__name__ for _, step in getattr(estimator, "steps", ()) if hasattr(step, "fit")]
     return f"{name}({', '.join(steps)})" if steps else name
 
 
-def environment() -> dict[str, str]:
+def environment(*also: str) -> dict[str, str]:
     """The releases that judged the artifact and will serve it."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in (*PACKAGES, *also)}
 
 
 def _drift(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from model_store.described import SelfDescribed
 from model_store.estimators.readers import read_traits
 from model_store.estimators.structure import feature_names, is_text, needs_frame
 from model_store.estimators.traits import SAMPLE_TEXT, Trait
@@ -36,7 +37,7 @@ def read_inputs(estimator: Any) -> Schema:
 
 def missing_texts(estimator: Any, width: int) -> list[float | None]:
     """What stands for a missing text in each column: None or NaN, which encoders tell apart."""
-    if is_text(estimator):
+    if is_text(estimator) or isinstance(estimator, SelfDescribed):
         return [float("nan")] * width
     return [trait.missing for trait in read_traits(estimator)]
 

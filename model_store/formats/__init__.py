@@ -15,7 +15,12 @@ from model_store.formats.rules import Audit
 from model_store.safety import STRICT, Policy
 
 #: Format -> the module that reads it. The modules import scikit-learn, so they are imported in a host only.
-LOADERS = {"skops": "model_store.formats.skops"}
+LOADERS = {
+    "npz": "model_store.formats.npz",
+    "onnx": "model_store.formats.onnx",
+    "pickle": "model_store.formats.pickled",
+    "skops": "model_store.formats.skops",
+}
 
 
 def load(format_: str, path: Path, policy: Policy = STRICT, audit: Audit | None = None) -> Any:

@@ -11,6 +11,8 @@ from model_store.safety import Finding, Report, Severity
 #: Findings of one rule that a report lists; a hostile file may have millions.
 MAX_FINDINGS = 20
 MAX_WHERE = 200
+#: What a check stumbles upon in a file that nobody thought of.
+UNFORESEEN = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 
 
 class Found(NamedTuple):
@@ -117,6 +119,8 @@ def _or_breach(found: Iterable[Found]) -> Iterator[Found]:
         yield from found
     except Breach as breach:
         yield breach.found
+    except UNFORESEEN:
+        yield Found("", "A part of the file is not as its format makes it, so it cannot be checked.")
 
 
 def _finding(rule: Rule, found: Found) -> Finding:

@@ -33,6 +33,8 @@ OTHER_FORMATS = {
     b"PAR1": "a Parquet file",
 }
 ZIP = b"PK\x03\x04"
+#: ONNX is a protobuf message without a magic number: field 1 (ir_version, up to 127), then field 2, 3, 5, 7 or 8.
+ONNX = re.compile(rb"\x08[\x01-\x7f][\x12\x1a\x28\x3a\x42]")
 
 
 def sniff(path: Path, policy: Policy = STRICT) -> str:
@@ -46,21 +48,32 @@ def sniff(path: Path, policy: Policy = STRICT) -> str:
         head = file.read(512)
     if head.startswith(ZIP):
         return _sniff_zip(path)
-    _refuse_known(head, path)
-    raise Unreadable("This is not a model file: expected a .skops file, as skops.io.dump writes it.")
-
-
-def _refuse_known(head: bytes, path: Path) -> None:
-    pickled = next((name for magic, name in PICKLE_FAMILY.items() if head.startswith(magic)), None)
-    if pickled is None and OLD_PICKLE.match(head):
-        pickled = "a pickle"
-    if pickled and zipfile.is_zipfile(path):
-        raise Unreadable("This file is two things at once: a zip archive behind other data. It is not taken.")
-    if pickled:
-        raise UnsupportedFormat(f"This looks like {pickled} (pickle, joblib, dill, cloudpickle). {CONVERT}")
+    if ONNX.match(head):
+        return "onnx"
+    if _is_pickle(head, path):
+        return _pickle(head, policy)
     for magic, name in OTHER_FORMATS.items():
         if head.startswith(magic):
             raise UnsupportedFormat(f"This looks like {name}. Upload a .skops file of the fitted estimator.")
+    raise Unreadable("This is not a model file: expected a .skops file, as skops.io.dump writes it.")
+
+
+def _is_pickle(head: bytes, path: Path) -> bool:
+    found = _pickle_name(head) is not None
+    if found and zipfile.is_zipfile(path):
+        raise Unreadable("This file is two things at once: a zip archive behind other data. It is not taken.")
+    return found
+
+
+def _pickle(head: bytes, policy: Policy) -> str:
+    if policy.allow_pickle:
+        return "pickle"
+    raise UnsupportedFormat(f"This looks like {_pickle_name(head)} (pickle, joblib, dill, cloudpickle). {CONVERT}")
+
+
+def _pickle_name(head: bytes) -> str | None:
+    pickled = next((name for magic, name in PICKLE_FAMILY.items() if head.startswith(magic)), None)
+    return "a pickle" if pickled is None and OLD_PICKLE.match(head) else pickled
 
 
 def _sniff_zip(path: Path) -> str:
@@ -71,8 +84,13 @@ def _sniff_zip(path: Path) -> str:
         raise Unreadable("The file begins like a zip archive but is damaged or cut off.") from None
     if "schema.json" in names:
         return "skops"
+    if "coef.npy" in names:
+        return "npz"
     if any(name.endswith("/data.pkl") for name in names):
         raise UnsupportedFormat(f"This looks like a PyTorch file, which holds a pickle. {CONVERT}")
     if {"config.json", "metadata.json"} <= names:
         raise UnsupportedFormat("This looks like a Keras file. Upload a .skops file of a scikit-learn estimator.")
-    raise Unreadable("This zip archive is not a .skops file: it has no schema.json.")
+    raise Unreadable(
+        "This zip archive is not a .skops file, it has no schema.json, and not an .npz file of a linear model, "
+        "it has no coef.npy."
+    )

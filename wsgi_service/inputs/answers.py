@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from model_store.entities import Version
 from wsgi_service.serving.directory import Target
-from wsgi_service.serving.predictor import NATIVE
+from wsgi_service.serving.predictor import ENGINES, NATIVE
 
 NOT_FINITE = "Some outputs are not finite numbers; they are null here."
 PER_CLASS = ("predict_proba", "predict_log_proba")
@@ -32,7 +32,7 @@ def answer(target: Target, method: str, result: Any, flat: bool, request_id: str
     said |= {
         "digest": version.digest,
         "method": method,
-        "engine": NATIVE,
+        "engine": ENGINES.get(version.format, NATIVE),
         "predictions": predictions,
     }
     if flat:

@@ -17,11 +17,13 @@ from wsgi_service.serving.frames import Buffer
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.limits import allowance_to_check
 from wsgi_service.serving.process import Host
+from wsgi_service.serving.programs import Programs
 from wsgi_service.serving.tables import Table, decode_result, encode_table
 
 log = logging.getLogger(__name__)
 
-#: How the answer was computed; later issues add engines beside the estimator itself.
+#: Format -> how answers are computed: by ONNX Runtime, or by the estimator itself.
+ENGINES = {"onnx": "onnx"}
 NATIVE = "native"
 #: Seconds to read an artifact into a host, beside the deadline of the predict.
 LOAD_LIMIT = 60.0
@@ -58,6 +60,7 @@ class Predictor:
         self._deadline = deadline
         self._policy = policy
         self._patience = patience
+        self._programs = Programs(artifacts, deadline)
         #: Digest -> when it stops to be suspected of taking hosts down.
         self._suspected: dict[str, float] = {}
         #: Digest -> bytes that its estimator took in the host that loaded it last.
@@ -72,6 +75,13 @@ class Predictor:
             ServingError: no host came free, or it crashed, took too long or refused.
         """
         _check_servable(version)
+        if program := self._programs.take(version, table):
+            return self._programs.call(program, method, table)
+        result = self._predict_in_host(version, method, table, by)
+        self._programs.answered(version)
+        return result
+
+    def _predict_in_host(self, version: Version, method: str, table: Table, by: Attribution) -> Any:
         header, buffers = encode_table(table)
         request = frames.Predict(version.digest, method, header)
         try:

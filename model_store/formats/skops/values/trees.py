@@ -47,6 +47,8 @@ def isolated_trees_fit_their_columns(place: Place) -> Iterator[Found]:
     """An isolation forest hands each tree its own columns unchecked."""
     forest = place.value
     trees, columns = _parts(forest, "estimators_"), _parts(forest, "estimators_features_")
+    if not trees:
+        return
     if len(trees) != len(columns):
         raise Breach(place.where, "The forest has not one set of columns for each tree.")
     whole = getattr(forest, "_max_features", None) == forest.n_features_in_

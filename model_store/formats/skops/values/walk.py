@@ -1,12 +1,14 @@
 """A walk over everything that a loaded estimator is made of, without recursion."""
 
 from collections.abc import Iterable, Iterator
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-#: What cannot hold anything else.
+#: What cannot hold anything else, or is a part of a library and not of the model.
 PRIMITIVE = (str, bytes, bytearray, int, float, bool, type(None), type, np.generic, np.dtype)
+FOREIGN = (*PRIMITIVE, ModuleType, FunctionType, BuiltinFunctionType, MethodType, np.ufunc)
 
 
 class Place(NamedTuple):
@@ -30,7 +32,7 @@ def walk(root: Any) -> Iterator[Place]:
     waiting = [Place("", root)]
     while waiting:
         place = waiting.pop()
-        if isinstance(place.value, PRIMITIVE) or id(place.value) in seen:
+        if isinstance(place.value, FOREIGN) or id(place.value) in seen:
             continue
         seen.add(id(place.value))
         yield place

@@ -1,0 +1,19 @@
+"""A model that is no scikit-learn estimator: it says itself what it takes and gives."""
+
+from abc import ABC, abstractmethod
+
+from model_store.schema import Schema
+
+
+class SelfDescribed(ABC):
+    """The base of such models; each also has some of `methods.METHODS`, for an array of rows x columns."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What the model is, in place of a class's name."""
+
+    @property
+    @abstractmethod
+    def schema(self) -> Schema:
+        """Inputs, outputs and classes."""

@@ -1,0 +1,257 @@
+"""How much an ONNX program computes for a row, worked out from the program alone and never by running it.
+
+Only operators whose result is as large as their inputs and constants say are known here. A program of nothing else
+ends, and in a time and a memory that can be told beforehand; anything else is for a model host.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+
+from model_store.formats.onnx.checks import inputs_of, shape_of, type_of
+from model_store.formats.onnx.ensembles import attributes_of, fault, outputs_of
+
+#: Columns that a result may have.
+MAX_WIDTH = 100_000
+NUMBERS = (TensorProto.FLOAT, TensorProto.DOUBLE)
+
+
+class Unbounded(ValueError):
+    """The program does something whose size or sense cannot be told beforehand."""
+
+
+class Shape(NamedTuple):
+    """What a tensor is like: rows x `width` numbers, one number a row (width None), or a constant.
+
+    `below`: all numbers are whole, and from 0 to less than this.
+    """
+
+    width: int | None = None
+    constant: NDArray[Any] | None = None
+    below: int | None = None
+
+
+class Cost(NamedTuple):
+    """What a program takes: numbers computed for each row, and numbers in the program itself."""
+
+    cells: int
+    constants: int
+
+
+Rule = Callable[[NodeProto, list[Shape]], Sequence[Shape]]
+
+
+def cost_of(model: ModelProto) -> Cost:
+    """The cost of a program for each row.
+
+    Raises:
+        Unbounded: it cannot be told.
+    """
+    known = {tensor.name: Shape(constant=numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
+    known |= {value.name: _input(value) for value in inputs_of(model)}
+    for node in model.graph.node:
+        if node.op_type not in OPERATORS:
+            raise Unbounded(f"the operator {node.op_type} can compute without bounds")
+        inputs = [known[name] for name in node.input if name]
+        known |= dict(zip(node.output, OPERATORS[node.op_type](node, inputs), strict=False))
+    if not all(output.name in known for output in model.graph.output):
+        raise Unbounded("an output is not computed")
+    return Cost(sum(shape.width or 1 for shape in known.values()), model.ByteSize() // 4)
+
+
+def _input(value: Any) -> Shape:
+    shape = shape_of(value)
+    if type_of(value) not in NUMBERS or shape is None or len(shape) != 2 or not shape[1] or shape[0] is not None:  # noqa: PLR2004
+        raise Unbounded("an input is not a table of numbers with any number of rows")
+    return Shape(shape[1])
+
+
+def _same(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    return [_rows(inputs[0])]
+
+
+def _rows(shape: Shape) -> Shape:
+    if shape.constant is not None:
+        raise Unbounded("a constant stands where rows are expected")
+    return shape
+
+
+def _width(shape: Shape) -> int:
+    width = _rows(shape).width
+    if width is None:
+        raise Unbounded("rows have no columns where columns are expected")
+    return width
+
+
+def _elementwise(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    """Rows of one width, with constants of that width or of one number."""
+    rows = [shape for shape in inputs if shape.constant is None]
+    widths = {shape.width for shape in rows}
+    if not rows or len(widths) != 1:
+        raise Unbounded("tensors of different widths are combined")
+    for shape in inputs:
+        if shape.constant is not None and not _fits(shape.constant, rows[0].width):
+            raise Unbounded("a constant has another width than the rows")
+    return [rows[0]]
+
+
+def _fits(constant: NDArray[Any], width: int | None) -> bool:
+    return (constant.size == 1 and constant.ndim <= 2) or constant.shape in ((width,), (1, width))  # noqa: PLR2004
+
+
+def _scaled(*names: str) -> Rule:
+    """The same width, with lists of that length or of one."""
+
+    def rule(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+        width, attributes = _width(inputs[0]), attributes_of(node)
+        if any(len(attributes[name]) not in (1, width) for name in names if name in attributes):
+            raise Unbounded("an attribute has another length than the rows")
+        return [inputs[0]]
+
+    return rule
+
+
+def _product(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    matrix = inputs[1].constant
+    if matrix is None or matrix.ndim != 2 or len(matrix) != _width(inputs[0]):  # noqa: PLR2004
+        raise Unbounded("rows are multiplied by something other than a matrix of their width")
+    return [Shape(matrix.shape[1])]
+
+
+def _general_product(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    attributes, matrix = attributes_of(node), inputs[1].constant
+    if matrix is None or attributes.get("transA"):
+        raise Unbounded("rows are multiplied by something other than a matrix of their width")
+    turned = Shape(constant=matrix.T if attributes.get("transB") else matrix)
+    (result,) = _product(node, [inputs[0], turned])
+    return _elementwise(node, [result, *inputs[2:]])
+
+
+def _linear_regressor(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    attributes = attributes_of(node)
+    targets = int(attributes.get("targets", 1))
+    _check_linear(attributes, targets, _width(inputs[0]))
+    return [Shape(targets)]
+
+
+def _linear_classifier(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    attributes = attributes_of(node)
+    labels: Any = attributes.get("classlabels_ints", attributes.get("classlabels_strings", ()))
+    scores = len(attributes.get("intercepts", ())) or len(labels)
+    if len(labels) != (2 if scores == 1 else scores):
+        raise Unbounded("the classifier has not one score for each label")
+    _check_linear(attributes, scores, _width(inputs[0]))
+    return [Shape(), Shape(len(labels))]
+
+
+def _check_linear(attributes: dict[str, Any], outputs: int, width: int) -> None:
+    if not 1 <= outputs <= MAX_WIDTH or len(attributes.get("coefficients", ())) != outputs * width:
+        raise Unbounded("the coefficients do not fit the rows")
+    if len(attributes.get("intercepts", ())) not in (0, outputs):
+        raise Unbounded("the intercepts do not fit the outputs")
+
+
+def _tree_classifier(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    return [Shape(), Shape(_ensemble(node, inputs, "class"))]
+
+
+def _tree_regressor(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    return [Shape(_ensemble(node, inputs, "target"))]
+
+
+def _ensemble(node: NodeProto, inputs: list[Shape], kind: str) -> int:
+    if wrong := fault(node, _width(inputs[0])):
+        raise Unbounded(wrong)
+    attributes = attributes_of(node)
+    outputs = outputs_of(attributes, kind)
+    if not 1 <= outputs <= MAX_WIDTH or len(attributes.get("base_values", ())) not in (0, 1, outputs):
+        raise Unbounded("the ensemble has an impossible number of outputs")
+    return outputs
+
+
+def _side_by_side(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    width = sum(_width(shape) for shape in inputs)
+    if attributes_of(node).get("axis") not in (1, -1) or width > MAX_WIDTH:
+        raise Unbounded("tensors are joined to something too large, or not column by column")
+    return [Shape(width)]
+
+
+def _reshaped(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    target = inputs[1].constant
+    form = [] if target is None else target.ravel().tolist()
+    width = _rows(inputs[0]).width or 1
+    if form == [-1] and width == 1:
+        return [Shape()]
+    if len(form) == 2 and form[0] in (-1, 0) and form[1] == width:  # noqa: PLR2004
+        return [Shape(width)]
+    raise Unbounded("rows are put into another shape")
+
+
+def _extreme(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    attributes = attributes_of(node)
+    width = _width(inputs[0])
+    if attributes.get("axis") not in (1, -1):
+        raise Unbounded("rows are compared with one another")
+    return [Shape(1 if attributes.get("keepdims", 1) else None, below=width)]
+
+
+def _chosen(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    table, columns = inputs[0].constant, inputs[1].constant
+    if table is not None and inputs[1].below is not None and inputs[1].below <= table.size == table.shape[-1]:
+        return [Shape()]  # labels looked up by their numbers
+    if columns is None or not columns.size or not (columns.min() >= 0 and columns.max() < _width(inputs[0])):
+        raise Unbounded("columns are chosen by something other than their numbers")
+    return [Shape(columns.size)]
+
+
+def _cast(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    if attributes_of(node).get("to") == TensorProto.STRING:
+        raise Unbounded("numbers are written as text")
+    return _same(node, inputs)
+
+
+def _flattened(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    if attributes_of(node).get("axis", 1) != 1:
+        raise Unbounded("rows are put into another shape")
+    return [Shape(_width(inputs[0]))]
+
+
+def _constant(node: NodeProto, _inputs: list[Shape]) -> list[Shape]:
+    value = attributes_of(node).get("value")
+    if not isinstance(value, np.ndarray):
+        raise Unbounded("a constant is not a tensor")
+    return [Shape(constant=value)]
+
+
+#: Operator -> what its outputs are like. What is not here is for a model host.
+OPERATORS: dict[str, Rule] = {
+    **dict.fromkeys(
+        ("Abs", "Ceil", "Exp", "Floor", "Identity", "IsNaN", "Log", "LogSoftmax", "Neg", "Normalizer", "Not",
+         "Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Softmax", "Sqrt", "Tanh", "LabelEncoder", "Binarizer"),
+        _same,
+    ),
+    **dict.fromkeys(
+        ("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min",
+         "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor"),
+        _elementwise,
+    ),
+    "ArgMax": _extreme,
+    "ArgMin": _extreme,
+    "ArrayFeatureExtractor": _chosen,
+    "Cast": _cast,
+    "Concat": _side_by_side,
+    "Constant": _constant,
+    "Flatten": _flattened,
+    "Gemm": _general_product,
+    "Imputer": _scaled("imputed_value_floats", "imputed_value_int64s"),
+    "LinearClassifier": _linear_classifier,
+    "LinearRegressor": _linear_regressor,
+    "MatMul": _product,
+    "Reshape": _reshaped,
+    "Scaler": _scaled("offset", "scale"),
+    "TreeEnsembleClassifier": _tree_classifier,
+    "TreeEnsembleRegressor": _tree_regressor,
+}  # fmt: skip

@@ -1,0 +1,121 @@
+"""Tree ensembles in ONNX programs: parallel lists of nodes, whose indices a runtime follows.
+
+The operators: https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleClassifier.html
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, numpy_helper
+
+LEAF = b"LEAF"
+MODES = {b"BRANCH_LEQ", b"BRANCH_LT", b"BRANCH_GTE", b"BRANCH_GT", b"BRANCH_EQ", b"BRANCH_NEQ", LEAF}
+#: More columns than any row has.
+MAX_WIDTH = 1_000_000
+Attributes = dict[str, Any]
+
+
+def fault(node: NodeProto, width: int = MAX_WIDTH) -> str | None:
+    """What is wrong with the trees of an ensemble, None if each node is reached once from its tree's first.
+
+    Args:
+        node: TreeEnsembleClassifier or TreeEnsembleRegressor.
+        width: columns of the rows that reach it, where that is known.
+    """
+    lists = attributes_of(node)
+    kind = "class" if node.op_type == "TreeEnsembleClassifier" else "target"
+    length = len(lists.get("nodes_treeids", ()))
+    if not length or not _equally_long(lists, "nodes_", length):
+        return "A list of the tree ensemble is missing or too short."
+    if not set(lists.get("nodes_modes", ())) <= MODES or len(lists.get("nodes_modes", ())) != length:
+        return "A node of the tree ensemble is of an unknown kind."
+    return _nodes_fault(lists, width) or _leaves_fault(lists, kind, outputs_of(lists, kind))
+
+
+def attributes_of(node: NodeProto) -> Attributes:
+    """The attributes of a node as plain values and arrays."""
+    found: Attributes = {}
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            found[attribute.name.removesuffix("_as_tensor")] = numpy_helper.to_array(attribute.t)
+        elif attribute.ints or attribute.floats:
+            found[attribute.name] = np.array(attribute.ints or attribute.floats)
+        elif attribute.strings:
+            found[attribute.name] = list(attribute.strings)
+        else:
+            found[attribute.name] = attribute.s or attribute.i or attribute.f
+    return found
+
+
+def outputs_of(lists: Attributes, kind: str) -> int:
+    """How many classes or targets an ensemble has."""
+    if kind == "target":
+        return int(lists.get("n_targets", 1))
+    return max(len(lists.get("classlabels_int64s", ())), len(lists.get("classlabels_strings", ())))
+
+
+def _equally_long(lists: Attributes, prefix: str, length: int) -> bool:
+    needed = ("featureids", "nodeids", "values", "truenodeids", "falsenodeids")
+    return all(len(lists.get(prefix + name, ())) == length for name in needed)
+
+
+def _nodes_fault(lists: Attributes, width: int) -> str | None:
+    leaf = np.array([mode == LEAF for mode in lists["nodes_modes"]])
+    if not (lists["nodes_featureids"][~leaf] < width).all() or (lists["nodes_featureids"] < 0).any():
+        return "A tree of the ensemble asks for a column that there is not."
+    place = _places(lists["nodes_treeids"], lists["nodes_nodeids"])
+    if place is None:
+        return "Two nodes of the tree ensemble have one number."
+    return _reach_fault(lists, leaf, place)
+
+
+def _places(trees: NDArray[Any], numbers: NDArray[Any]) -> dict[tuple[int, int], int] | None:
+    """Tree and number -> position in the lists."""
+    keys = list(zip(trees.tolist(), numbers.tolist(), strict=True))
+    found = {key: index for index, key in enumerate(keys)}
+    return found if len(found) == len(keys) else None
+
+
+def _reach_fault(lists: Attributes, leaf: NDArray[Any], place: dict[tuple[int, int], int]) -> str | None:
+    """Whether every node but one in each tree has exactly one parent, and is reached from that one."""
+    trees, inner = lists["nodes_treeids"], np.flatnonzero(~leaf)
+    children: dict[int, list[int]] = {}
+    try:
+        for index in inner.tolist():
+            tree = int(trees[index])
+            children[index] = [place[tree, int(lists[f"nodes_{way}nodeids"][index])] for way in ("true", "false")]
+    except KeyError:
+        return "A tree of the ensemble has a child that there is not."
+    parents = np.bincount([child for pair in children.values() for child in pair] or [0], minlength=len(leaf))
+    if not children:
+        parents[0] = 0
+    roots = np.flatnonzero(parents == 0)
+    if (
+        (parents > 1).any()
+        or len(roots) != len(set(trees.tolist()))
+        or _count(roots.tolist(), children) != len(leaf)
+    ):
+        return "A tree of the ensemble has a node that is not reached exactly once."
+    return None
+
+
+def _count(waiting: list[int], children: dict[int, list[int]]) -> int:
+    """How many nodes are reached. Each has one parent, so none is reached twice."""
+    reached = 0
+    while waiting:
+        reached += 1
+        waiting += children.get(waiting.pop(), ())
+    return reached
+
+
+def _leaves_fault(lists: Attributes, kind: str, outputs: int) -> str | None:
+    parts = [lists.get(f"{kind}_{name}", np.zeros(0)) for name in ("treeids", "nodeids", "ids", "weights")]
+    if len({len(part) for part in parts}) != 1 or not len(parts[0]):
+        return "The leaves of the tree ensemble have no values."
+    if (parts[2] < 0).any() or not (parts[2] < outputs).all():
+        return "A leaf of the tree ensemble votes for a class that there is not."
+    known = set(zip(lists["nodes_treeids"].tolist(), lists["nodes_nodeids"].tolist(), strict=True))
+    if not set(zip(parts[0].tolist(), parts[1].tolist(), strict=True)) <= known:
+        return "A value of the tree ensemble belongs to a node that there is not."
+    return None

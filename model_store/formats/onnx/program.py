@@ -1,0 +1,140 @@
+"""An ONNX program with its session: what it takes and gives, and how it is called."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from msgspec import UNSET
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto
+
+from model_store.described import SelfDescribed
+from model_store.formats.onnx.checks import inputs_of, shape_of, type_of, width_of
+from model_store.formats.onnx.ensembles import attributes_of
+from model_store.naming import positional
+from model_store.schema import Classes, Column, ColumnType, Output, Scalar, Schema
+
+FATAL_ONLY = 4
+NUMPY: dict[int, Any] = {
+    TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64, TensorProto.INT64: np.int64,
+    TensorProto.INT32: np.int32, TensorProto.BOOL: np.bool_, TensorProto.STRING: np.object_,
+}  # fmt: skip
+TYPES: dict[int, ColumnType] = {
+    TensorProto.FLOAT: "number", TensorProto.DOUBLE: "number", TensorProto.INT64: "integer",
+    TensorProto.INT32: "integer", TensorProto.BOOL: "boolean", TensorProto.STRING: "string",
+}  # fmt: skip
+SAMPLES: dict[ColumnType, Scalar] = {"number": 0.0, "integer": 0, "boolean": False, "string": "some text"}
+SCORES = (TensorProto.FLOAT, TensorProto.DOUBLE)
+#: Operators that know the labels of their classes.
+CLASSIFIERS = ("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
+LABELS = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
+
+
+class Program(SelfDescribed):
+    """A program that has passed every rule.
+
+    Args:
+        model: the program.
+    """
+
+    def __init__(self, model: ModelProto) -> None:
+        self._model = model
+        self._names = [value.name for value in inputs_of(model)]
+        self._dtypes = [NUMPY[type_of(value)] for value in inputs_of(model)]
+        self._outputs = [value.name for value in model.graph.output]
+        self._session = make_session(model.SerializeToString())
+        if method := scores_method(model):
+            setattr(self, method, partial(self.call, method))
+
+    @property
+    def title(self) -> str:
+        """See `SelfDescribed`."""
+        operators = {node.op_type for node in self._model.graph.node}
+        known = sorted(operators & {*CLASSIFIERS, "LinearRegressor", "SVMRegressor", "TreeEnsembleRegressor"})
+        return f"ONNX({', '.join(known) or 'program'})"
+
+    @property
+    def schema(self) -> Schema:
+        """See `SelfDescribed`."""
+        first = self._model.graph.output[0]
+        output = Output(name="prediction", type=TYPES.get(type_of(first), "any"))
+        classes = classes_of(self._model)
+        return Schema(
+            inputs=tuple(self._columns()),
+            outputs=(output,),
+            classes=UNSET if classes is None else classes,
+            names_from="estimator" if len(self._names) > 1 else "position",
+        )
+
+    def predict(self, rows: Any) -> NDArray[Any]:
+        """The first output, one entry for each row."""
+        return self.call("predict", rows)
+
+    def call(self, method: str, rows: Any, options: Any = None) -> NDArray[Any]:
+        """A method's result: `predict` is the first output, the scores or probabilities are the second.
+
+        Args:
+            method: one that this program has.
+            rows: rows x columns, numbers or objects.
+            options: from `run_options`, to stop the call.
+        """
+        index = 0 if method == "predict" else 1
+        (found,) = self._session.run([self._outputs[index]], self._feed(np.asarray(rows)), options)
+        result = np.asarray(found)
+        return result[:, 0] if index == 0 and result.ndim == 2 and result.shape[1] == 1 else result  # noqa: PLR2004
+
+    @staticmethod
+    def run_options() -> Any:
+        """Options for one call, which another thread can stop by setting their `terminate`."""
+        return onnxruntime.RunOptions()
+
+    def _feed(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        if len(self._names) == 1:
+            return {self._names[0]: rows.astype(self._dtypes[0])}
+        ranks = [len(shape_of(value) or [0, 0]) for value in inputs_of(self._model)]
+        return {
+            name: (rows[:, [index]] if rank == 2 else rows[:, index]).astype(dtype)  # noqa: PLR2004
+            for index, (name, dtype, rank) in enumerate(zip(self._names, self._dtypes, ranks, strict=True))
+        }
+
+    def _columns(self) -> list[Column]:
+        inputs = inputs_of(self._model)
+        kinds = [TYPES[type_of(value)] for value in inputs]
+        if len(inputs) == 1:
+            names, kinds = list(positional(width_of(self._model))), kinds * width_of(self._model)
+        else:
+            names = [value.name for value in inputs]
+        return [
+            Column(name=name, type=kind, sample=SAMPLES[kind]) for name, kind in zip(names, kinds, strict=True)
+        ]
+
+
+def make_session(program: bytes) -> Any:
+    """A session that computes on one thread and says nothing."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = FATAL_ONLY
+    return onnxruntime.InferenceSession(program, options, providers=["CPUExecutionProvider"])
+
+
+def scores_method(model: ModelProto) -> str | None:
+    """The method that the second output answers: the probabilities or the scores of the classes."""
+    if len(model.graph.output) < 2 or type_of(model.graph.output[1]) not in SCORES:  # noqa: PLR2004
+        return None
+    name = model.graph.output[1].name.lower()
+    return "decision_function" if "score" in name or "decision" in name else "predict_proba"
+
+
+def classes_of(model: ModelProto) -> Classes | None:
+    """The labels of the classes, where one operator of the program knows them."""
+    for node in reversed(model.graph.node):
+        if node.op_type in CLASSIFIERS:
+            attributes = attributes_of(node)
+            labels = next((attributes[name] for name in LABELS if name in attributes), None)
+            return None if labels is None else tuple(_scalar(label) for label in labels)
+    return None
+
+
+def _scalar(label: Any) -> Scalar:
+    return label.decode("utf-8", "replace") if isinstance(label, bytes) else int(label)

@@ -1,0 +1,271 @@
+"""ONNX programs: what is taken, what is refused before anything runs, and what is known to be bounded."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+import programs
+from onnx import TensorProto, helper
+from programs import FLOAT, INT64, STRING, node, program, tree, value
+from sklearn.datasets import load_iris
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import SVC
+
+from model_store.errors import NotAPredictor, Refused, Unreadable, Unsafe
+from model_store.estimators.facts import inspect
+from model_store.estimators.loaded import Loaded
+from model_store.formats import load
+from model_store.formats.onnx.bounds import Unbounded, cost_of
+from model_store.formats.sniffing import sniff
+
+X, Y = load_iris(return_X_y=True)
+ROW = np.array([[1.0, 2.0]])
+
+
+@pytest.fixture
+def judge(folder: Path) -> Any:
+    def judge_(model: Any) -> Any:
+        path = folder / "model.onnx"
+        path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
+        return inspect(path)
+
+    return judge_
+
+
+@pytest.fixture
+def answer(folder: Path) -> Any:
+    """The result of a method of a program that was judged."""
+
+    def answer_(method: str, rows: Any) -> Any:
+        return Loaded(load("onnx", folder / "model.onnx")).call(method, rows, [])
+
+    return answer_
+
+
+def test_a_program_is_taken_and_answers(judge: Any, answer: Any) -> None:
+    found = judge(programs.adder())
+    assert (found.facts.format, found.facts.methods, found.facts.warnings) == ("onnx", ("predict",), ())
+    assert [column.type for column in found.facts.schema.inputs] == ["number", "number"]
+    assert found.safety.classes == ("Add",)
+    assert answer("predict", ROW).tolist() == [[2.0, 4.0]]
+
+
+def test_a_tree_gives_labels_and_probabilities(judge: Any, answer: Any) -> None:
+    facts = judge(tree()).facts
+    assert (facts.methods, facts.schema.classes) == (("predict", "predict_proba"), ("no", "yes"))
+    assert answer("predict", ROW).tolist() == ["yes"]
+    assert answer("predict_proba", ROW).tolist() == [[0.0, 1.0]]
+
+
+def test_several_inputs_are_columns_with_names_and_types(judge: Any, answer: Any) -> None:
+    model = program(
+        [node("Cast", "age", "years", to=FLOAT), node("Add", "years height", "y"), node("Identity", "city", "z")],
+        inputs=[
+            value("age", INT64, [None, 1]),
+            value("height", FLOAT, [None, 1]),
+            value("city", STRING, [None, 1]),
+        ],
+        outputs=[value("y", FLOAT, [None, 1]), value("z", STRING, [None, 1])],
+    )
+    schema = judge(model).facts.schema
+    assert [(column.name, column.type) for column in schema.inputs] == [
+        ("age", "integer"), ("height", "number"), ("city", "string"),
+    ]  # fmt: skip
+    assert schema.names_from == "estimator"
+    rows = np.array([[30, 1.5, "Oslo"]], dtype=object)
+    assert answer("predict", rows).tolist() == [31.5]
+
+
+def external(location: str) -> Any:
+    model = programs.adder()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    return model
+
+
+def nested_external() -> Any:
+    model = programs.endless()
+    model.graph.node[0].attribute[0].g.initializer.append(external("weights.bin").graph.initializer[0])
+    return model
+
+
+def with_function() -> Any:
+    function = helper.make_function("", "Twice", ["a"], ["b"], [node("Add", "a a", "b")], programs.OPSETS)
+    return program([node("Twice", "x", "y")], functions=[function])
+
+
+def sequence() -> Any:
+    output = helper.make_tensor_sequence_value_info("y", FLOAT, None)
+    return program([node("SequenceConstruct", "x", "y")], outputs=[output])
+
+
+def without(model: Any, field: str) -> Any:
+    model.graph.ClearField(field)
+    return model
+
+
+def without_values(model: Any) -> Any:
+    attributes = model.graph.node[0].attribute
+    for attribute in [attribute for attribute in attributes if attribute.name.startswith("class_")]:
+        attributes.remove(attribute)
+    return model
+
+
+REFUSED: dict[str, tuple[Any, type[Refused]]] = {
+    "external data": (lambda: external("weights.bin"), Unsafe),
+    "external data by path": (lambda: external("../../etc/passwd"), Unsafe),
+    "external data in a loop": (nested_external, Unsafe),
+    "another domain": (lambda: program([node("Tokenizer", "x", "y", domain="com.microsoft")]), Unsafe),
+    "another opset": (
+        lambda: program([node("Neg", "x", "y")], opsets=[*programs.OPSETS, helper.make_opsetid("evil", 1)]),
+        Unsafe,
+    ),
+    "functions": (with_function, Unsafe),
+    "many nodes": (
+        lambda: program([node("Neg", f"x{i}" if i else "x", f"x{i + 1}") for i in range(20_001)]),
+        Unsafe,
+    ),
+    "no inputs": (lambda: without(programs.adder(), "input"), Refused),
+    "unknown width": (
+        lambda: program([node("Neg", "x", "y")], inputs=[value("x", FLOAT, [None, None])]),
+        NotAPredictor,
+    ),
+    "an image": (
+        lambda: program([node("Neg", "x", "y")], inputs=[value("x", FLOAT, [None, 3, 8, 8])]),
+        NotAPredictor,
+    ),
+    "complex numbers": (
+        lambda: program([node("Neg", "x", "y")], inputs=[value("x", TensorProto.COMPLEX64, [None, 2])]),
+        NotAPredictor,
+    ),
+    "wide columns": (
+        lambda: program(
+            [node("Neg", "x", "y")], inputs=[value("x", FLOAT, [None, 2]), value("z", FLOAT, [None, 2])]
+        ),
+        NotAPredictor,
+    ),
+    "a sequence": (sequence, NotAPredictor),
+    "no outputs": (lambda: without(programs.adder(), "output"), Refused),
+    "an unknown operator": (lambda: program([node("Frobnicate", "x", "y")]), Unreadable),
+    "an input from nowhere": (lambda: program([node("Neg", "nowhere", "y")]), Unreadable),
+    "cut off": (lambda: programs.adder().SerializeToString()[:-9], Unreadable),
+    "child out of range": (lambda: tree(nodes_truenodeids=[77, 0, 0]), Unsafe),
+    "a loop": (lambda: tree(nodes_truenodeids=[0, 0, 0]), Unsafe),
+    "shared child": (lambda: tree(nodes_falsenodeids=[1, 0, 0]), Unsafe),
+    "negative feature": (lambda: tree(nodes_featureids=[-5, 0, 0]), Unsafe),
+    "class out of range": (lambda: tree(class_ids=[0, 9, 0, 1]), Unsafe),
+    "value of no node": (lambda: tree(class_nodeids=[1, 1, 2, 44]), Unsafe),
+    "short lists": (lambda: tree(nodes_values=[0.5]), Unsafe),
+    "equal numbers": (lambda: tree(nodes_nodeids=[0, 1, 1]), Unsafe),
+    "unknown mode": (lambda: tree(nodes_modes=["JUMP", "LEAF", "LEAF"]), Unsafe),
+    "no values": (lambda: without_values(tree()), Refused),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_could_hurt_or_makes_no_sense_is_refused(judge: Any, kind: str) -> None:
+    """Rows F25 to F27."""
+    make, error = REFUSED[kind]
+    with pytest.raises(error) as caught:
+        judge(make())
+    assert caught.value.report is not None
+    assert caught.value.report.findings
+
+
+@pytest.mark.parametrize("start", [b"", b"\x08", b"\x08\x07", b"\x08\x80", b"\x08\x07\x00"])
+def test_what_only_begins_like_a_program_is_not_one(folder: Path, start: bytes) -> None:
+    path = folder / "model"
+    path.write_bytes(start)
+    with pytest.raises(Refused):
+        sniff(path)
+
+
+BOUNDED = [
+    make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y),
+    LinearRegression().fit(X, Y),
+    RandomForestClassifier(5, random_state=0).fit(X, Y),
+    RandomForestRegressor(5, random_state=0).fit(X, Y),
+    GradientBoostingClassifier(n_estimators=3, random_state=0).fit(X, Y),
+    make_pipeline(MinMaxScaler(), MLPClassifier(4, tol=0.01, max_iter=500, random_state=0)).fit(X, Y),
+]
+UNBOUNDED = [SVC().fit(X, Y), KNeighborsClassifier().fit(X, Y)]
+
+
+def converted(estimator: Any) -> Any:
+    skl2onnx = pytest.importorskip("skl2onnx")
+    options = {"zipmap": False} if hasattr(estimator, "classes_") else None
+    return skl2onnx.to_onnx(estimator, X[:1].astype(np.float32), options=options)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("estimator", [*BOUNDED, *UNBOUNDED], ids=lambda e: type(e).__name__)
+def test_converted_estimators_are_taken_and_agree(judge: Any, answer: Any, estimator: Any) -> None:
+    model = converted(estimator)
+    facts = judge(model).facts
+    assert facts.warnings == ()
+    np.testing.assert_allclose(answer("predict", X), estimator.predict(X), rtol=1e-3, atol=1e-3)
+    if estimator in BOUNDED:
+        assert cost_of(model).cells < 100
+    else:
+        with pytest.raises(Unbounded):
+            cost_of(model)
+
+
+def test_converted_forests_keep_their_labels_of_text(judge: Any, answer: Any) -> None:
+    names = np.array(["setosa", "versicolor", "virginica"])[Y]
+    estimator = RandomForestClassifier(3, random_state=0).fit(X, names)
+    facts = judge(converted(estimator)).facts
+    assert facts.schema.classes == ("setosa", "versicolor", "virginica")
+    assert facts.schema.outputs[0].type == "string"
+    np.testing.assert_array_equal(answer("predict", X), estimator.predict(X))
+
+
+WIDE = np.ones((2, 200_000), dtype=np.float32)
+DOUBLING = [node("Concat", f"x{i} x{i}" if i else "x x", f"x{i + 1}", axis=1) for i in range(40)]
+UNTOLD: dict[str, Any] = {
+    "a loop": programs.endless,
+    "doubling": lambda: program(DOUBLING, outputs=[value("x40", FLOAT, None)]),
+    "rows of rows": lambda: program([node("Add", "x c", "y")], constants={"c": np.ones((500, 1), np.float32)}),
+    "a product of rows": lambda: program([node("MatMul", "x x", "y")]),
+    "another width": lambda: program([node("MatMul", "x c", "y")], constants={"c": np.ones((3, 2), np.float32)}),
+    "size from data": lambda: program([node("Shape", "x", "s"), node("ConstantOfShape", "s", "y")]),
+    "a feature beyond": lambda: tree(nodes_featureids=[5, 0, 0]),
+    "fixed rows": lambda: program([node("Neg", "x", "y")], inputs=[value("x", FLOAT, [1, 2])]),
+    "text": lambda: program([node("Cast", "x", "y", to=STRING)], outputs=[value("y", STRING, [None, 2])]),
+    "turned": lambda: program([node("Reshape", "x f", "y")], constants={"f": np.array([2, -1])}),
+    "coefficients": lambda: program([node("LinearRegressor", "x", "y", coefficients=[1.0], targets=1)]),
+    "over rows": lambda: program([node("ArgMax", "x", "y", axis=0)], outputs=[value("y", INT64, None)]),
+    "constant output": lambda: program([node("Neg", "c", "y")], constants={"c": WIDE[:, :2]}),
+}
+
+
+@pytest.mark.parametrize("kind", UNTOLD)
+def test_what_cannot_be_told_beforehand_is_for_a_host(kind: str) -> None:
+    with pytest.raises(Unbounded):
+        cost_of(UNTOLD[kind]())
+
+
+def test_a_bound_holds_for_every_tensor_of_a_run() -> None:
+    """The cost of a program is what a run of it makes, tensor by tensor."""
+    import onnxruntime
+
+    model = converted(BOUNDED[5])
+    names = [output for one in model.graph.node for output in one.output]
+    model.graph.ClearField("output")
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    rows = 7
+    made = session.run(None, {"X": X[:rows].astype(np.float32)})
+    assert sum(np.size(array) for array in made) <= rows * cost_of(converted(BOUNDED[5])).cells
