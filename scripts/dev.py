@@ -5,7 +5,7 @@
     python3 scripts/dev.py core     the test suite without pandas, in an environment of its own
     python3 scripts/dev.py lint     ruff: rules and layout
     python3 scripts/dev.py types    mypy, for this system and for Windows
-    python3 scripts/dev.py docs     write docs/settings.md anew from the table of settings
+    python3 scripts/dev.py docs     write the pages anew that are made from code
     python3 scripts/dev.py windows  the test suite on Windows' own Python under wine (Debian)
 
 Each makes `.venv` beside this folder if it is not there and installs the project into it. Until then only the
@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], list[list[str]]]] = {
     "core": (("core-test",), [["-m", "pytest"]]),
     "lint": (("lint",), [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."]]),
     "types": (("lint",), [["-m", "mypy"], ["-m", "mypy", "--platform", "win32"]]),
-    "docs": ((), [["scripts/write_docs.py"]]),
+    "docs": (("test",), [["scripts/write_docs.py"]]),
     "windows": ((), [["scripts/windows.py"]]),
 }
 

@@ -1,5 +1,7 @@
-"""Writes the pages that are made from code: docs/settings.md from the table of settings."""
+"""Writes the pages that are made from code: docs/settings.md, and docs/estimators.md where the tests can run."""
 
+import sys
+from importlib import import_module
 from pathlib import Path
 
 from wsgi_service.settings import TABLE, Setting
@@ -37,6 +39,9 @@ def _row(setting: Setting) -> str:
 def main() -> None:
     """Write the pages."""
     (ROOT / "docs/settings.md").write_text(settings_page(), encoding="utf-8", newline="\n")
+    sys.path.insert(0, str(ROOT / "tests"))
+    zoo = import_module("zoo")
+    (ROOT / "docs/estimators.md").write_text(zoo.page(), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-from sklearn import compose, impute, pipeline, preprocessing
+from sklearn import compose, impute, isotonic, pipeline, preprocessing
 from sklearn.utils import get_tags
 
 from model_store.errors import NotAPredictor
@@ -29,6 +29,17 @@ COLUMNWISE = (
 )
 
 
+#: What some transformers take instead of rows.
+NOT_ROWS = {
+    "DictVectorizer": "dictionaries",
+    "FeatureHasher": "dictionaries",
+    "LabelBinarizer": "labels",
+    "LabelEncoder": "labels",
+    "MultiLabelBinarizer": "lists of labels",
+    "PatchExtractor": "images",
+}
+
+
 def read_traits(estimator: Any) -> list[Trait]:
     """One trait for each column, in the order in which the estimator was fitted."""
     for family, read in READERS:
@@ -44,6 +55,9 @@ def _width(estimator: Any) -> int:
     if width is None:
         names = getattr(estimator, "feature_names_in_", None)
         width = None if names is None else len(names)
+    if width is None and type(estimator).__name__ in NOT_ROWS:
+        kind = NOT_ROWS[type(estimator).__name__]
+        raise NotAPredictor(f"{type(estimator).__name__} takes {kind}, and requests are rows of a table.")
     if width is None:
         raise NotAPredictor(
             f"{type(estimator).__name__} does not say how many columns it takes. "
@@ -199,6 +213,11 @@ def _function(estimator: Any) -> list[Trait]:
     return [replace(NUMBER if known else Trait(through=True), nullable=True)] * _width(estimator)
 
 
+def _isotonic(_estimator: Any) -> list[Trait]:
+    """One number, whether it was fitted on a column or on a plain list."""
+    return [Trait(type="number")]
+
+
 def _histogram_boosting(estimator: Any) -> list[Trait]:
     if estimator.is_categorical_ is None:
         return [replace(trait, nullable=True) for trait in _plain(estimator)]
@@ -228,5 +247,6 @@ READERS: tuple[tuple[Any, Callable[[Any], list[Trait]]], ...] = (
     ((impute.SimpleImputer, impute.KNNImputer), _imputer),
     (impute.MissingIndicator, _indicator),
     (preprocessing.FunctionTransformer, _function),
+    (isotonic.IsotonicRegression, _isotonic),
     (HISTOGRAM, _histogram_boosting),
 )

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import scipy.special
 from sklearn import metrics
+from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401 - so they are listed
 from sklearn.utils import all_estimators
 
 #: What fitted estimators are made of.
@@ -131,7 +132,7 @@ def types_by_loader() -> dict[str, frozenset[str]]:
         "SliceNode": frozenset({builtin["slice"]}),
         "SparseMatrixNode": frozenset(SPARSE),
         "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
-        "TupleNode": frozenset({builtin["tuple"]}),
+        "TupleNode": frozenset({builtin["tuple"], "sklearn.impute._iterative._ImputerTriplet"}),
         "TypeNode": frozenset(
             {f"builtins.{name}" for name in SCALARS} | ARRAY_TYPES - {"numpy.ndarray"} | ABSTRACT_TYPES
         ),

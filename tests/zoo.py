@@ -1,0 +1,251 @@
+"""Every estimator of scikit-learn that answers for new rows, fitted on a little data that suits it."""
+
+import hashlib
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skops.io
+from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier, StackingClassifier, VotingRegressor
+from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401 - to be listed
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from sklearn.utils import all_estimators
+from skops.io.exceptions import UnsupportedTypeException
+
+from model_store.errors import Refused
+from model_store.estimators.facts import inspect
+from model_store.estimators.loaded import load
+
+X, Y = load_iris(return_X_y=True)
+X, Y = X[::3] + 0.5, Y[::3]
+TEXTS = ["win money now", "cheap money", "see you at lunch", "the meeting is at noon"] * 3
+MODEL, LINE = LogisticRegression(C=0.1, max_iter=500), Ridge()
+TWO = np.column_stack([Y % 2, Y > 0]).astype(int)
+#: Estimators that need to be told something before they can be fitted.
+SETTINGS: dict[str, dict[str, Any]] = {
+    **{name: {"estimator": MODEL} for name in (
+        "ClassifierChain", "FixedThresholdClassifier", "MultiOutputClassifier", "OneVsOneClassifier",
+        "OneVsRestClassifier", "OutputCodeClassifier", "RFE", "SelectFromModel", "SelfTrainingClassifier",
+        "TunedThresholdClassifierCV",
+    )},
+    **{name: {"estimator": MODEL, "cv": 2} for name in ("RFECV", "SequentialFeatureSelector")},
+    **{name: {"estimator": LINE} for name in ("MultiOutputRegressor", "RegressorChain")},
+    **{name: {"estimator": MODEL, "param_grid": {"C": [0.1, 1.0]}, "cv": 2} for name in (
+        "GridSearchCV", "HalvingGridSearchCV",
+    )},
+    **{name: {"estimator": MODEL, "param_distributions": {"C": [0.1, 1.0]}, "cv": 2} for name in (
+        "HalvingRandomSearchCV", "RandomizedSearchCV",
+    )},
+    **{name: {"n_components": 1} for name in ("CCA", "PLSCanonical", "PLSSVD")},
+    **{name: {"n_components": 2} for name in ("GaussianRandomProjection", "SparseRandomProjection")},
+    "ColumnTransformer": {"transformers": [("a", StandardScaler(), [0, 1]), ("b", "passthrough", [2])]},
+    "FeatureUnion": {"transformer_list": [("a", StandardScaler()), ("b", "passthrough")]},
+    "LocalOutlierFactor": {"novelty": True},
+    "Pipeline": {"steps": [("a", StandardScaler()), ("b", MODEL)]},
+    "SparseCoder": {"dictionary": np.eye(4)},
+    "StackingClassifier": {"estimators": [("a", MODEL), ("b", DecisionTreeClassifier())], "cv": 2},
+    "StackingRegressor": {"estimators": [("a", LINE), ("b", DecisionTreeRegressor())], "cv": 2},
+    "VotingClassifier": {"estimators": [("a", MODEL), ("b", DecisionTreeClassifier())]},
+    "VotingRegressor": {"estimators": [("a", LINE), ("b", DecisionTreeRegressor())]},
+}  # fmt: skip
+#: What some estimators are fitted on; all others on rows of four numbers and three classes.
+DATA: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("CountVectorizer", "HashingVectorizer", "TfidfVectorizer"), (TEXTS,)),
+    **dict.fromkeys(("DictVectorizer", "FeatureHasher"), ([{"a": 1, "b": 2}] * 6,)),
+    **dict.fromkeys(("LabelBinarizer", "LabelEncoder"), (Y,)),
+    **dict.fromkeys(("ClassifierChain", "MultiOutputClassifier"), (X, TWO)),
+    **dict.fromkeys(("FixedThresholdClassifier", "TunedThresholdClassifierCV"), (X, Y % 2)),
+    **dict.fromkeys(
+        ("MultiOutputRegressor", "MultiTaskElasticNet", "MultiTaskElasticNetCV", "MultiTaskLasso",
+         "MultiTaskLassoCV", "RegressorChain"),
+        (X, np.column_stack([Y, X[:, 0]])),
+    ),
+    "GammaRegressor": (X, Y + 1.0),
+    "IsotonicRegression": (X[:, 0], Y),
+    "KernelCenterer": (X @ X.T,),
+    "MultiLabelBinarizer": ([[1, 2], [2]],),
+    "PatchExtractor": (np.ones((2, 8, 8)),),
+    "SparseCoder": (X,),
+}  # fmt: skip
+#: Estimators put together, beside those that scikit-learn lists.
+TOGETHER: dict[str, Any] = {
+    "a pipeline of text": make_pipeline(TfidfVectorizer(), MODEL),
+    "columns of numbers and categories": make_pipeline(
+        ColumnTransformer(
+            [("n", StandardScaler(), [0, 1]), ("c", OneHotEncoder(handle_unknown="ignore"), [2])]
+        ),
+        MODEL,
+    ),
+    "a union in a pipeline": make_pipeline(FeatureUnion([("a", StandardScaler()), ("b", "passthrough")]), MODEL),
+    "a stack of pipelines": StackingClassifier(
+        [("a", make_pipeline(StandardScaler(), MODEL)), ("b", RandomForestClassifier(3, random_state=0))], cv=2
+    ),
+    "a vote of pipelines": VotingRegressor(
+        [("a", make_pipeline(StandardScaler(), LINE)), ("b", DecisionTreeRegressor())]
+    ),
+    "a calibrated machine": CalibratedClassifierCV(LinearSVC(), cv=2),
+    "a calibrated forest": CalibratedClassifierCV(
+        RandomForestClassifier(3, random_state=0), method="isotonic", cv=2
+    ),
+    "a search over a pipeline": GridSearchCV(
+        Pipeline([("s", StandardScaler()), ("m", GaussianNB())]), {"m__var_smoothing": [0.1, 1e-9]}, cv=2
+    ),
+}  # fmt: skip
+
+
+#: Estimators that multiply with a slice of a larger matrix. A file holds it in one piece: other last bits.
+NEARLY = dict.fromkeys(("LabelPropagation", "LabelSpreading"), ("last bits differ",))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of an estimator: accepted, refused, or it has no skops form; and why."""
+
+    name: str
+    kind: str
+    word: str
+    why: str = ""
+
+
+def names() -> list[str]:
+    """Every estimator that scikit-learn lists and that answers for new rows."""
+    return [name for name, class_ in all_estimators() if any(hasattr(class_, m) for m in ("predict", "transform"))]
+
+
+def fitted(name: str) -> tuple[Any, Any]:
+    """An estimator and the rows that it was fitted on."""
+    class_ = dict(all_estimators())[name]
+    data = DATA.get(name, (X, Y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if name == "FrozenEstimator":
+            return class_(MODEL.fit(X, Y)), X
+        estimator = class_(**SETTINGS.get(name, {}))
+        if "random_state" in estimator.get_params(deep=False):
+            estimator.set_params(random_state=0)
+        return estimator.fit(*data), data[0]
+
+
+def together(name: str) -> tuple[Any, Any]:
+    """One of `TOGETHER`, fitted, and its rows."""
+    rows, targets = (TEXTS, [0, 0, 1, 1] * 3) if "text" in name else (X.round(), Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return TOGETHER[name].fit(rows, targets), rows
+
+
+def judge(name: str, estimator: Any, rows: Any) -> Verdict:
+    """Whether an estimator is taken; and then it answers, method by method, exactly as before."""
+    try:
+        data = skops.io.dumps(estimator)
+    except UnsupportedTypeException as error:
+        return Verdict(name, kind_of(estimator), "no skops form", str(error))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.skops"
+        path.write_bytes(data)
+        try:
+            found = inspect(path)
+        except Refused as error:
+            return Verdict(name, kind_of(estimator), "refused", str(error))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about logarithms of zero and the like, which are as before
+            check_answers(name, estimator, rows, path, found)
+    changed = sorted({finding.rule for finding in found.safety.normalised})
+    return Verdict(name, kind_of(estimator), "accepted", ", ".join([*changed, *NEARLY.get(name, ())]))
+
+
+def check_answers(name: str, estimator: Any, rows: Any, path: Path, found: Any) -> None:
+    """Fails unless every method gives the same after the way through the file."""
+    digest = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    loaded = load(path, digest, found.facts.format)
+    for method in found.facts.methods:
+        given = (
+            (None, [(rows, None)]) if found.facts.schema.text else (np.asarray(rows).reshape(len(rows), -1), [])
+        )
+        expected = getattr(estimator, method)(rows)
+        for one, other in zip(_parts(loaded.call(method, *given)), _parts(expected), strict=True):
+            if name in NEARLY:
+                np.testing.assert_allclose(one, other, rtol=1e-9)
+            else:
+                np.testing.assert_array_equal(one, other)
+
+
+def _parts(result: Any) -> Iterator[Any]:
+    for part in result if isinstance(result, list | tuple) else [result]:
+        yield part.toarray() if hasattr(part, "toarray") else np.asarray(part)
+
+
+def kind_of(estimator: Any) -> str:
+    """What scikit-learn calls it."""
+    kinds = {
+        "classifier": is_classifier, "regressor": is_regressor, "outlier detector": is_outlier_detector,
+        "clusterer": is_clusterer,
+    }  # fmt: skip
+    found = next((kind for kind, is_one in kinds.items() if is_one(estimator)), None)
+    return found or ("mixture" if hasattr(estimator, "predict") else "transformer")
+
+
+@cache
+def verdict(name: str) -> Verdict:
+    """The verdict on an estimator."""
+    return judge(name, *fitted(name))
+
+
+def verdicts() -> tuple[Verdict, ...]:
+    """The verdict on every estimator."""
+    return tuple(verdict(name) for name in names())
+
+
+def release() -> str:
+    """The scikit-learn that the verdicts are about."""
+    return ".".join(metadata.version("scikit-learn").split(".")[:2])
+
+
+def page() -> str:
+    """The text of docs/estimators.md."""
+    found = verdicts()
+    with_form = [one for one in found if one.word != "no skops form"]
+    accepted = [one for one in found if one.word == "accepted"]
+    head = HEAD.format(
+        release=release(), accepted=len(accepted), total=len(with_form),
+        share=100 * len(accepted) / len(with_form),
+        together="\n".join(f"- {name}" for name in TOGETHER),
+    )  # fmt: skip
+    return head + "".join(f"| {one.name} | {one.kind} | {one.word} | {one.why} |\n" for one in found)
+
+
+HEAD = """# Estimators
+
+What becomes of each estimator that scikit-learn {release} lists in `all_estimators()` and that answers for new
+rows: fitted on a little data, written with skops, uploaded, and asked for every method that it has. An accepted
+one answers exactly as before (where the last column says "last bits differ", to nine digits).
+
+Accepted are {accepted} of the {total} that have a skops form ({share:.1f} %). For accepted ones the last column
+names what is changed on loading (see `wsgi-service inspect`), for the others it says why they are refused.
+
+Put together, these are accepted and answer exactly as before as well:
+
+{together}
+
+This page is made by `tests/zoo.py` (`python3 scripts/dev.py docs` writes it), and a test compares it.
+
+| estimator | kind | verdict | changed on loading, or why not |
+|---|---|---|---|
+"""
