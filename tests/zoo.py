@@ -65,6 +65,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "VotingClassifier": {"estimators": [("a", MODEL), ("b", DecisionTreeClassifier())]},
     "VotingRegressor": {"estimators": [("a", LINE), ("b", DecisionTreeRegressor())]},
 }  # fmt: skip
+#: What keeps the others small, and the same each time.
+SMALL = {"n_estimators": 5, "random_state": 0}
 #: What some estimators are fitted on; all others on rows of four numbers and three classes.
 DATA: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("CountVectorizer", "HashingVectorizer", "TfidfVectorizer"), (TEXTS,)),
@@ -138,8 +140,8 @@ def fitted(name: str) -> tuple[Any, Any]:
         if name == "FrozenEstimator":
             return class_(MODEL.fit(X, Y)), X
         estimator = class_(**SETTINGS.get(name, {}))
-        if "random_state" in estimator.get_params(deep=False):
-            estimator.set_params(random_state=0)
+        given = estimator.get_params(deep=False)
+        estimator.set_params(**{name: value for name, value in SMALL.items() if name in given})
         return estimator.fit(*data), data[0]
 
 
