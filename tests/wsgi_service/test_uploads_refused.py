@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import crafted
 import models
 import pytest
 import skops.io
@@ -10,6 +11,8 @@ from corpus import OTHERS, PICKLES, UNREADABLE
 from sklearn.cluster import DBSCAN
 from sklearn.linear_model import LogisticRegression
 
+#: Beside the hosts that serve: one judges, one is for suspects, one stands by, and one may be dying.
+MOST_BESIDES = 4
 LINE = models.skops_bytes(models.line())
 
 
@@ -27,6 +30,25 @@ def refused(client: StrictClient, left_behind: Any) -> Any:
 @pytest.mark.parametrize("kind", [*PICKLES, *OTHERS])
 def test_known_formats_that_are_not_read_are_a_415(refused: Any, kind: str) -> None:
     refused((PICKLES | OTHERS)[kind], 415, "unsupported-format")
+
+
+@pytest.mark.parametrize("row", crafted.REFUSED)
+def test_a_crafted_file_gets_its_stated_answer_and_leaves_nothing(refused: Any, pool: Any, row: str) -> None:
+    make, answer = crafted.REFUSED[row]
+    problem = refused(make(), *answer)
+    assert problem["safety"]["verdict"] == "refused"
+    assert problem["safety"]["findings"]
+    assert len(pool._all) <= pool.size + MOST_BESIDES
+
+
+@pytest.mark.parametrize("row", crafted.ACCEPTED)
+def test_a_file_that_is_made_harmless_answers(client: StrictClient, row: str) -> None:
+    make, rule = crafted.ACCEPTED[row]
+    assert client.put_model("tamed", make()).status_code == 201
+    report = client.get("/models/tamed/versions/1/safety").json
+    assert rule in {finding["rule"] for finding in report["findings"] + report["normalised"]}
+    answer = client.post("/models/tamed/predict", json={"instances": [[5.1, 3.5, 1.4, 0.2]]})
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)

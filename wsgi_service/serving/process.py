@@ -1,7 +1,9 @@
 """One supervised model host, seen from the HTTP process."""
 
+import contextlib
 import ctypes
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -19,6 +21,8 @@ from wsgi_service.serving.frames import Buffer, Failed, Reply, Request
 from wsgi_service.serving.lifeline import Job
 from wsgi_service.serving.limits import UNLIMITED, Allowance, Watch, ran_out_of_time
 
+log = logging.getLogger(__name__)
+
 #: What a host's environment keeps of ours: enough to start Python, and nothing secret.
 KEPT = (
     "PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL",
@@ -30,6 +34,8 @@ SINGLE_THREADED = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
 PIPE_SIZE = 1 << 20
+#: Seconds in which a process that was killed is gone.
+END_LIMIT = 10.0
 F_SETPIPE_SZ = 1031
 ERRORS: dict[str, type[Exception]] = {
     name: error
@@ -118,7 +124,11 @@ class Host:
     def close(self) -> None:
         """End the process and free what it holds."""
         self.kill()
-        self._process.wait()
+        try:
+            self._process.wait(END_LIMIT)
+        except subprocess.TimeoutExpired:  # its pipes stay open: to close one that is read waits for ever as well
+            log.warning("model host %d does not end", self.pid)
+            return
         for pipe in (self._outgoing, self._incoming):
             try:
                 pipe.close()
@@ -149,7 +159,8 @@ class Host:
         self.kill()
 
     def _ending(self, limit: float) -> Exception:
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_LIMIT)
         if self._ended_for is DeadlineExceeded or ran_out_of_time(self._process):
             return DeadlineExceeded(f"The model did not answer within {limit:g} seconds and was stopped.")
         if self._ended_for is OutOfMemory:
