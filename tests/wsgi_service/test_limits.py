@@ -22,12 +22,13 @@ from wsgi_service.serving.hosts import HostPool
 from wsgi_service.settings import Settings
 
 MEMORY = 600 << 20
+STARTUP = 60.0
 
 
 @pytest.fixture(scope="module")
 def small_pool() -> Iterator[HostPool]:
     """Hosts that may be killed, with little memory."""
-    hosts = HostPool(2, startup_limit=PATIENCE, memory=MEMORY)
+    hosts = HostPool(2, startup_limit=STARTUP, memory=MEMORY)
     hosts.start()
     assert hosts.wait_ready()
     yield hosts

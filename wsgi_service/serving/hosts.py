@@ -29,6 +29,8 @@ TICK = 0.1
 WORKING = 1.5
 #: Seconds before a host that failed to start is tried again.
 RESTART_PAUSE = 1.0
+#: Of the time that a start may take: after this it is a long one.
+LONG = 0.25
 UPLOADS_WAIT = "Other uploads are being checked. Try again in a moment."
 SUSPECTS_WAIT = (
     "This version crashed lately and is served apart, where others wait already. Try again in a moment."
@@ -68,7 +70,8 @@ class HostPool:
         self._dead: list[Host] = []
         self._closing = False
         self._job = Job()
-        self._starting = 0
+        #: Hosts that are starting, and since when.
+        self._starting: dict[Host, float] = {}
         self._keeper = threading.Thread(target=self._keep, name="host-keeper", daemon=True)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -225,16 +228,22 @@ class HostPool:
             self._start_one()
 
     def _missing(self) -> int:
-        """How many processes to start now, so that all serve and a spare stands by, a few at a time."""
+        """How many processes to start now, so that all serve and a spare stands by, a few at a time.
+
+        One that takes long to start does not count, and gets another one beside it: systems have been seen to make
+        half a process.
+        """
         with self._changed:
-            missing = self.size + 1 - len(self._serving) - len(self._spares) - self._starting
-            return max(0, min(missing, self.size - self._starting))
+            recently = time.monotonic() - self._startup_limit * LONG
+            starting = sum(since > recently for since in self._starting.values())
+            missing = self.size + 1 - len(self._serving) - len(self._spares) - starting
+            return max(0, min(missing, self.size - starting, 2 * self.size - len(self._starting)))
 
     def _start_one(self) -> None:
         host = Host(self._job, self._working_folder(), round(self.share * WORKING))
         with self._changed:
             self._all.add(host)
-            self._starting += 1
+            self._starting[host] = time.monotonic()
         threading.Thread(target=self._welcome, args=(host,), daemon=True).start()
 
     def _working_folder(self) -> Path:
@@ -253,11 +262,13 @@ class HostPool:
                 log.warning("a model host did not start: %s", error)
                 threading.Event().wait(RESTART_PAUSE)
         with self._changed:
-            self._starting -= 1
-            if host.alive and not self._closing:
+            del self._starting[host]
+            needed = len(self._serving) < self.size or not self._spares
+            if host.alive and needed and not self._closing:
                 self._spares.append(host)
                 self._promote()
             else:
+                host.kill()
                 self._bury(host)
             self._changed.notify_all()
 
