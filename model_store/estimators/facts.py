@@ -49,7 +49,7 @@ def inspect(path: Path, column_names: tuple[str, ...] | None = None, policy: Pol
         facts = _read_facts(path, format_, column_names, policy, audit)
     except Refused as error:
         if not audit.refused:
-            audit.refuse("answers", str(error), type(error))
+            audit.refuse("format-is-read" if format_ == "unknown" else "answers", str(error), type(error))
         error.report = report(refused=True)
         raise
     return Inspection(facts, report(refused=False))

@@ -55,7 +55,10 @@ def sniff(path: Path, policy: Policy = STRICT) -> str:
     for magic, name in OTHER_FORMATS.items():
         if head.startswith(magic):
             raise UnsupportedFormat(f"This looks like {name}. Upload a .skops file of the fitted estimator.")
-    raise Unreadable("This is not a model file: expected a .skops file, as skops.io.dump writes it.")
+    raise Unreadable(
+        "This is not a model file: expected a .skops file as skops.io.dump writes it, an ONNX program, "
+        "or an .npz file of a linear model."
+    )
 
 
 def _is_pickle(head: bytes, path: Path) -> bool:

@@ -4,19 +4,22 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from model_store.entities import Attribution, Draft, Facts, Model
+from model_store.entities import Attribution, Draft, Facts, Model, Patience
 from model_store.errors import (
     AliasNotFound,
     ModelExists,
     ModelNotFound,
+    NotQuarantined,
     VersionExists,
     VersionInUse,
     VersionNotFound,
     VersionRetired,
 )
 from model_store.registry import Registry
+from model_store.safety import Finding, Report
 from model_store.schema import Column, Schema
 from model_store.sql.registry import SqlRegistry
 
@@ -59,6 +62,13 @@ def draft(digest: str = "sha256:a") -> Draft:
         environment={"python": "3"},
     )
     return Draft(digest=digest, size=3, facts=facts)
+
+
+def a_report() -> Report:
+    finding = Finding(rule="one-thread-only", severity="normalised", where="n_jobs", message="Is None here.")
+    return Report(
+        format="skops", verdict="accepted", classes=("a.B",), normalised=(finding,), seconds=0.5, memory=7
+    )
 
 
 def test_a_model_that_is_not_there_is_not_found(registry: Registry) -> None:
@@ -267,3 +277,49 @@ def test_of_many_writers_of_one_version_exactly_one_wins(open_registry: Opener) 
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["conflict"] * 6 + ["created", "same"]
+
+
+def test_the_safety_report_of_an_upload_is_kept(registry: Registry) -> None:
+    registry.add_version("iris", msgspec.structs.replace(draft(), safety=a_report()), BY)
+    assert registry.safety("iris", 1) == a_report()
+    with pytest.raises(VersionNotFound):
+        registry.safety("iris", 2)
+    with pytest.raises(ModelNotFound):
+        registry.safety("nobody", 1)
+
+
+def test_a_version_without_a_report_has_none(registry: Registry) -> None:
+    registry.add_version("iris", draft(), BY)
+    assert registry.safety("iris", 1) is None
+
+
+def test_crashes_are_events_and_enough_of_them_a_quarantine(registry: Registry) -> None:
+    version, _ = registry.add_version("iris", draft(), BY)
+    states = [registry.note_crash(version, "ModelCrashed", Patience(3, 600.0), BY) for _ in range(3)]
+    assert states == ["ready", "ready", "quarantined"]
+    assert registry.version("iris", 1).state == "quarantined"
+    actions = [event.action for event in registry.events("iris")]
+    assert actions[-4:] == ["crash", "crash", "crash", "quarantine"]
+
+
+def test_old_crashes_do_not_count(registry: Registry) -> None:
+    version, _ = registry.add_version("iris", draft(), BY)
+    for _ in range(5):
+        assert registry.note_crash(version, "ModelCrashed", Patience(2, -1.0), BY) == "ready"
+
+
+def test_crashes_of_another_version_do_not_count(registry: Registry) -> None:
+    first, _ = registry.add_version("iris", draft(), BY)
+    second, _ = registry.add_version("iris", draft("sha256:b"), BY)
+    for version in (first, second):
+        assert registry.note_crash(version, "ModelCrashed", Patience(2, 600.0), BY) == "ready"
+
+
+def test_a_lifted_quarantine_counts_from_nothing(registry: Registry) -> None:
+    version, _ = registry.add_version("iris", draft(), BY)
+    for _ in range(2):
+        registry.note_crash(version, "ModelCrashed", Patience(2, 600.0), BY)
+    assert registry.lift_quarantine("iris", 1, BY).state == "ready"
+    assert registry.note_crash(version, "ModelCrashed", Patience(2, 600.0), BY) == "ready"
+    with pytest.raises(NotQuarantined):
+        registry.lift_quarantine("iris", 1, BY)

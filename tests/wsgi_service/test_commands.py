@@ -9,6 +9,7 @@ import models
 import pytest
 from click.testing import CliRunner, Result
 from conftest import LiveServer
+from sklearn.ensemble import RandomForestClassifier
 
 from wsgi_service.cli import group
 
@@ -129,3 +130,29 @@ def test_convert_says_when_a_server_would_refuse(run: Any, tmp_path: Path) -> No
     assert "a server will refuse this file" in run("convert", str(source), str(target)).stderr
     source.write_bytes(b"no pickle")
     assert run("convert", str(source), str(target)).exit_code == 1
+
+
+def test_inspect_prints_the_report_of_a_good_file(folder: Path) -> None:
+    path = folder / "forest.skops"
+    path.write_bytes(models.skops_bytes(RandomForestClassifier(2, n_jobs=4).fit([[0.0], [1.0]], [0, 1])))
+    done = CliRunner().invoke(group, ["inspect", str(path)])
+    assert done.exit_code == 0
+    assert "verdict  accepted" in done.output
+    assert "changed  n_jobs: Is None here, whatever the file says. [one-thread-only]" in done.output
+    assert "class    sklearn.tree._tree.Tree" in done.output
+
+
+def test_inspect_ends_with_1_for_a_file_that_is_refused(folder: Path) -> None:
+    path = folder / "text.skops"
+    path.write_bytes(b"hello")
+    done = CliRunner().invoke(group, ["inspect", str(path), "--json"])
+    assert done.exit_code == 1
+    assert json.loads(done.output)["safety"]["verdict"] == "refused"
+
+
+def test_inspect_reads_a_pickle_only_when_it_is_told_to(folder: Path) -> None:
+    path = folder / "line.pkl"
+    path.write_bytes(pickle.dumps(models.line()))
+    assert CliRunner().invoke(group, ["inspect", str(path)]).exit_code == 1
+    done = CliRunner().invoke(group, ["inspect", str(path), "--allow-pickle"])
+    assert (done.exit_code, "what-is-read-is-code" in done.output) == (0, True)
