@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import warnings
 import zipfile
 from collections.abc import Callable
 from functools import cache
@@ -82,6 +83,40 @@ def rezipped(entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, befo
         for name, content in entries.items():
             out.writestr(name, content)
     return before + target.getvalue()
+
+
+def twice() -> bytes:
+    """Two entries of one name."""
+    target = io.BytesIO(line())
+    with warnings.catch_warnings(), zipfile.ZipFile(target, "a") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("schema.json", "{}")
+    return target.getvalue()
+
+
+def linked() -> bytes:
+    """An entry that is a symbolic link to a file of the system."""
+    target = io.BytesIO(line())
+    with zipfile.ZipFile(target, "a") as archive:
+        entry = zipfile.ZipInfo("77.npy")
+        entry.create_system, entry.external_attr = 3, 0o120777 << 16
+        archive.writestr(entry, "/etc/passwd")
+    return target.getvalue()
+
+
+def patched(offset: int, value: bytes) -> bytes:
+    """Other bytes in the last entry of the central directory, at an offset from its signature (APPNOTE 4.3.12)."""
+    data = bytearray(line())
+    start = data.rindex(b"PK\x01\x02") + offset
+    data[start : start + len(value)] = value
+    return bytes(data)
+
+
+def damaged() -> bytes:
+    """A bit that turned over in an array, which its checksum tells."""
+    data = bytearray(line())
+    data[data.index(b"\x93NUMPY") + 130] ^= 0xFF
+    return bytes(data)
 
 
 def doubling(levels: int) -> bytes:
@@ -189,6 +224,12 @@ REFUSED: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
     "F4 a drive": (lambda: rezipped({"C:\\x": b""}), UNSAFE),
     "F4 a device": (lambda: rezipped({"NUL": b""}), UNSAFE),
     "F4 bzip2": (lambda: rezipped({"7.npy": b"x"}, zipfile.ZIP_BZIP2), UNSAFE),
+    "F4 a link": (linked, UNSAFE),
+    "F4 one name twice": (twice, UNSAFE),
+    "F4 encrypted": (lambda: patched(8, b"\x01\x00"), UNSAFE),
+    "F4 a size that lies": (lambda: patched(24, b"\xff\xff\xff\x7f"), UNSAFE),
+    "F4 overlapping": (lambda: patched(42, b"\x01\x00\x00\x00"), UNSAFE),
+    "F4 a wrong checksum": (damaged, UNREADABLE),
     "F4 data before": (lambda: rezipped({}, before=b"MZ" * 50), UNREADABLE),
     "F5 another protocol": (lambda: models.edited(line(), lambda schema: schema.update(protocol=99)), UNREADABLE),
     "F5 a list": (lambda: models.edited(line(), lambda _: []), UNREADABLE),
