@@ -24,6 +24,7 @@ for command in (
     registry.versions,
     registry.activate,
     registry.alias,
+    registry.lift,
 ):
     group.add_command(command)
 

@@ -156,3 +156,9 @@ def test_inspect_reads_a_pickle_only_when_it_is_told_to(folder: Path) -> None:
     assert CliRunner().invoke(group, ["inspect", str(path)]).exit_code == 1
     done = CliRunner().invoke(group, ["inspect", str(path), "--allow-pickle"])
     assert (done.exit_code, "what-is-read-is-code" in done.output) == (0, True)
+
+
+def test_lift_says_what_there_is_no_quarantine_of(run: Any, iris_file: str) -> None:
+    run("push", iris_file, "healthy")
+    done = run("lift", "healthy", "1")
+    assert (done.exit_code, "not in quarantine" in done.output) == (1, True)

@@ -1,4 +1,4 @@
-"""`wsgi-service models`, `versions`, `activate` and `alias`: look at a registry and move its aliases."""
+"""`wsgi-service models`, `versions`, `activate`, `alias` and `lift`: look at a registry, move its aliases."""
 
 from typing import Any
 
@@ -82,6 +82,16 @@ def alias(
         raise click.UsageError("Give the version that the alias is to point to, or --delete.")
     else:
         _point(remote, as_json, name, alias_name, number)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("number", type=click.IntRange(1))
+@server_options
+def lift(name: str, number: int, remote: Remote, as_json: bool) -> None:
+    """Let version NUMBER of the model NAME serve again that is in quarantine."""
+    remote.delete(address("models", name, "versions", number, "quarantine"))
+    show({"lifted": number}, as_json, f"{name}: version {number} serves again")
 
 
 def _point(remote: Remote, as_json: bool, name: str, alias_name: str, number: int) -> None:
