@@ -47,6 +47,7 @@ class Tally:
     neighbour: Counter[str] = field(default_factory=Counter)
     wrong: int = 0
     failures: list[str] = field(default_factory=list)
+    crashes: list[str] = field(default_factory=list)
     health: list[float] = field(default_factory=list)
     slowest: float = 0.0
     ended: int | None = None
@@ -240,6 +241,8 @@ def _word(status: int, document: Any) -> str:
 def _note(status: int, document: Any, model: str, tally: Tally) -> None:
     if status == http.client.INTERNAL_SERVER_ERROR:
         tally.failures.append(f"{model}: 500")
+    if status in (http.client.BAD_GATEWAY, http.client.GATEWAY_TIMEOUT):
+        tally.crashes.append(model)
     report = (document or {}).get("safety")
     if isinstance(report, dict):
         tally.rules.update({finding["rule"] for finding in report["findings"] if finding["severity"] == "refused"})
@@ -302,6 +305,7 @@ def text(tally: Tally) -> str:
         *(f"           {number:6} {word}" for word, number in tally.predicts.most_common()),
         "refused by",
         *(f"           {number:6} {word}" for word, number in tally.rules.most_common(SHOWN)),
+        *(f"crashed    {model}" for model in tally.crashes[:SHOWN]),
         *(f"failure    {failure}" for failure in tally.failures[:SHOWN]),
         *(f"left       {name}" for name in tally.left[:SHOWN]),
     ]

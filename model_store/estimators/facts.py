@@ -1,6 +1,7 @@
 """Everything an upload's inspection finds out, from the file to the facts."""
 
 import platform
+import re
 import time
 import warnings
 from importlib import metadata
@@ -14,7 +15,7 @@ from msgspec import UNSET
 from model_store import formats
 from model_store.described import SelfDescribed
 from model_store.entities import Facts, Inspection
-from model_store.errors import MissingExtra, Refused
+from model_store.errors import MissingExtra, Refused, Unsafe
 from model_store.estimators.frames import as_input
 from model_store.estimators.inputs import read_inputs
 from model_store.estimators.methods import check_answers, methods_of
@@ -27,6 +28,11 @@ from model_store.safety import STRICT, Policy, Report
 from model_store.schema import Schema
 
 PACKAGES = ("scikit-learn", "numpy", "scipy", "skops")
+#: Bytes of everything that is kept and shown of a version.
+MAX_FACTS = 4 << 20
+#: Rows that each method is tried with.
+TRIED = 3
+RELEASE = re.compile(r"[0-9A-Za-z.+]{1,40}")
 #: Format -> further packages that its answers depend on.
 ALSO = {"onnx": ("onnxruntime",)}
 PANDAS_MISSING = (
@@ -65,7 +71,7 @@ def _read_facts(
     schema = read_schema(estimator, column_names)
     if schema.frame and find_spec("pandas") is None:
         raise MissingExtra(PANDAS_MISSING, extra="pandas")
-    return Facts(
+    facts = Facts(
         format=format_,
         estimator=estimator_name(estimator),
         methods=methods_of(estimator),
@@ -73,6 +79,9 @@ def _read_facts(
         environment=environment(*ALSO.get(format_, ())),
         warnings=(*_drift(caught), *_try_out(estimator, schema)),
     )
+    if len(msgspec.msgpack.encode(facts)) > MAX_FACTS:
+        raise Unsafe("The description of this model (its columns, categories and classes) is larger than 4 MB.")
+    return facts
 
 
 def prepare() -> None:
@@ -113,11 +122,8 @@ def environment(*also: str) -> dict[str, str]:
 
 def _drift(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
     """One line if the artifact was fitted with another scikit-learn than the one that runs here."""
-    fitted = {
-        str(entry.message.original_sklearn_version)
-        for entry in caught
-        if hasattr(entry.message, "original_sklearn_version")
-    }
+    said = {str(getattr(entry.message, "original_sklearn_version", "")) for entry in caught}
+    fitted = {release for release in said if RELEASE.fullmatch(release)}
     return tuple(
         f"Fitted with scikit-learn {release}, served with {metadata.version('scikit-learn')}: "
         "compare some predictions before you rely on it."
@@ -126,12 +132,13 @@ def _drift(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
 
 
 def _try_out(estimator: Any, schema: Schema) -> tuple[str, ...]:
-    """One line if the estimator cannot answer for the sample row that was read off it."""
-    method = methods_of(estimator)[0]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            getattr(estimator, method)(as_input(schema, [[column.sample for column in schema.inputs]]))
-    except Exception as error:  # noqa: BLE001 - whatever an estimator raises is what is being found out
-        return (f"{method} raised {type(error).__name__} on a sample row made up from the schema.",)
+    """One line if the estimator cannot answer for rows like the sample that was read off it."""
+    rows = as_input(schema, [[column.sample for column in schema.inputs]] * TRIED)
+    for method in methods_of(estimator):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                getattr(estimator, method)(rows)
+        except Exception as error:  # noqa: BLE001 - whatever an estimator raises is what is being found out
+            return (f"{method} raised {type(error).__name__} on a sample row made up from the schema.",)
     return ()

@@ -6,7 +6,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
 
+from model_store.errors import NotAPredictor
 from model_store.schema import Classes, ColumnType, Output, Scalar
+
+#: Columns that predict may give; each is described in the schema.
+MAX_OUTPUTS = 10_000
 
 
 def read_classes(estimator: Any) -> Classes | None:
@@ -24,6 +28,8 @@ def read_classes(estimator: Any) -> Classes | None:
 def read_outputs(estimator: Any) -> tuple[Output, ...]:
     """One output named `prediction`, or `y0`, `y1`, … where predict gives several columns."""
     types = _types(estimator)
+    if len(types) > MAX_OUTPUTS:
+        raise NotAPredictor(f"The estimator claims to have more than {MAX_OUTPUTS} outputs.")
     if len(types) == 1:
         return (Output(name="prediction", type=types[0]),)
     return tuple(Output(name=f"y{index}", type=type_) for index, type_ in enumerate(types))
@@ -76,12 +82,17 @@ def _types(estimator: Any) -> list[ColumnType]:
     if isinstance(classes, list):
         return [type_of(part) for part in classes]
     if classes is not None:
-        return [type_of(classes)] * _width(estimator, classes)
+        return _several(type_of(classes), _width(estimator, classes))
     if is_clusterer(estimator) or is_outlier_detector(estimator):
         return ["integer"]
     if is_regressor(estimator):
-        return ["number"] * _width(estimator, None)
+        return _several("number", _width(estimator, None))
     return ["any"]
+
+
+def _several(type_: ColumnType, width: int) -> list[ColumnType]:
+    """One type for each output, and never more than it takes to see that there are too many."""
+    return [type_] * min(width, MAX_OUTPUTS + 1)
 
 
 def _width(estimator: Any, classes: Any) -> int:

@@ -192,8 +192,8 @@ def there_are_coefficients(arrays: Arrays) -> Iterator[Found]:
     coef = arrays.get("coef")
     if coef is None or coef.dtype.kind not in "iuf" or coef.ndim not in (1, 2) or not coef.size:
         yield Found("coef", "There is no array 'coef' of numbers with one or two dimensions.")
-    elif coef.shape[-1] > MAX_WIDTH:
-        yield Found("coef", f"There are more than {MAX_WIDTH} columns.")
+    elif max(coef.shape) > MAX_WIDTH:
+        yield Found("coef", f"There are more than {MAX_WIDTH} columns or outputs.")
 
 
 def arrays_fit_the_coefficients(arrays: Arrays) -> Iterator[Found]:

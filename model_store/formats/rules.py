@@ -11,6 +11,8 @@ from model_store.safety import Finding, Report, Severity
 #: Findings of one rule that a report lists; a hostile file may have millions.
 MAX_FINDINGS = 20
 MAX_WHERE = 200
+#: Findings of a report in all. What refuses is always among them.
+MAX_NOTED = 500
 #: What a check stumbles upon in a file that nobody thought of.
 UNFORESEEN = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 
@@ -81,8 +83,8 @@ class Audit:
     def note(self, rule: Rule, found: Iterable[Found]) -> None:
         """Note what a rule found. Raises the rule's error if that refuses the artifact."""
         findings = [_finding(rule, one) for one in islice(_or_breach(found), MAX_FINDINGS)]
-        self.findings += findings
         refusals = [finding for finding in findings if finding.severity == "refused"]
+        self.findings += findings[: max(0, MAX_NOTED - len(self.findings))] or refusals[:1]
         if refusals:
             raise rule.error(_summary(refusals))
 

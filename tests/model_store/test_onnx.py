@@ -116,6 +116,29 @@ def without(model: Any, field: str) -> Any:
     return model
 
 
+def chain(depth: int) -> Any:
+    """A tree of which each left child is a leaf and each right child goes on."""
+    inner, nodes = depth, 2 * depth + 1
+    leaves = range(inner, nodes)
+    return tree(
+        nodes_treeids=[0] * nodes,
+        nodes_nodeids=list(range(nodes)),
+        nodes_featureids=[0] * nodes,
+        nodes_values=[0.5] * nodes,
+        nodes_modes=["BRANCH_LEQ"] * inner + ["LEAF"] * (inner + 1),
+        nodes_truenodeids=[*leaves][:inner] + [0] * (inner + 1),
+        nodes_falsenodeids=[*range(1, inner), nodes - 1] + [0] * (inner + 1),
+        class_treeids=[0] * (inner + 1),
+        class_nodeids=[*leaves],
+        class_ids=[0, 1] * (inner // 2) + [0] * (inner % 2 + 1),
+        class_weights=[1.0] * (inner + 1),
+    )
+
+
+def test_a_tree_of_usual_depth_is_taken(judge: Any) -> None:
+    assert judge(chain(60)).facts.methods == ("predict", "predict_proba")
+
+
 def without_values(model: Any) -> Any:
     attributes = model.graph.node[0].attribute
     for attribute in [attribute for attribute in attributes if attribute.name.startswith("class_")]:
@@ -170,6 +193,12 @@ REFUSED: dict[str, tuple[Any, type[Refused]]] = {
     "short lists": (lambda: tree(nodes_values=[0.5]), Unsafe),
     "equal numbers": (lambda: tree(nodes_nodeids=[0, 1, 1]), Unsafe),
     "unknown mode": (lambda: tree(nodes_modes=["JUMP", "LEAF", "LEAF"]), Unsafe),
+    "one class": (
+        lambda: tree(classlabels_strings=["a"], class_ids=[0] * 4),
+        Unsafe,
+    ),
+    "two lists of classes": (lambda: tree(classlabels_int64s=[1, 2]), Refused),
+    "very deep": (lambda: chain(1_500), Unsafe),
     "no values": (lambda: without_values(tree()), Refused),
 }
 
@@ -241,6 +270,7 @@ UNTOLD: dict[str, Any] = {
     "a product of rows": lambda: program([node("MatMul", "x x", "y")]),
     "another width": lambda: program([node("MatMul", "x c", "y")], constants={"c": np.ones((3, 2), np.float32)}),
     "size from data": lambda: program([node("Shape", "x", "s"), node("ConstantOfShape", "s", "y")]),
+    "a long label": lambda: tree(classlabels_strings=["no", "y" * 1000]),
     "a feature beyond": lambda: tree(nodes_featureids=[5, 0, 0]),
     "fixed rows": lambda: program([node("Neg", "x", "y")], inputs=[value("x", FLOAT, [1, 2])]),
     "text": lambda: program([node("Cast", "x", "y", to=STRING)], outputs=[value("y", STRING, [None, 2])]),

@@ -19,16 +19,27 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     IsolationForest,
     RandomForestClassifier,
+    VotingClassifier,
 )
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
+from sklearn.feature_selection import mutual_info_regression
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics.pairwise import linear_kernel
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier, NearestNeighbors
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler, TargetEncoder
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    SplineTransformer,
+    StandardScaler,
+    TargetEncoder,
+)
 from sklearn.svm import SVC, SVR, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.tree._tree import Tree
@@ -485,3 +496,201 @@ def test_no_two_rules_share_a_name() -> None:
 def test_what_was_never_fitted_passes_the_rules(audit: Any, setting: Any) -> None:
     """Whether it can answer is asked afterwards."""
     assert not rules_of(audit(setting), "refused")
+
+
+# What an attack on these rules found; each of these files once passed them and then crashed its host.
+
+
+def searching(change: Callable[[Any], None], **settings: Any) -> Any:
+    model = KNeighborsClassifier(3, algorithm="kd_tree", **settings).fit(X, Y)
+    change(model)
+    return model
+
+
+def test_a_first_guess_that_gives_fewer_rows_is_refused(audit: Any) -> None:
+    model = GradientBoostingRegressor(n_estimators=2).fit(X, Y)
+    total = FunctionTransformer(np.sum, kw_args={"axis": 0, "keepdims": True})
+    model.init_ = make_pipeline(total, LinearRegression()).fit(X[:1], Y[:1])
+    with pytest.raises(Unsafe):
+        audit(model)
+
+
+@pytest.mark.parametrize("init", ["zero", LinearRegression(), make_pipeline(StandardScaler(), LinearRegression())])
+def test_a_first_guess_by_another_estimator_is_taken(audit: Any, init: Any) -> None:
+    assert not rules_of(audit(GradientBoostingRegressor(n_estimators=2, init=init).fit(X, Y)), "refused")
+
+
+def test_a_mask_must_not_hide_numbers(audit: Any) -> None:
+    model = machine(lambda model: None)
+    counts = np.array([10**7, 10**7, model._n_support.sum()], np.int32)
+    model._n_support = np.ma.MaskedArray(counts, [True, True, False])
+    with pytest.raises(Unsafe, match="masked"):
+        audit(model)
+
+
+def test_a_mask_that_stands_in_two_places_is_seen_in_both(audit: Any) -> None:
+    hidden = np.ma.MaskedArray(np.zeros(3), [True, True, False])
+    model = linear()
+    model.cv_results_ = {"param_C": hidden}
+    assert not rules_of(audit(model), "refused")
+    model.other_ = hidden
+    with pytest.raises(Unsafe, match="masked"):
+        audit(model)
+
+
+def test_searches_keep_their_masked_results(audit: Any) -> None:
+    search = GridSearchCV(linear(), {"C": [0.1, 1.0]}, cv=2).fit(X, Y)
+    assert not rules_of(audit(search), "refused")
+
+
+HISTOGRAM_ATTACKS = {
+    "in the middle of fitting": lambda model: setattr(model, "_in_fit", True),
+    "another preprocessor": lambda model: setattr(model, "_preprocessor", StandardScaler().fit(X)),
+    "columns of two parts": lambda model: model._preprocessor.transformers_.__setitem__(
+        1, ("numerical", model._preprocessor.transformers_[1][1], np.ones(4, dtype=bool))
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HISTOGRAM_ATTACKS)
+def test_what_stands_before_histogram_trees_is_what_scikit_learn_puts_there(audit: Any, kind: str) -> None:
+    with pytest.raises(Unsafe):
+        audit(boosted(HISTOGRAM_ATTACKS[kind], categorical_features=[2]))
+
+
+def empty_with_pointers() -> Any:
+    matrix = sparse.csr_matrix((3, 4))
+    matrix.indptr = np.array([0, 10**7, 0, 0], np.int32)
+    return matrix
+
+
+def far_diagonal() -> Any:
+    matrix = sparse.dia_matrix((np.ones((1, 4)), [0]), shape=(3, 4))
+    matrix.offsets = np.array([2**31 - 1], np.int32)
+    return matrix
+
+
+@pytest.mark.parametrize("make", [empty_with_pointers, far_diagonal])
+def test_pointers_and_offsets_of_sparse_matrices_are_looked_at(audit: Any, make: Any) -> None:
+    model = linear()
+    model.coef_ = make()
+    with pytest.raises(Refused):
+        audit(model)
+
+
+def encoder(change: Callable[[Any], None], **settings: Any) -> Any:
+    model = OneHotEncoder(handle_unknown="ignore", **settings).fit(np.arange(50).reshape(-1, 1))
+    change(model)
+    return model
+
+
+def lost_mapping(model: Any) -> None:
+    model._infrequent_enabled, model._infrequent_indices = True, [np.arange(49)]
+    model._default_to_infrequent_mappings, model._n_features_outs = [None], [2]
+
+
+def drops_beyond(model: Any) -> None:
+    model._drop_idx_after_grouping = np.array([1000], dtype=object)
+
+
+ENCODERS = {
+    "lost mapping": lambda: encoder(lost_mapping, min_frequency=1),
+    "drops beyond": lambda: encoder(drops_beyond, drop="first"),
+    "fewer entries": lambda: encoder(lambda model: setattr(model, "_n_features_outs", [])),
+    "doubled infrequent": lambda: encoder(
+        lambda model: setattr(model, "_infrequent_indices", [np.zeros(49, dtype=int)]), min_frequency=2
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_an_encoder_that_writes_beyond_its_columns_is_refused(audit: Any, kind: str) -> None:
+    with pytest.raises(Unsafe):
+        audit(ENCODERS[kind]())
+
+
+@pytest.mark.parametrize("settings", [{"drop": "first"}, {"min_frequency": 2}, {"max_categories": 3, "drop": [0]}])
+def test_encoders_that_group_and_drop_are_taken(audit: Any, settings: Any) -> None:
+    model = OneHotEncoder(**settings).fit(np.array([[0], [0], [0], [1], [1], [2], [3], [3]]))
+    assert not rules_of(audit(model), "refused")
+
+
+def sparse_and_given(model: Any) -> None:
+    model.kernel, model.shape_fit_ = "precomputed", (4, 4)
+    model.support_ = np.zeros_like(model.support_)
+
+
+def test_a_sparse_machine_has_a_kernel_of_libsvms_own(audit: Any) -> None:
+    model = SVC(kernel="linear").fit(sparse.csr_matrix(X), Y)
+    assert not rules_of(audit(model), "refused")
+    sparse_and_given(model)
+    with pytest.raises(Unsafe):
+        audit(model)
+
+
+def test_a_kernel_that_is_a_function_keeps_the_rows_it_was_fitted_on(audit: Any) -> None:
+    model = SVC(kernel=linear_kernel).fit(X, Y)
+    assert not rules_of(audit(model), "refused")
+    model._BaseLibSVM__Xfit = X[:1]
+    with pytest.raises(Unsafe):
+        audit(model)
+
+
+@pytest.mark.parametrize("family", [SVC, SVR, OneClassSVM])
+def test_machines_with_a_kernel_that_is_given_are_taken(audit: Any, folder: Path, family: Any) -> None:
+    given = X @ X.T
+    model = family(kernel="precomputed").fit(given, Y)
+    assert not rules_of(audit(model), "refused")
+    np.testing.assert_array_equal(load(folder / "model.skops").predict(given), model.predict(given))
+
+
+def test_a_search_tree_that_stands_in_two_places_is_built_anew_in_both(audit: Any, folder: Path) -> None:
+    first, second = searching(lambda model: None), searching(lambda model: None)
+    right = first.predict_proba(X)
+    state = list(first._tree.__getstate__())
+    state[1] = np.full_like(np.asarray(state[1]), 10**12)
+    first._tree.__setstate__(tuple(state))
+    second._tree = first._tree
+    vote = VotingClassifier([("a", first), ("b", second)], voting="soft").fit(X, Y)
+    vote.estimators_, vote.estimators = [first, second], []
+    assert len([one for one in audit(vote) if one.severity == "normalised"]) >= 2
+    np.testing.assert_allclose(load(folder / "model.skops").predict_proba(X), right)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (mutual_info_regression, {"n_jobs": 6, "y": [0.0] * 40}),
+        (mutual_info_regression, None),
+        (np.exp, {"where": False}),
+        (np.sum, {"axis": 0, "keepdims": True}),
+        (np.sum, None),
+        (linear_kernel, {"n_jobs": 4}),
+    ],
+)
+def test_functions_that_start_processes_or_change_rows_are_refused(
+    audit: Any, function: Any, arguments: Any
+) -> None:
+    with pytest.raises(Unsafe):
+        audit(FunctionTransformer(function, kw_args=arguments))
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [(np.log1p, None), (None, None), (np.mean, {"axis": 1, "keepdims": True}), (np.ravel, None)],
+)
+def test_functions_of_rows_are_taken(audit: Any, function: Any, arguments: Any) -> None:
+    assert not rules_of(audit(FunctionTransformer(function, kw_args=arguments)), "refused")
+
+
+@pytest.mark.parametrize("metric", ["canberra", "braycurtis", "manhattan", "chebyshev"])
+def test_usual_metrics_are_taken(audit: Any, metric: str) -> None:
+    assert not rules_of(audit(KNeighborsClassifier(algorithm="ball_tree", metric=metric).fit(X, Y)), "refused")
+
+
+def test_a_report_has_an_end(audit: Any) -> None:
+    scalers = [StandardScaler().set_params() for _ in range(900)]
+    for scaler in scalers:
+        scaler.verbose = 1
+    union = FeatureUnion([(str(number), scaler) for number, scaler in enumerate(scalers)])
+    assert len(audit(union)) <= 501

@@ -18,25 +18,33 @@ class BadCell(Exception):
     """A value that the column does not take; the text says what it does take, and never what it was given."""
 
 
-def read_cell(column: Column, value: Any) -> Cell:
+Allowed = frozenset[Any] | None
+
+
+def allowed_by(column: Column) -> Allowed:
+    """The categories of a column as a set, to be made once for a table; None where every value is taken."""
+    return frozenset(column.categories) if column.closed and isinstance(column.categories, tuple) else None
+
+
+def read_cell(column: Column, value: Any, allowed: Allowed) -> Cell:
     """The value as the column's type. Raises BadCell."""
     if value is None:
         if not column.nullable:
             raise BadCell("a missing value (null) is not taken here")
         return None
     cell = READERS[column.type](value)
-    if column.closed:
-        _check_category(column, cell)
+    if allowed is not None and cell not in allowed:
+        raise BadCell(_not_allowed(column))
     return cell
 
 
-def read_text_cell(column: Column, value: str) -> Cell:
+def read_text_cell(column: Column, value: str, allowed: Allowed) -> Cell:
     """The same for a value from a query string, where everything is text and an empty text is missing."""
     if value == "" and _cannot_be_empty(column):
-        return read_cell(column, None)
+        return read_cell(column, None, allowed)
     if column.type == "any" and NUMBER.fullmatch(value):
         return _number(value)
-    return read_cell(column, value)
+    return read_cell(column, value, allowed)
 
 
 def _cannot_be_empty(column: Column) -> bool:
@@ -101,12 +109,11 @@ READERS: dict[str, Callable[[Any], Cell]] = {
 }
 
 
-def _check_category(column: Column, cell: Cell) -> None:
-    allowed = column.categories
-    if isinstance(allowed, tuple) and cell not in allowed:
-        shown = ", ".join(str(value) for value in allowed[:SHOWN_CATEGORIES])
-        more = f" and {len(allowed) - SHOWN_CATEGORIES} more" if len(allowed) > SHOWN_CATEGORIES else ""
-        raise BadCell(f"not one of the allowed: {shown}{more}")
+def _not_allowed(column: Column) -> str:
+    categories = column.categories if isinstance(column.categories, tuple) else ()
+    shown = ", ".join(str(value) for value in categories[:SHOWN_CATEGORIES])
+    more = f" and {len(categories) - SHOWN_CATEGORIES} more" if len(categories) > SHOWN_CATEGORIES else ""
+    return f"not one of the allowed: {shown}{more}"
 
 
 def _hashable(value: Any) -> bool:

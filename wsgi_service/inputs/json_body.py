@@ -74,7 +74,7 @@ def check_row_limit(rows: int, limit: int) -> None:
 
 def _read_matrix(schema: Schema, raw: Raw, row_limit: int) -> Table | None:
     """The short way for plain numbers; None if they are anything else, for which there are good messages below."""
-    if schema.text or any(column.type != "number" for column in schema.inputs):
+    if schema.text or any(column.type != "number" or column.closed for column in schema.inputs):
         return None
     nullable = [column.nullable for column in schema.inputs]
     try:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from model_store.schema import Column, Schema
-from wsgi_service.inputs.cells import BadCell, Cell, read_cell, read_text_cell
+from wsgi_service.inputs.cells import BadCell, Cell, allowed_by, read_cell, read_text_cell
 from wsgi_service.inputs.errors import MAX_ROW_ERRORS, InvalidRows, RowError
 from wsgi_service.serving.tables import Cells, Table
 
@@ -42,6 +42,7 @@ class _Checked:
         self._names = schema.column_names
         self._known = frozenset(self._names)
         self._read = read
+        self._allowed = [allowed_by(column) for column in schema.inputs]
         self._columns: list[list[Cell]] = [[] for _ in schema.inputs]
         self._errors: list[RowError] = []
 
@@ -76,9 +77,10 @@ class _Checked:
     def _add_values(self, index: int, values: list[Any] | None) -> None:
         if values is None:
             return
-        for column, column_values, value in zip(self._schema.inputs, self._columns, values, strict=True):
+        parts = zip(self._schema.inputs, self._allowed, self._columns, values, strict=True)
+        for column, allowed, column_values, value in parts:
             try:
-                column_values.append(self._read(column, value))
+                column_values.append(self._read(column, value, allowed))
             except BadCell as error:
                 self._fail(index, column.name, str(error))
 

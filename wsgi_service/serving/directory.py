@@ -17,6 +17,8 @@ from model_store.registry import Registry
 log = logging.getLogger(__name__)
 
 POLL = 0.1
+#: Columns, categories and classes that are remembered, over all versions; then it begins anew.
+MOST_KNOWN = 1_000_000
 
 
 class Target(Struct, frozen=True):
@@ -89,6 +91,8 @@ class Directory:
         model, number, alias = key
         name = model or self._only_model()
         target = self._by_number(name, number) if number is not None else self._by_alias(name, alias)
+        if sum(_weight(other) for other in known.values()) > MOST_KNOWN:
+            known.clear()
         known[key] = target
         return target
 
@@ -115,3 +119,11 @@ class Directory:
         if len(models) > 1:
             raise Invalid('There are several models, so the request must name one: "model": "…"')
         return models[0].name
+
+
+def _weight(target: Target) -> int:
+    """How much of the memory a version's description takes: its columns, categories, classes and outputs."""
+    schema = target.version.schema
+    categories = sum(len(column.categories) for column in schema.inputs if isinstance(column.categories, tuple))
+    classes = len(schema.classes) if isinstance(schema.classes, tuple) else 0
+    return len(schema.inputs) + len(schema.outputs) + categories + classes

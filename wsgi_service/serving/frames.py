@@ -18,6 +18,8 @@ from model_store.safety import STRICT, Policy, Report
 MAX_HEADER = 64 << 20
 MAX_BUFFERS = 100_000
 MAX_BODY = 8 << 30
+#: Answers are held in memory as a whole, and no honest one is larger.
+MAX_REPLY = 256 << 20
 #: Frames up to this many bytes are sent with one system call.
 JOINED = 1 << 16
 PREFIX = struct.Struct("<II")
@@ -71,7 +73,9 @@ class Several(Struct, frozen=True, tag="several"):
 
 
 class Values(Struct, frozen=True, tag="values"):
-    """Anything else, row by row; one buffer of msgpack."""
+    """Scalars of several kinds in C order; one buffer of msgpack."""
+
+    shape: tuple[int, ...]
 
 
 Outcome = Array | Text | Sparse | Several | Values
@@ -173,13 +177,13 @@ def read_request(stream: BinaryIO) -> tuple[Request, list[bytearray]]:
     return _decode(_requests, header), buffers
 
 
-def read_reply(stream: BinaryIO) -> tuple[Reply, list[bytearray]]:
-    """The next reply; raises like `read_request`."""
-    header, buffers = _read(stream)
+def read_reply(stream: BinaryIO, most: int = MAX_REPLY) -> tuple[Reply, list[bytearray]]:
+    """The next reply, whose buffers have at most so many bytes; raises like `read_request`."""
+    header, buffers = _read(stream, most)
     return _decode(_replies, header), buffers
 
 
-def _read(stream: BinaryIO) -> tuple[bytearray, list[bytearray]]:
+def _read(stream: BinaryIO, most: int = MAX_BODY) -> tuple[bytearray, list[bytearray]]:
     start = stream.read(PREFIX.size)
     if not start:
         raise EOFError
@@ -189,7 +193,7 @@ def _read(stream: BinaryIO) -> tuple[bytearray, list[bytearray]]:
     if length > MAX_HEADER or count > MAX_BUFFERS:
         raise BrokenFrame("a frame claims to be too large")
     sizes = struct.unpack(f"<{count}Q", _read_exactly(stream, 8 * count))
-    if sum(sizes) > MAX_BODY:
+    if sum(sizes) > most:
         raise BrokenFrame("a frame claims to be too large")
     return _read_exactly(stream, length), [_read_exactly(stream, size) for size in sizes]
 

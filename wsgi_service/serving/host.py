@@ -144,7 +144,7 @@ class _Bench:
         estimator = self._estimators[request.key]
         arrays = [(cells.values, cells.valid) for cells in table.columns]
         result = estimator.call(request.method, table.matrix, arrays)
-        outcome, answer = encode_result(result)
+        outcome, answer = encode_result(result, request.table.rows)
         return frames.Predicted(outcome), answer
 
 

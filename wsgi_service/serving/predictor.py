@@ -12,7 +12,14 @@ from model_store.errors import ArtifactCorrupt, StorageError, Unsafe
 from model_store.registry import Registry
 from model_store.safety import STRICT, Finding, Policy, Report
 from wsgi_service.serving import frames
-from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, ModelQuarantined, OutOfMemory
+from wsgi_service.serving.errors import (
+    Busy,
+    DeadlineExceeded,
+    ModelCrashed,
+    ModelQuarantined,
+    OutOfMemory,
+    PredictFailed,
+)
 from wsgi_service.serving.frames import Buffer
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.limits import allowance_to_check
@@ -94,7 +101,11 @@ class Predictor:
             self._registry.update_version(version.model, version.version, {"state": "corrupt"}, by)
             raise
         assert isinstance(reply, frames.Predicted)  # noqa: S101 - the only reply to Predict besides Failed
-        return decode_result(reply.outcome, answer)
+        try:
+            return decode_result(reply.outcome, answer)
+        except (ValueError, IndexError, TypeError, OverflowError) as error:
+            log.warning("%s version %d answered what cannot be read: %s", version.model, version.version, error)
+            raise PredictFailed("The answer of the model cannot be read.") from None
 
     def _call(
         self, version: Version, request: frames.Predict, buffers: list[Buffer]

@@ -28,8 +28,9 @@ FORMAT = "onnx"
 #: Numbers that one call may compute here, and numbers of the program that it may go through; more is for a host.
 MAX_CELLS = 20_000_000
 MAX_STEPS = 2_000_000_000
-#: Bytes of programs that are kept here.
+#: Bytes of sessions that are kept here, each counted as so many times its file: trees grow the most.
 MAX_KEPT = 256 << 20
+GROWTH = 20
 #: Seconds between two looks at what is overdue.
 TICK = 0.1
 #: Characters of the runtime's words that go to the log.
@@ -94,7 +95,7 @@ class Programs:
 
     def _make(self, version: Version) -> "_Kept | None":
         """A session, None if the program is for a host, which can serve whatever was taken."""
-        if version.size > MAX_KEPT:
+        if GROWTH * version.size > MAX_KEPT:
             return None
         try:
             with self._artifacts.open(version.digest) as file:
@@ -124,7 +125,7 @@ class _Kept:
         model = parse(data, audit)
         audit.apply(RULES, model)
         self.cells, self.constants = cost_of(model)
-        self.size = len(data)
+        self.size = GROWTH * len(data)
         self.program = Program(model)
 
 

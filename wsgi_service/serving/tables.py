@@ -16,6 +16,11 @@ from wsgi_service.serving.frames import Buffer, CellKind
 
 #: Values in one answer; a transformer can make a row a million columns wide.
 MAX_VALUES = 10_000_000
+#: Characters in one answer; a label can be a book.
+MAX_TEXT = 64 << 20
+EIGHT = 8
+PLAIN = (str, int, float, bool, type(None))
+Plain = str | int | float | bool | None
 NUMPY = {"f8": np.float64, "i8": np.int64, "bool": np.bool_}
 
 
@@ -62,34 +67,64 @@ def decode_table(header: frames.Table, buffers: Sequence[bytearray]) -> Table:
     )
 
 
-def encode_result(result: Any) -> tuple[frames.Outcome, list[Buffer]]:
+def encode_result(result: Any, rows: int | None = None) -> tuple[frames.Outcome, list[Buffer]]:
     """Whatever a method of an estimator returns, as a header and buffers.
 
+    Args:
+        result: an array, a list of arrays (one for each output), or a sparse matrix.
+        rows: how many entries it must have.
+
     Raises:
-        ResultTooLarge: the answer would hold more than MAX_VALUES.
+        ResultTooLarge: the answer would hold more than is sent at once.
+        ValueError: it is not one entry for each row.
     """
-    _check_size(result)
-    if isinstance(result, list):
-        arrays = [_little_endian(np.asarray(part)) for part in result]
-        return frames.Several(tuple(_array_header(a) for a in arrays)), [a.tobytes() for a in arrays]
-    if hasattr(result, "tocsr"):
-        return _encode_sparse(result.tocsr())
-    array = np.asarray(result)
-    if array.dtype.kind in "biuf":
-        array = _little_endian(array)
-        return _array_header(array), [array.tobytes()]
-    if array.dtype.kind == "U" or _all_text(array):
-        return frames.Text(array.shape), _encode_text(array.ravel().tolist())
-    return frames.Values(), [msgspec.msgpack.encode(array.tolist(), enc_hook=str)]
-
-
-def _check_size(result: Any) -> None:
     parts = result if isinstance(result, list) else [result]
-    values = sum(math.prod(np.shape(part) or getattr(part, "shape", ())) for part in parts)
+    arrays = [part.tocsr() if hasattr(part, "tocsr") else np.asarray(part) for part in parts]
+    _check_shape(arrays, rows)
+    if isinstance(result, list):
+        plain = [_little_endian(_as_numbers(array)) for array in arrays]
+        return frames.Several(tuple(_array_header(a) for a in plain)), [a.tobytes() for a in plain]
+    if hasattr(result, "tocsr"):
+        return _encode_sparse(arrays[0])
+    return _encode_array(arrays[0])
+
+
+def _encode_array(array: NDArray[Any]) -> tuple[frames.Outcome, list[Buffer]]:
+    if array.dtype.kind in "biuf":
+        array = _little_endian(_as_numbers(array))
+        return _array_header(array), [array.tobytes()]
+    values = array.ravel().tolist()
+    if array.dtype.kind == "U" or all(isinstance(value, str) for value in values):
+        _check_text(sum(len(value) for value in values))
+        return frames.Text(array.shape), _encode_text(values)
+    plain = [value if isinstance(value, PLAIN) else str(value) for value in values]
+    _check_text(sum(len(value) for value in plain if isinstance(value, str)))
+    return frames.Values(array.shape), [msgspec.msgpack.encode(plain, enc_hook=str)]
+
+
+def _check_shape(arrays: list[Any], rows: int | None) -> None:
+    if any(array.ndim < 1 or (rows is not None and array.shape[0] != rows) for array in arrays):
+        raise ValueError("the result has not one entry for each row")
+    values = sum(math.prod(array.shape) for array in arrays)
     if values > MAX_VALUES:
         raise ResultTooLarge(
             f"The answer would hold {values} values, and at most {MAX_VALUES} are sent at once. Send fewer rows."
         )
+
+
+def _check_text(characters: int) -> None:
+    if characters > MAX_TEXT:
+        raise ResultTooLarge(
+            f"The answer would hold {characters} characters of text, and at most {MAX_TEXT} are sent at once. "
+            "Send fewer rows."
+        )
+
+
+def _as_numbers(array: NDArray[Any]) -> NDArray[Any]:
+    """Numbers that every machine reads: at most eight bytes each."""
+    if array.dtype.kind not in "biuf":
+        raise ValueError("the result is not made of numbers")
+    return array.astype(np.float64) if array.dtype.kind == "f" and array.dtype.itemsize > EIGHT else array
 
 
 def decode_result(outcome: frames.Outcome, buffers: Sequence[bytearray]) -> Any:
@@ -104,7 +139,7 @@ def decode_result(outcome: frames.Outcome, buffers: Sequence[bytearray]) -> Any:
         case frames.Sparse():
             return _dense(outcome.shape, buffers)
         case frames.Values():
-            return msgspec.msgpack.decode(buffers[0])
+            return _shaped(msgspec.msgpack.decode(buffers[0], type=list[Plain]), outcome.shape)
 
 
 def _encode_cells(cells: Cells) -> Iterator[Buffer]:
@@ -155,11 +190,7 @@ def _decode_array(header: frames.Array, data: bytearray) -> NDArray[Any]:
     return np.frombuffer(data, dtype=np.dtype(header.dtype)).reshape(header.shape)
 
 
-def _all_text(array: NDArray[Any]) -> bool:
-    return array.dtype.kind == "O" and all(isinstance(value, str) for value in array.ravel())
-
-
-def _shaped(values: list[str], shape: tuple[int, ...]) -> Any:
+def _shaped(values: list[Any], shape: tuple[int, ...]) -> Any:
     return values if len(shape) == 1 else np.array(values, dtype=object).reshape(shape).tolist()
 
 

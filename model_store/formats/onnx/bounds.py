@@ -4,7 +4,7 @@ Only operators whose result is as large as their inputs and constants say are kn
 ends, and in a time and a memory that can be told beforehand; anything else is for a model host.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,8 @@ from model_store.formats.onnx.ensembles import attributes_of, fault, outputs_of
 
 #: Columns that a result may have.
 MAX_WIDTH = 100_000
+#: Characters of a label that a row's answer may repeat.
+MAX_TEXT = 256
 NUMBERS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 
 
@@ -50,6 +52,8 @@ def cost_of(model: ModelProto) -> Cost:
     Raises:
         Unbounded: it cannot be told.
     """
+    if any(tensor.data_type == TensorProto.STRING for tensor in model.graph.initializer):
+        raise Unbounded("texts are among the constants")
     known = {tensor.name: Shape(constant=numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
     known |= {value.name: _input(value) for value in inputs_of(model)}
     for node in model.graph.node:
@@ -57,9 +61,19 @@ def cost_of(model: ModelProto) -> Cost:
             raise Unbounded(f"the operator {node.op_type} can compute without bounds")
         inputs = [known[name] for name in node.input if name]
         known |= dict(zip(node.output, OPERATORS[node.op_type](node, inputs), strict=False))
+    if any(len(text) > MAX_TEXT for node in model.graph.node for text in texts_of(node)):
+        raise Unbounded("a label is very long")
     if not all(output.name in known for output in model.graph.output):
         raise Unbounded("an output is not computed")
     return Cost(sum(shape.width or 1 for shape in known.values()), model.ByteSize() // 4)
+
+
+def texts_of(node: NodeProto) -> Iterator[bytes]:
+    """The texts in a node, which can become a part of each answer."""
+    for attribute in node.attribute:
+        yield from attribute.strings
+        if attribute.HasField("t"):
+            yield from attribute.t.string_data
 
 
 def _input(value: Any) -> Shape:
@@ -230,7 +244,7 @@ def _constant(node: NodeProto, _inputs: list[Shape]) -> list[Shape]:
 OPERATORS: dict[str, Rule] = {
     **dict.fromkeys(
         ("Abs", "Ceil", "Exp", "Floor", "Identity", "IsNaN", "Log", "LogSoftmax", "Neg", "Normalizer", "Not",
-         "Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Softmax", "Sqrt", "Tanh", "LabelEncoder", "Binarizer"),
+         "Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Softmax", "Sqrt", "Tanh", "Binarizer"),
         _same,
     ),
     **dict.fromkeys(

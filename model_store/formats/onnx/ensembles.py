@@ -11,6 +11,8 @@ from onnx import NodeProto, numpy_helper
 
 LEAF = b"LEAF"
 MODES = {b"BRANCH_LEQ", b"BRANCH_LT", b"BRANCH_GTE", b"BRANCH_GT", b"BRANCH_EQ", b"BRANCH_NEQ", LEAF}
+LABELS = ("classlabels_int64s", "classlabels_strings")
+MAX_DEPTH = 1_000
 #: More columns than any row has.
 MAX_WIDTH = 1_000_000
 Attributes = dict[str, Any]
@@ -30,6 +32,8 @@ def fault(node: NodeProto, width: int = MAX_WIDTH) -> str | None:
         return "A list of the tree ensemble is missing or too short."
     if not set(lists.get("nodes_modes", ())) <= MODES or len(lists.get("nodes_modes", ())) != length:
         return "A node of the tree ensemble is of an unknown kind."
+    if kind == "class" and (outputs_of(lists, kind) < 2 or {*LABELS} <= lists.keys()):  # noqa: PLR2004
+        return "A classifier has fewer than two classes, or two lists of them."
     return _nodes_fault(lists, width) or _leaves_fault(lists, kind, outputs_of(lists, kind))
 
 
@@ -91,22 +95,21 @@ def _reach_fault(lists: Attributes, leaf: NDArray[Any], place: dict[tuple[int, i
     if not children:
         parents[0] = 0
     roots = np.flatnonzero(parents == 0)
-    if (
-        (parents > 1).any()
-        or len(roots) != len(set(trees.tolist()))
-        or _count(roots.tolist(), children) != len(leaf)
-    ):
+    reached, depth = _descend(roots.tolist(), children)
+    if depth > MAX_DEPTH:
+        return f"A tree of the ensemble is more than {MAX_DEPTH} levels deep, and is read by recursion."
+    if (parents > 1).any() or len(roots) != len(set(trees.tolist())) or reached != len(leaf):
         return "A tree of the ensemble has a node that is not reached exactly once."
     return None
 
 
-def _count(waiting: list[int], children: dict[int, list[int]]) -> int:
-    """How many nodes are reached. Each has one parent, so none is reached twice."""
-    reached = 0
-    while waiting:
-        reached += 1
-        waiting += children.get(waiting.pop(), ())
-    return reached
+def _descend(roots: list[int], children: dict[int, list[int]]) -> tuple[int, int]:
+    """How many nodes are reached, and how deep; no more levels than are let pass. None is reached twice."""
+    reached, depth, level = 0, 0, roots
+    while level and depth <= MAX_DEPTH:
+        reached, depth = reached + len(level), depth + 1
+        level = [child for node in level for child in children.get(node, ())]
+    return reached, depth
 
 
 def _leaves_fault(lists: Attributes, kind: str, outputs: int) -> str | None:

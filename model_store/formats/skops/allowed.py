@@ -39,7 +39,10 @@ INTERNALS: dict[str, tuple[str, ...]] = {
     "sklearn.multiclass": ("_ConstantPredictor",),
     "sklearn.metrics._dist_metrics": tuple(
         f"{name}Distance{bits}"
-        for name in ("Chebyshev", "Euclidean", "Hamming", "Haversine", "Jaccard", "Manhattan", "Minkowski")
+        for name in (
+            "BrayCurtis", "Canberra", "Chebyshev", "Euclidean", "Hamming", "Haversine", "Jaccard", "Manhattan",
+            "Minkowski",
+        )
         for bits in ("", "32", "64")
     ),
     "sklearn.metrics._scorer": ("_CurveScorer", "_PassthroughScorer", "_Scorer"),

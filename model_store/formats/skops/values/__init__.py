@@ -8,6 +8,7 @@ To add a rule: write it in the module of its family, and name it in `RULES` with
 from collections import defaultdict
 from typing import Any
 
+import numpy as np
 from scipy import interpolate, sparse
 from sklearn import cluster, ensemble, feature_extraction, isotonic, neighbors, preprocessing, svm, tree
 from sklearn.base import BaseEstimator
@@ -24,6 +25,7 @@ from model_store.formats.skops.values import (
     boosting,
     clusters,
     encoders,
+    functions,
     linear,
     nearest,
     settings,
@@ -40,6 +42,8 @@ LIBSVM = (svm.SVC, svm.NuSVC, svm.SVR, svm.NuSVR, svm.OneClassSVM)
 
 #: In their order; each relies on those before it.
 RULES = (
+    Rule(shapes.masked_arrays_are_results_of_searches, of=(np.ma.MaskedArray,)),
+    Rule(functions.functions_give_row_for_row, of=(preprocessing.FunctionTransformer,)),
     Rule(settings.no_attribute_hides_a_method, of=(BaseEstimator,)),
     Rule(settings.one_thread_only, of=(BaseEstimator, _BinMapper)),
     Rule(settings.nothing_is_cached_on_disk, of=(BaseEstimator,)),
@@ -67,7 +71,7 @@ RULES = (
         of=(feature_extraction.text.CountVectorizer, feature_extraction.DictVectorizer),
     ),
     Rule(text.hashes_stay_within_their_table, of=(feature_extraction.FeatureHasher, _VectorizerMixin)),
-    Rule(encoders.categories_and_columns_agree, of=(preprocessing.OneHotEncoder, preprocessing.OrdinalEncoder)),
+    Rule(encoders.categories_and_columns_agree, of=(preprocessing.OneHotEncoder,)),
     Rule(encoders.targets_and_categories_agree, of=(preprocessing.TargetEncoder,)),
     Rule(clusters.centers_are_as_wide_as_their_owner, of=KMEANS),
     Rule(clusters.bisections_are_as_wide_as_their_owner, of=(cluster.BisectingKMeans,)),

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from model_store.formats.rules import Breach, Found
 from model_store.formats.skops.values.trees import fault
@@ -20,7 +22,11 @@ def histogram_nodes_stay_within_the_tree(place: Place) -> Iterator[Found]:
     rounds = getattr(model, "_predictors", None)
     if rounds is None:
         return
+    if "_in_fit" in vars(model):
+        raise Breach(place.where, "The model claims to be in the middle of fitting.")
     categorical = _categorical_columns(model, place.where)
+    if wrong := _preprocessor_fault(getattr(model, "_preprocessor", None), model.n_features_in_):
+        raise Breach(f"{place.where}._preprocessor".lstrip("."), wrong)
     for number, trees in enumerate(rounds):
         if not isinstance(trees, list) or len(trees) != model.n_trees_per_iteration_:
             raise Breach(place.where, "A round has another number of trees than the model says.")
@@ -35,6 +41,21 @@ def _categorical_columns(model: Any, where: str) -> Any:
     if not isinstance(columns, np.ndarray) or columns.shape != (model.n_features_in_,):
         raise Breach(where, "The bins of the model do not fit its columns.")
     return columns.astype(bool)
+
+
+def _preprocessor_fault(preprocessor: Any, width: int) -> str | None:
+    """What is wrong with the part that numbers categories, whose width scikit-learn never checks."""
+    if preprocessor is None:
+        return None
+    if type(preprocessor) is not ColumnTransformer or preprocessor.n_features_in_ != width:
+        return "The part before the trees is not the one that scikit-learn puts there."
+    parts = [(type(part), columns) for _, part, columns in preprocessor.transformers_ if part != "drop"]
+    if [kind for kind, _ in parts] not in ([OrdinalEncoder, FunctionTransformer], [OrdinalEncoder]):
+        return "The part before the trees is not the one that scikit-learn puts there."
+    masks = [np.asarray(columns) for _, columns in parts]
+    whole = all(mask.dtype == bool and mask.shape == (width,) for mask in masks)
+    once = whole and bool((np.sum(masks, axis=0) == 1).all())
+    return None if once else "The columns of the part before the trees do not add up."
 
 
 def _fault_of(tree: Any, categorical: Any) -> str | None:
@@ -62,4 +83,4 @@ def _split_fault(splits: Any, sets: Any, categorical: Any) -> str | None:
 
 
 def _is_array(value: Any, dtype: Any, dimensions: int) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype == dtype and value.ndim == dimensions
+    return type(value) is np.ndarray and value.dtype == dtype and value.ndim == dimensions

@@ -14,12 +14,11 @@ def categories_and_columns_agree(place: Place) -> Iterator[Found]:
     encoder = place.value
     if not hasattr(encoder, "categories_"):
         return
-    try:
-        counts = encoder._compute_n_features_outs() if hasattr(encoder, "_n_features_outs") else None
-        infrequent = _infrequent_fault(encoder)
-    except Exception as error:
-        raise Breach(place.where, "The categories of the encoder do not fit each other.") from error
-    if infrequent or (counts is not None and list(counts) != list(encoder._n_features_outs)):
+    number = len(encoder.categories_)
+    if not all(len(part) == number for part in (encoder._n_features_outs, *_parts(encoder, number))):
+        raise Breach(place.where, "The encoder has not one entry for each column.")
+    columns = zip(encoder.categories_, *_parts(encoder, number), encoder._n_features_outs, strict=True)
+    if not all(_agree(*column) for column in columns):
         yield Found(place.where, "The encoder has not as many columns as its categories need.")
 
 
@@ -39,12 +38,34 @@ def _repeated(encoder: Any) -> list[Any]:
     return [part for part in categories for _ in range(times)]
 
 
-def _infrequent_fault(encoder: Any) -> bool:
-    """Whether a category is mapped to a column beyond its own."""
-    maps = getattr(encoder, "_default_to_infrequent_mappings", None) or ()
-    for mapping, categories in zip(maps, encoder.categories_, strict=False):
-        if mapping is not None and (len(mapping) != len(categories) or mapping.min() < 0):
-            return True
-        if mapping is not None and mapping.max() >= len(np.unique(mapping)):
-            return True
-    return False
+def _parts(encoder: Any, number: int) -> tuple[Any, Any, Any]:
+    """For each column: which categories are infrequent, how that maps them, and which is dropped."""
+    nothing = [None] * number
+    drops = encoder._drop_idx_after_grouping
+    if not encoder._infrequent_enabled:
+        return nothing, nothing, nothing if drops is None else drops
+    return (
+        encoder._infrequent_indices,
+        encoder._default_to_infrequent_mappings,
+        nothing if drops is None else drops,
+    )
+
+
+def _agree(categories: Any, infrequent: Any, mapping: Any, drop: Any, columns: Any) -> bool:
+    """Whether the numbers of one column's categories stay within its columns."""
+    after = len(categories)
+    if (infrequent is None) != (mapping is None):
+        return False
+    if infrequent is not None:
+        after = after - len(infrequent) + 1
+        grouped = _are_indices(infrequent, len(categories)) and len(np.unique(infrequent)) == len(infrequent) > 0
+        if not grouped or not _are_indices(mapping, after) or len(mapping) != len(categories):
+            return False
+    if drop is not None and not 0 <= int(drop) < after:
+        return False
+    return int(columns) == after - (drop is not None)
+
+
+def _are_indices(values: Any, below: int) -> bool:
+    array = np.asarray(values)
+    return array.dtype.kind in "iu" and array.ndim == 1 and bool(((array >= 0) & (array < below)).all())

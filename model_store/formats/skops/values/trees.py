@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.tree._tree import Tree
 
 from model_store.formats.rules import Breach, Found
-from model_store.formats.skops.values.walk import Place
+from model_store.formats.skops.values.walk import Place, walk
 
 LEAF = -1
+#: A function can give another number of rows than it was given.
+CHANGES_ROWS = (FunctionTransformer,)
 TREES = (DecisionTreeClassifier, DecisionTreeRegressor)
 
 
@@ -68,7 +71,9 @@ def boosted_trees_are_one_column_each(place: Place) -> Iterator[Found]:
     for tree in trees.flat:
         if not _is_wide(tree, boosting.n_features_in_) or tree.tree_.value.shape[1:] != (1, 1):
             raise Breach(place.where, "A tree has another width than the whole, or more than one output.")
-    if not _begins_with(boosting, trees.shape[1]):
+    if any(type(part.value) in CHANGES_ROWS for part in walk(getattr(boosting, "init_", None))):
+        raise Breach(place.where, "The first guess of the boosting is made by functions.")
+    if not all(_begins_with(boosting, rows, trees.shape[1]) for rows in (1, 2, 3)):
         yield Found(place.where, "The first guess has not one column for each tree of a round.")
 
 
@@ -120,10 +125,10 @@ def _parts(estimator: Any, name: str) -> list[Any]:
     return list(parts) if isinstance(parts, list | tuple | np.ndarray) else []
 
 
-def _begins_with(boosting: Any, columns: int) -> bool:
-    """Whether the first guess has this many columns, which is found out with one row."""
+def _begins_with(boosting: Any, rows: int, columns: int) -> bool:
+    """Whether the first guess has an entry for each row, and this many columns."""
     try:
-        guess = boosting._raw_predict_init(np.zeros((1, boosting.n_features_in_), dtype=np.float32))
+        guess = boosting._raw_predict_init(np.zeros((rows, boosting.n_features_in_), dtype=np.float32))
     except Exception as error:
         raise Breach("", "The first guess of the boosting cannot be made.") from error
-    return isinstance(guess, np.ndarray) and guess.shape == (1, columns) and guess.dtype == np.float64
+    return isinstance(guess, np.ndarray) and guess.shape == (rows, columns) and guess.dtype == np.float64

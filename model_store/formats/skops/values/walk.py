@@ -5,10 +5,15 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.neighbors import BallTree, KDTree
 
 #: What cannot hold anything else, or is a part of a library and not of the model.
 PRIMITIVE = (str, bytes, bytearray, int, float, bool, type(None), type, np.generic, np.dtype)
 FOREIGN = (*PRIMITIVE, ModuleType, FunctionType, BuiltinFunctionType, MethodType, np.ufunc)
+
+
+#: What rules look at in each of its places: where it stands matters, or it is replaced there.
+BY_PLACE = (np.ma.MaskedArray, BallTree, KDTree)
 
 
 class Place(NamedTuple):
@@ -27,14 +32,15 @@ class Place(NamedTuple):
 
 
 def walk(root: Any) -> Iterator[Place]:
-    """The root and everything below it, each object once."""
+    """The root and everything below it, each object once, but for those of `BY_PLACE`."""
     seen: set[int] = set()
     waiting = [Place("", root)]
     while waiting:
         place = waiting.pop()
         if isinstance(place.value, FOREIGN) or id(place.value) in seen:
             continue
-        seen.add(id(place.value))
+        if not isinstance(place.value, BY_PLACE):
+            seen.add(id(place.value))
         yield place
         waiting.extend(_below(place))
 
