@@ -2,7 +2,7 @@
 
     python3 scripts/dev.py demo     serve on http://127.0.0.1:8080 with a trained model in it
     python3 scripts/dev.py test     the test suite
-    python3 scripts/dev.py core     the test suite without pandas, in an environment of its own
+    python3 scripts/dev.py core     the test suite without the extras, in an environment of its own
     python3 scripts/dev.py lint     ruff: rules and layout
     python3 scripts/dev.py types    mypy, for this system and for Windows
     python3 scripts/dev.py docs     write the pages anew that are made from code
@@ -25,11 +25,13 @@ ENVIRONMENT = ROOT / ".venv"
 #: Commands that must not find what others have installed.
 APART = {"core": ROOT / ".venv-core"}
 OLDEST = (3, 11)
+#: Long tests that have no more to say where the extras are missing.
+APART_FROM_EXTRAS = ("--ignore=tests/test_fuzz.py", "--ignore=tests/model_store/test_estimators.py")
 #: Command -> extras that it needs, and what it runs inside the environment.
 COMMANDS: dict[str, tuple[tuple[str, ...], list[list[str]]]] = {
     "demo": ((), [["scripts/demo.py"]]),
     "test": (("test",), [["-m", "pytest"]]),
-    "core": (("core-test",), [["-m", "pytest"]]),
+    "core": (("core-test",), [["-m", "pytest", *APART_FROM_EXTRAS]]),
     "lint": (("lint",), [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."]]),
     "types": (("lint",), [["-m", "mypy"], ["-m", "mypy", "--platform", "win32"]]),
     "docs": (("test",), [["scripts/write_docs.py"]]),

@@ -8,7 +8,7 @@ import models
 import mutations
 import pytest
 
-FILES = 150 if sys.platform != "win32" else 40
+FILES = 120 if sys.platform != "win32" else 40
 KINDS = ("KNeighborsClassifier", "OneHotEncoder", "Pipeline", "RandomForestClassifier", "SVC", "TfidfVectorizer")
 
 

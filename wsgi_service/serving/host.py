@@ -22,6 +22,7 @@ from wsgi_service.serving.limits import (
     allowance_to_check,
     cap_memory,
     give_back,
+    leave_no_core,
     limited,
 )
 
@@ -35,6 +36,7 @@ def main() -> None:
     """Serve requests until the pipe is closed."""
     incoming, outgoing = _take_pipes()
     die_with_parent()
+    leave_no_core()
     bench = _Bench()
     cap_memory(int(sys.argv[1]) if len(sys.argv) > 1 else UNLIMITED)
     frames.write(outgoing, frames.Ready(bench.environment))

@@ -76,6 +76,9 @@ if sys.platform == "win32":
     def cap_memory(_memory: int) -> None:
         """In a host: nothing, since the server watches it from outside."""
 
+    def leave_no_core() -> None:
+        """In a host: nothing, since there are no core dumps."""
+
     def ran_out_of_time(_process: "Popen[bytes]") -> bool:
         """Whether a process that has ended was ended by the system for the time it used: never here."""
         return False
@@ -103,6 +106,10 @@ else:
         """In a host: from now on this process gets at most so many bytes more."""
         if memory != UNLIMITED:
             _lower(resource.RLIMIT_DATA, private() + memory)
+
+    def leave_no_core() -> None:
+        """In a host: a crash is over at once, and writes no gigabytes of other people's rows to a disk."""
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     def ran_out_of_time(process: "Popen[bytes]") -> bool:
         """Whether a process that has ended was ended by the system for the time it used."""

@@ -114,16 +114,21 @@ class Predictor:
         if not self._pool.wait_ready():
             raise Busy("No model host has come up yet. Try again in a moment.")
         until = time.monotonic() + self._deadline
+        suspected = self._is_suspected(version)
         with self._host_for(version) as host:
-            left = until - time.monotonic()
+            # The host for suspects may have to be started first, and that is not the model's time.
+            left = self._deadline if suspected else until - time.monotonic()
             self._ensure_loaded(host, version)
             return host.call(request, buffers, max(left, LEAST), self._pool.allowance)
 
     def _host_for(self, version: Version) -> AbstractContextManager[Host]:
         """A host that serves; one apart from those if the version took one down lately."""
-        if self._suspected.get(version.digest, 0.0) > time.monotonic():
+        if self._is_suspected(version):
             return self._pool.suspecting(self._deadline)
         return self._pool.serving(version.digest, self._deadline)
+
+    def _is_suspected(self, version: Version) -> bool:
+        return self._suspected.get(version.digest, 0.0) > time.monotonic()
 
     def _ensure_loaded(self, host: Host, version: Version) -> None:
         key = version.digest
