@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import skops.io
 from conftest import StrictClient
+from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
@@ -92,6 +93,12 @@ def test_categories_are_looked_up_in_a_set(client: StrictClient) -> None:
 def test_a_result_has_an_entry_for_each_row(result: Any, rows: int) -> None:
     with pytest.raises(ValueError, match="row"):
         tables.encode_result(result, rows)
+
+
+def test_a_sparse_list_is_not_an_answer() -> None:
+    """Found by the fuzzer: a label binarizer that was told to be sparse."""
+    with pytest.raises(ValueError, match="sparse"):
+        tables.encode_result(sparse.csr_array(np.array([1.0, 2.0])), 2)
 
 
 def test_numbers_of_sixteen_bytes_become_numbers_of_eight() -> None:

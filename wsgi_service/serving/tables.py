@@ -195,6 +195,8 @@ def _shaped(values: list[Any], shape: tuple[int, ...]) -> Any:
 
 
 def _encode_sparse(matrix: Any) -> tuple[frames.Outcome, list[Buffer]]:
+    if len(matrix.shape) != 2:  # noqa: PLR2004
+        raise ValueError("the result is a sparse list, and not rows and columns")
     parts = ((matrix.data, np.float64), (matrix.indices, np.int64), (matrix.indptr, np.int64))
     buffers: list[Buffer] = [np.asarray(part).astype(dtype).tobytes() for part, dtype in parts]
     return frames.Sparse(matrix.shape), buffers
