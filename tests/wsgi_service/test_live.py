@@ -269,3 +269,21 @@ def test_gunicorn_serves_the_same_application(folder: Path) -> None:
         process.terminate()
         process.wait(PATIENCE)
         process.stderr.close()
+
+
+def test_what_is_not_safe_for_everybody_is_said_at_the_start(start_server: Any) -> None:
+    server = start_server("--allow-pickle", "--trust", "my_package.MyTransformer, other.thing")
+    assert server.wait_for_log("WARNING", "can run code on this machine")
+    assert server.wait_for_log("WARNING", "my_package.MyTransformer")
+
+
+@pytest.mark.parametrize("trust", ["os", "os.", "my package.Thing", "../x.y"])
+def test_what_to_trust_is_a_dotted_name(trust: str, folder: Path) -> None:
+    command = ["serve", "--data", str(folder), "--listen", "127.0.0.1:0", "--trust", trust]
+    done = subprocess.run(
+        [sys.executable, "-m", "wsgi_service", *command],
+        capture_output=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert (done.returncode, b"dotted names" in done.stderr) == (2, True)

@@ -15,6 +15,8 @@ from wsgi_service.listening import bind
 if TYPE_CHECKING:
     from wsgi_service.app import Application
 
+log = logging.getLogger(__name__)
+
 
 def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add a flag for each row of the settings table."""
@@ -45,6 +47,7 @@ def serve(**flags: Any) -> None:
         raise click.UsageError(str(error)) from None
     listener = _listen(chosen)
     _start_logging(chosen)
+    _warn_of_policy(chosen)
     run(chosen, listener)
 
 
@@ -79,6 +82,14 @@ def _start_logging(chosen: settings.Settings) -> None:
         return
     logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def _warn_of_policy(chosen: settings.Settings) -> None:
+    """Say in the log what the operator allows beyond what is safe for everybody."""
+    if chosen.allow_pickle:
+        log.warning("allow_pickle is on: whoever may upload a model can run code on this machine")
+    for name in chosen.policy.trusted:
+        log.warning("models may hold %s, which nobody here has checked", name)
 
 
 def _announce(app: "Application", listener: socket.socket) -> None:
