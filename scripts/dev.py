@@ -26,7 +26,16 @@ ENVIRONMENT = ROOT / ".venv"
 APART = {"core": ROOT / ".venv-core"}
 OLDEST = (3, 11)
 #: Long tests that have no more to say where the extras are missing.
-APART_FROM_EXTRAS = ("--ignore=tests/test_fuzz.py", "--ignore=tests/model_store/test_estimators.py")
+APART_FROM_EXTRAS = tuple(
+    f"--ignore=tests/{name}.py"
+    for name in (
+        "test_fuzz",
+        "model_store/test_estimators",
+        "wsgi_service/test_audit",
+        "wsgi_service/test_hosts",
+        "wsgi_service/test_limits",
+    )
+)
 #: Command -> extras that it needs, and what it runs inside the environment.
 COMMANDS: dict[str, tuple[tuple[str, ...], list[list[str]]]] = {
     "demo": ((), [["scripts/demo.py"]]),
