@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
+from model_store.formats.arrays import fault
 from model_store.formats.rules import Found, Rule
 
 MAX_ENTRIES = 200_000
@@ -88,6 +89,14 @@ def unpacked_size_is_bounded(archive: Archive) -> Iterator[Found]:
         yield Found("", "The archive claims to unpack to many times its size, as a zip bomb does.")
 
 
+def arrays_are_plain(archive: Archive) -> Iterator[Found]:
+    """What a header claims is allocated, and arrays of objects are unpickled."""
+    for entry in archive.entries:
+        with archive.file.open(entry) as opened:
+            if wrong := fault(opened, entry.file_size):
+                yield Found(entry.filename, wrong)
+
+
 def _least_length(entry: zipfile.ZipInfo) -> int:
     return LOCAL_HEADER + len(entry.filename) + entry.compress_size
 
@@ -101,3 +110,5 @@ RULES = (
     Rule(entries_do_not_overlap),
     Rule(unpacked_size_is_bounded),
 )
+#: For archives that hold nothing but arrays.
+ARRAY_RULES = (*RULES, Rule(arrays_are_plain))

@@ -23,7 +23,6 @@ from model_store.errors import NotAPredictor, Unreadable
 from model_store.estimators.outputs import scalars, type_of
 from model_store.formats import archive
 from model_store.formats.archive import Archive
-from model_store.formats.arrays import fault
 from model_store.formats.rules import Audit, Found, Rule, unreadable
 from model_store.naming import positional
 from model_store.safety import Policy
@@ -137,7 +136,7 @@ def load(path: Path, _policy: Policy, audit: Audit) -> LinearModel:
     try:
         with zipfile.ZipFile(path) as file:
             subject = Archive(file, path.stat().st_size, ENTRY_NAME)
-            audit.apply(ARCHIVE_RULES, subject)
+            audit.apply(archive.ARRAY_RULES, subject)
             arrays = {name.removesuffix(".npy"): _read(file, name) for name in subject.names_of_entries()}
     except archive.DAMAGE as error:
         raise audit.refuse("archive-is-whole", "The zip archive is damaged or cut off.", Unreadable) from error
@@ -179,14 +178,6 @@ def from_estimator(path: Path, estimator: Any) -> None:
     )  # fmt: skip
 
 
-def arrays_are_plain(file: Archive) -> Iterator[Found]:
-    """What a header claims is allocated, and arrays of objects are unpickled."""
-    for entry in file.entries:
-        with file.file.open(entry) as opened:
-            if wrong := fault(opened, entry.file_size):
-                yield Found(entry.filename, wrong)
-
-
 def there_are_coefficients(arrays: Arrays) -> Iterator[Found]:
     """A linear model is its coefficients."""
     coef = arrays.get("coef")
@@ -224,7 +215,6 @@ def the_link_fits_the_classes(arrays: Arrays) -> Iterator[Found]:
         yield Found("classes", "The classes do not fit the outputs.")
 
 
-ARCHIVE_RULES = (*archive.RULES, Rule(arrays_are_plain))
 RULES = (
     Rule(there_are_coefficients, NotAPredictor),
     unreadable(arrays_fit_the_coefficients),

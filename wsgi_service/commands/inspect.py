@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from model_store.entities import Inspection
-from model_store.errors import MissingExtra, Refused, StoreError
+from model_store.errors import Refused, StoreError
 from model_store.inspection import LocalInspector
 from model_store.safety import Finding, Policy, Report
 
@@ -29,7 +29,7 @@ def inspect(file: Path, allow_pickle: bool, trust: str, as_json: bool) -> None:
     except Refused as error:
         _show(error.report, None, as_json)
         raise SystemExit(1) from None
-    except (MissingExtra, StoreError) as error:
+    except StoreError as error:
         raise click.ClickException(str(error)) from None
     _show(found.safety, found, as_json)
 

@@ -28,6 +28,24 @@ class Target(Struct, frozen=True):
     alias: str | None
 
 
+#: A model's name, and a number or an alias, as they were asked for.
+Key = tuple[str, int | None, str | None]
+
+
+class _Memory(dict[Key, Target]):
+    """What was looked up, and how much of it there is."""
+
+    weight = 0
+
+    def remember(self, key: Key, target: Target) -> None:
+        """Keep an entry; where there is too much, everything else is forgotten."""
+        if self.weight > MOST_KNOWN:
+            self.clear()
+            self.weight = 0
+        self.weight += _weight(target)
+        self[key] = target
+
+
 class Directory:
     """A memory of the registry.
 
@@ -39,7 +57,7 @@ class Directory:
     def __init__(self, registry: Registry, poll: float = POLL) -> None:
         self._registry = registry
         self._poll = poll
-        self._known: dict[tuple[str, int | None, str | None], Target] = {}
+        self._known = _Memory()
         self._revision = -1
         self._looked = float("-inf")
         self._lock = threading.Lock()
@@ -60,7 +78,7 @@ class Directory:
     def forget(self) -> None:
         """Look everything up afresh from now on."""
         with self._lock:
-            self._known = {}
+            self._known = _Memory()
             self._revision = -1
             self._looked = float("-inf")
 
@@ -70,7 +88,7 @@ class Directory:
         try:
             revision = self._current_revision()
             if revision != self._revision:
-                self._known = {}
+                self._known = _Memory()
                 self._revision = revision
             self._looked = time.monotonic()
         finally:
@@ -86,14 +104,12 @@ class Directory:
             log.warning("predicts go on with what is in memory: %s", error)
             return self._revision
 
-    def _look_up(self, key: tuple[str, int | None, str | None]) -> Target:
+    def _look_up(self, key: Key) -> Target:
         known = self._known  # what is found now belongs to the memory of now, not to a later one
         model, number, alias = key
         name = model or self._only_model()
         target = self._by_number(name, number) if number is not None else self._by_alias(name, alias)
-        if sum(_weight(other) for other in known.values()) > MOST_KNOWN:
-            known.clear()
-        known[key] = target
+        known.remember(key, target)
         return target
 
     def _by_number(self, model: str, number: int) -> Target:

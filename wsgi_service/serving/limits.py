@@ -14,8 +14,8 @@ if sys.platform != "win32":
 
 from wsgi_service.serving.errors import DeadlineExceeded, OutOfMemory, ServingError
 
-#: What checking a file may use: so many bytes for each of its own and so many besides; so many seconds for each
-#: 64 MB, and a few besides.
+#: What checking a file may use: so many bytes for each of its own, and so many besides; so many seconds, and in
+#: proportion more for files over 64 MB.
 CHECK_MEMORY = 2
 CHECK_MEMORY_BESIDES = 256 << 20
 CHECK_SECONDS = 10.0

@@ -85,7 +85,8 @@ class Predictor:
         if program := self._programs.take(version, table):
             return self._programs.call(program, method, table)
         result = self._predict_in_host(version, method, table, by)
-        self._programs.answered(version)
+        if not self._is_suspected(version):
+            self._programs.answered(version)
         return result
 
     def _predict_in_host(self, version: Version, method: str, table: Table, by: Attribution) -> Any:
@@ -115,15 +116,15 @@ class Predictor:
             raise Busy("No model host has come up yet. Try again in a moment.")
         until = time.monotonic() + self._deadline
         suspected = self._is_suspected(version)
-        with self._host_for(version) as host:
+        with self._host_for(version, suspected) as host:
             # The host for suspects may have to be started first, and that is not the model's time.
             left = self._deadline if suspected else until - time.monotonic()
             self._ensure_loaded(host, version)
             return host.call(request, buffers, max(left, LEAST), self._pool.allowance)
 
-    def _host_for(self, version: Version) -> AbstractContextManager[Host]:
+    def _host_for(self, version: Version, suspected: bool) -> AbstractContextManager[Host]:
         """A host that serves; one apart from those if the version took one down lately."""
-        if self._is_suspected(version):
+        if suspected:
             return self._pool.suspecting(self._deadline)
         return self._pool.serving(version.digest, self._deadline)
 
@@ -154,6 +155,7 @@ class Predictor:
         """Write down that a version took a host down, and serve it apart from the others for a while."""
         log.error("%s version %d: %s", version.model, version.version, error)
         self._suspected[version.digest] = time.monotonic() + self._patience.seconds
+        self._programs.distrust(version)
         try:
             self._registry.note_crash(version, type(error).__name__, self._patience, by)
         except StorageError:  # the request has its answer without the note

@@ -110,7 +110,7 @@ class Host:
     def enforce_limits(self, now: float) -> None:
         """End the process if its call is overdue or takes too much; asked a few times a second."""
         with self._lock:
-            if self.deadline is None:
+            if self.deadline is None or self._ended_for:
                 return
             overdrawn = self._watch.overdrawn() if self._watch else None
             self._ended_for = DeadlineExceeded if now >= self.deadline else overdrawn

@@ -58,6 +58,12 @@ class Programs:
         if version.format == FORMAT:
             self._answered.add(version.digest)
 
+    def distrust(self, version: Version) -> None:
+        """The version has taken a model host down: it runs in hosts until one has answered with it again."""
+        with self._lock:
+            self._answered.discard(version.digest)
+            self._kept.pop(version.digest, None)
+
     def take(self, version: Version, table: Table) -> "Program | None":
         """The program of a version, if this table may be computed here."""
         if version.format != FORMAT or version.digest not in self._answered or table.matrix is None:
@@ -86,12 +92,18 @@ class Programs:
                 raise PredictFailed(f"The program raised {type(error).__name__} for these rows.") from None
 
     def _keep(self, version: Version) -> "_Kept | None":
+        """What is kept of a version. Whoever asks first makes it; until it is made a host serves the others."""
         with self._lock:
-            if version.digest not in self._kept:
-                self._kept[version.digest] = self._make(version)
+            if version.digest in self._kept:
+                self._kept.move_to_end(version.digest)
+                return self._kept[version.digest]
+            self._kept[version.digest] = None
+        made = self._make(version)
+        with self._lock:
+            if version.digest in self._kept:  # and was not distrusted meanwhile
+                self._kept[version.digest] = made
                 self._make_room()
-            self._kept.move_to_end(version.digest)
-            return self._kept[version.digest]
+        return made
 
     def _make(self, version: Version) -> "_Kept | None":
         """A session, None if the program is for a host, which can serve whatever was taken."""

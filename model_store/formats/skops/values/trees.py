@@ -89,11 +89,8 @@ def fault(left: Any, right: Any, leaf: Any) -> str | None:
     if not (children > np.concatenate([own, own])).all():
         return "A tree has a child that leads back to its parents."
     reached = np.bincount(children, minlength=len(leaf))
-    return (
-        None
-        if reached[0] == 0 and (reached[1:] == 1).all()
-        else "A tree has a node that is not reached exactly once."
-    )
+    once = reached[0] == 0 and (reached[1:] == 1).all()
+    return None if once else "A tree has a node that is not reached exactly once."
 
 
 def _feature_fault(features: Any, width: int) -> bool:
