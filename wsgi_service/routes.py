@@ -73,6 +73,8 @@ def build(resources: Any) -> Map:
     """The map of all URLs, with the methods of `resources` as endpoints."""
     models, versions, aliases = resources.models, resources.versions, resources.aliases
     predictions, system = resources.predictions, resources.system
+    model = "/models/<name:model>"
+    version, alias = f"{model}/versions/<version:number>", f"{model}/aliases/<name:alias>"
     return Map(
         [
             rule("/", "GET", system.index, Scope.OPEN),
@@ -80,62 +82,28 @@ def build(resources: Any) -> Map:
             rule("/readyz", "GET", system.ready, Scope.OPEN),
             rule("/models", "GET", models.list, Scope.READ),
             rule("/models", "POST", models.create, Scope.WRITE),
-            rule("/models/<name:model>", "GET", models.read, Scope.READ),
-            rule("/models/<name:model>", "PUT", models.update, Scope.WRITE),
-            rule("/models/<name:model>", "DELETE", models.delete, Scope.WRITE),
-            rule("/models/<name:model>/versions", "GET", versions.list, Scope.READ),
-            rule("/models/<name:model>/versions", "POST", versions.publish, Scope.WRITE, Work.UPLOAD),
-            rule("/models/<name:model>/versions/<version:number>", "GET", versions.read, Scope.READ),
-            rule(
-                "/models/<name:model>/versions/<version:number>",
-                "PUT",
-                versions.put,
-                Scope.WRITE,
-                Work.UPLOAD,
-            ),
-            rule(
-                "/models/<name:model>/versions/<version:number>",
-                "DELETE",
-                versions.delete,
-                Scope.WRITE,
-            ),
-            rule(
-                "/models/<name:model>/versions/<version:number>/artifact",
-                "GET",
-                versions.artifact,
-                Scope.READ,
-            ),
-            rule(
-                "/models/<name:model>/versions/<version:number>/safety",
-                "GET",
-                versions.safety,
-                Scope.READ,
-            ),
-            rule(
-                "/models/<name:model>/versions/<version:number>/quarantine",
-                "DELETE",
-                versions.lift_quarantine,
-                Scope.WRITE,
-            ),
-            rule("/models/<name:model>/aliases", "GET", aliases.list, Scope.READ),
-            rule("/models/<name:model>/aliases/<name:alias>", "GET", aliases.read, Scope.READ),
-            rule("/models/<name:model>/aliases/<name:alias>", "PUT", aliases.put, Scope.WRITE),
-            rule("/models/<name:model>/aliases/<name:alias>", "DELETE", aliases.delete, Scope.WRITE),
+            rule(model, "GET", models.read, Scope.READ),
+            rule(model, "PUT", models.update, Scope.WRITE),
+            rule(model, "DELETE", models.delete, Scope.WRITE),
+            rule(f"{model}/versions", "GET", versions.list, Scope.READ),
+            rule(f"{model}/versions", "POST", versions.publish, Scope.WRITE, Work.UPLOAD),
+            rule(version, "GET", versions.read, Scope.READ),
+            rule(version, "PUT", versions.put, Scope.WRITE, Work.UPLOAD),
+            rule(version, "DELETE", versions.delete, Scope.WRITE),
+            rule(f"{version}/artifact", "GET", versions.artifact, Scope.READ),
+            rule(f"{version}/safety", "GET", versions.safety, Scope.READ),
+            rule(f"{version}/quarantine", "DELETE", versions.lift_quarantine, Scope.WRITE),
+            rule(f"{model}/aliases", "GET", aliases.list, Scope.READ),
+            rule(alias, "GET", aliases.read, Scope.READ),
+            rule(alias, "PUT", aliases.put, Scope.WRITE),
+            rule(alias, "DELETE", aliases.delete, Scope.WRITE),
             *(
                 rule(path, method, call, Scope.READ, Work.PREDICT)
                 for path, by_body, by_link in (
                     ("/predict", predictions.predict, predictions.follow),
-                    ("/models/<name:model>/predict", predictions.predict_at, predictions.follow_at),
-                    (
-                        "/models/<name:model>/versions/<version:number>/predict",
-                        predictions.predict_at,
-                        predictions.follow_at,
-                    ),
-                    (
-                        "/models/<name:model>/aliases/<name:alias>/predict",
-                        predictions.predict_at,
-                        predictions.follow_at,
-                    ),
+                    (f"{model}/predict", predictions.predict_at, predictions.follow_at),
+                    (f"{version}/predict", predictions.predict_at, predictions.follow_at),
+                    (f"{alias}/predict", predictions.predict_at, predictions.follow_at),
                 )
                 for method, call in (("POST", by_body), ("GET", by_link))
             ),

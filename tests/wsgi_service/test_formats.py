@@ -16,6 +16,7 @@ from sklearn.ensemble import RandomForestClassifier
 from model_store.formats import npz
 from wsgi_service.app import create_app
 from wsgi_service.serving import programs as engine
+from wsgi_service.serving.tables import Table
 from wsgi_service.settings import Settings
 
 needs_onnx = pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime is not installed")
@@ -164,3 +165,19 @@ def _with_a_namespace(schema: dict[str, Any]) -> None:
     }  # fmt: skip
     keys = attributes["key_types"]["content"]
     keys.append(keys[0])
+
+
+@needs_onnx
+def test_a_program_whose_version_took_a_host_down_is_for_hosts_again(client: StrictClient, app: Any) -> None:
+    import programs
+
+    client.put_model("add", programs.adder().SerializeToString())
+    for _ in range(2):
+        client.post("/predict", json={"instances": [[1, 2]]})
+    version = app.catalog.registry.version("add", 1)
+    kept = engine.Programs(app.catalog.artifacts, 30.0)
+    table = Table(1, matrix=np.array([[1.0, 2.0]]))
+    kept.answered(version)
+    assert kept.take(version, table) is not None
+    kept.distrust(version)
+    assert kept.take(version, table) is None

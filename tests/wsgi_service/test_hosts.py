@@ -23,7 +23,7 @@ from model_store.entities import Attribution
 from model_store.errors import ArtifactCorrupt
 from wsgi_service.app import create_app
 from wsgi_service.serving import frames
-from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, PredictFailed
+from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
 from wsgi_service.serving.tables import Table, decode_result, encode_table
@@ -307,3 +307,13 @@ def watch(pid: int) -> Callable[[], bool]:
         return lambda: kernel32.WaitForSingleObject(process, int(PATIENCE * 1000)) == 0
     handle = os.fdopen(os.pidfd_open(pid))
     return lambda: bool(select.select([handle], [], [], PATIENCE)[0]) and not handle.close()
+
+
+def test_why_a_host_was_ended_stays_what_it_was(own_pool: HostPool) -> None:
+    """A process that has ended takes nothing any more, which must not change the reason."""
+    wait_for_both(own_pool)
+    with own_pool.serving("line", PATIENCE) as host:
+        host.deadline, host._ended_for = 0.0, OutOfMemory
+        host.enforce_limits(1.0)
+        assert host._ended_for is OutOfMemory
+        host.kill()
