@@ -1,0 +1,72 @@
+"""The transactions about models."""
+
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+
+from model_store.entities import Attribution, Model
+from model_store.errors import ModelExists
+from model_store.sql import statements, tables
+from model_store.sql.connection import reading
+from model_store.sql.transactions import Transactions
+
+models, versions, aliases = tables.models, tables.versions, tables.aliases
+
+
+class ModelTransactions(Transactions):
+    """See `Registry`."""
+
+    def count_models(self) -> int:
+        """See `Registry`."""
+        with reading(self._engine) as connection:
+            return int(connection.execute(select(func.count()).select_from(models)).scalar_one())
+
+    def models(self, limit: int, after: str = "") -> list[Model]:
+        """See `Registry`."""
+        query = select(models).where(models.c.name > after).order_by(models.c.name).limit(limit)
+        with reading(self._engine) as connection:
+            return statements.read_models(connection, connection.execute(query).all())
+
+    def model(self, name: str) -> Model:
+        """See `Registry`."""
+        with reading(self._engine) as connection:
+            return statements.read_models(connection, [statements.model_row(connection, name)])[0]
+
+    def create_model(self, model: Model, by: Attribution) -> Model:
+        """See `Registry`."""
+        with self._writing() as connection:
+            if statements.model_exists(connection, model.name):
+                raise ModelExists(f"The model '{model.name}' exists already.")
+            statements.insert_model(connection, model.name, model.description, model.tags)
+            statements.log(connection, by, "create-model", model.name, after=statements.described(model))
+            return statements.read_models(connection, [statements.model_row(connection, model.name)])[0]
+
+    def update_model(self, name: str, changes: dict[str, Any], by: Attribution) -> Model:
+        """See `Registry`."""
+        with self._writing() as connection:
+            before = statements.read_models(connection, [statements.model_row(connection, name)])[0]
+            if changes:
+                connection.execute(update(models).where(models.c.name == name).values(**changes))
+            after = statements.read_models(connection, [statements.model_row(connection, name)])[0]
+            statements.log(
+                connection,
+                by,
+                "update-model",
+                name,
+                before=statements.described(before),
+                after=statements.described(after),
+            )
+            return after
+
+    def delete_model(self, name: str, by: Attribution) -> set[str]:
+        """See `Registry`."""
+        with self._writing() as connection:
+            model = statements.read_models(connection, [statements.model_row(connection, name)])[0]
+            rows = connection.execute(
+                select(versions.c.version, versions.c.digest).where(versions.c.model == name)
+            ).all()
+            connection.execute(delete(aliases).where(aliases.c.model == name))
+            statements.retire(connection, name, [row.version for row in rows])
+            connection.execute(delete(models).where(models.c.name == name))
+            statements.log(connection, by, "delete-model", name, before=statements.described(model))
+            return {row.digest for row in rows}

@@ -1,0 +1,60 @@
+"""What every transaction of the SQL registry stands on: the engine, the listeners, and the revision."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, select
+
+from model_store.sql import tables
+from model_store.sql.connection import open_engine, reading, writing
+
+versions, state = tables.versions, tables.state
+
+#: A statement holds a bounded number of values, and a long transaction keeps others waiting.
+RELEASED_AT_ONCE = 500
+
+
+class Transactions:
+    """See `Registry`."""
+
+    def __init__(self, url: str) -> None:
+        self._listeners: list[Callable[[], None]] = []
+        self._engine = open_engine(url)
+        with writing(self._engine) as connection:
+            tables.migrate(connection)
+
+    def close(self) -> None:
+        """Close the pooled connections; the registry opens new ones when it is used again."""
+        self._engine.dispose()
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """See `Registry`."""
+        self._listeners.append(listener)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One transaction; the listeners hear of it when it is committed."""
+        with writing(self._engine) as connection:
+            yield connection
+        for listener in self._listeners:
+            listener()
+
+    def revision(self) -> int:
+        """See `Registry`."""
+        with reading(self._engine) as connection:
+            return int(connection.execute(select(state.c.revision)).scalar_one())
+
+    def probe(self) -> None:
+        """See `Registry`."""
+        with writing(self._engine) as connection:
+            connection.rollback()  # that the write lock was given is the proof
+
+    def release(self, digests: Collection[str], unlink: Callable[[str], None]) -> None:
+        """See `Registry`."""
+        ordered = sorted(digests)
+        for start in range(0, len(ordered), RELEASED_AT_ONCE):
+            some = ordered[start : start + RELEASED_AT_ONCE]
+            with writing(self._engine) as connection:
+                query = select(versions.c.digest).where(versions.c.digest.in_(some)).distinct()
+                for digest in set(some) - set(connection.execute(query).scalars()):
+                    unlink(digest)
