@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from msgspec import Struct
 
@@ -57,6 +57,9 @@ class Artifacts(Protocol):
 
     def open(self, digest: str) -> BinaryIO:
         """The blob, opened for reading. Raises ArtifactCorrupt if it is gone."""
+
+    def verify(self, digest: str) -> None:
+        """Read the whole blob. Raises ArtifactCorrupt unless it still has its digest."""
 
     def path(self, digest: str) -> Path:
         """A local path to read the blob from."""
@@ -121,6 +124,11 @@ class LocalArtifacts:
         except FileNotFoundError:
             raise ArtifactCorrupt("The stored bytes of this version are gone.") from None
 
+    def verify(self, digest: str) -> None:
+        """See `Artifacts`."""
+        with self.open(digest) as file:
+            check_digest(cast("BufferedReader", file), digest)
+
     def path(self, digest: str) -> Path:
         """See `Artifacts`."""
         name = digest.removeprefix("sha256:")
@@ -145,6 +153,12 @@ class LocalArtifacts:
 def digest_of(file: BufferedReader) -> str:
     """The digest of everything that is left in an open file, in the form `sha256:…`."""
     return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def check_digest(file: BufferedReader, digest: str) -> None:
+    """Raises ArtifactCorrupt unless what is left in an open file has this digest."""
+    if digest_of(file) != digest:
+        raise ArtifactCorrupt("The stored bytes of this version are damaged: they no longer have their digest.")
 
 
 def _receive(chunks: Iterable[bytes], file: BinaryIO, path: Path) -> Staged:

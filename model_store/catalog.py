@@ -4,30 +4,43 @@ A catalog joins a registry (rows), a place for artifacts (bytes) and an inspecto
 is the commit point: bytes without a row are garbage that a sweep removes, rows without bytes never exist.
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from model_store.artifacts import Artifacts, LocalArtifacts, Staged
 from model_store.entities import (
     Attribution,
     Draft,
+    Facts,
+    Guard,
+    Inspection,
     Model,
+    UploadKey,
     Version,
     check_name,
     check_version,
+    now,
+    unguarded,
 )
-from model_store.errors import StorageError
+from model_store.environment import OnDrift, drift
+from model_store.errors import EnvironmentDrift, InvalidExamples, RehearsalFailed, StorageError
+from model_store.examples import Examples, Mismatch, check_examples, completed, mismatches, wanted
 from model_store.inspection import Inspector, LocalInspector
 from model_store.naming import check_class_names, rename_columns
 from model_store.registry import Registry
+from model_store.rehearsal import Rehearsal
 from model_store.sql.registry import SqlRegistry
 
 #: Seconds that bytes without a row are left alone: an upload that is under way must not be swept.
 ORPHAN_AGE = 3600.0
+#: Seconds that an upload's key is remembered.
+KEY_AGE = 86400.0
 
 
 class Publication(Struct, frozen=True, kw_only=True):
@@ -37,29 +50,55 @@ class Publication(Struct, frozen=True, kw_only=True):
         number: the exact version to create; without it the server numbers.
         class_names: names for people, in the order of the estimator's classes.
         column_names: names of the columns, for an estimator that was fitted without any.
+        examples: rows that the version must answer, and what it must answer.
+        key: what the upload is known by if it is sent again without a number.
     """
 
     number: int | None = None
     class_names: tuple[str, ...] | None = None
     column_names: tuple[str, ...] | None = None
+    examples: "GivenExamples | None" = None
+    key: str | None = None
+
+
+class GivenExamples(Struct, frozen=True):
+    """Examples that came with an upload, and can be read only when the version's columns are known.
+
+    Attributes:
+        digest: of the bytes in which they came.
+        read: makes examples of them; it may raise whatever is wrong with them.
+    """
+
+    digest: str
+    read: Callable[[Facts, tuple[str, ...] | None], Examples]
 
 
 class Catalog:
     """Everything one can do with models and versions."""
 
-    def __init__(self, registry: Registry, artifacts: Artifacts, inspector: Inspector) -> None:
+    def __init__(
+        self, registry: Registry, artifacts: Artifacts, inspector: Inspector, on_drift: OnDrift = "warn"
+    ) -> None:
         self.registry = registry
         self.artifacts = artifacts
         self._inspector = inspector
+        self._on_drift = on_drift
+
+    def described(self, version: Version) -> Version:
+        """A version with what is to be known about it here and now: releases that are others than they were."""
+        if self._on_drift == "allow":
+            return version
+        drifted = tuple(str(entry) for entry in drift(version.fitted, version.environment))
+        return msgspec.structs.replace(version, warnings=(*drifted, *version.warnings)) if drifted else version
 
     def create_model(self, name: str, description: str | None, tags: Any, by: Attribution) -> Model:
         """Add an empty model. Raises InvalidName or ModelExists."""
         model = Model(name=check_name(name), description=description, tags=tags or {})
         return self.registry.create_model(model, by)
 
-    def delete_model(self, name: str, by: Attribution) -> None:
+    def delete_model(self, name: str, by: Attribution, guard: Guard = unguarded) -> None:
         """Delete a model with all its versions. Raises ModelNotFound."""
-        digests = self.registry.delete_model(name, by)
+        digests = self.registry.delete_model(name, by, guard)
         self.registry.release(digests, self.artifacts.unlink)
 
     def publish(
@@ -79,7 +118,8 @@ class Catalog:
         check_name(model)
         staged = self.artifacts.stage(chunks)
         try:
-            return self._publish(model, staged, by, options)
+            version, new = self._publish(model, staged, by, options)
+            return self.described(version), new
         finally:
             self.artifacts.discard(staged)
 
@@ -88,6 +128,9 @@ class Catalog:
             check_version(options.number)
             if same := self.registry.check_free(model, options.number, staged.digest):
                 return self._healed(same, staged, by), False
+        key = _upload_key(model, staged, options)
+        if key is not None and (earlier := self.registry.answered(key)):
+            return earlier, True
         draft = self._judge(staged, options)
         self.artifacts.keep(staged)
         try:
@@ -96,6 +139,7 @@ class Catalog:
                 draft,
                 by,
                 number=options.number,
+                key=key,
                 confirm=lambda: self.artifacts.confirm(staged.digest),
             )
         except BaseException:
@@ -113,15 +157,64 @@ class Catalog:
     def _judge(self, staged: Staged, options: Publication) -> Draft:
         found = self._inspector.inspect(staged.path, options.column_names)
         check_class_names(found.facts.schema, options.class_names)
+        self._check_drift(found)
+        examples, proven = self._rehearse(staged, found.facts, options)
         return Draft(
             digest=staged.digest,
             size=staged.size,
             facts=found.facts,
             safety=found.safety,
             class_names=options.class_names,
+            examples=examples,
+            proven=proven,
         )
 
-    def update_version(self, model: str, number: int, changes: dict[str, Any], by: Attribution) -> Version:
+    def _check_drift(self, found: Inspection) -> None:
+        """Raises EnvironmentDrift where the operator wants that."""
+        if self._on_drift == "refuse" and (drifted := drift(found.facts.fitted, {})):
+            raise EnvironmentDrift(
+                f"{drifted[0]} This server takes only models of the releases that it runs.", found.safety
+            )
+
+    def _rehearse(self, staged: Staged, facts: Facts, options: Publication) -> tuple[Examples | None, bool]:
+        """The examples of an upload with their outputs, and whether it answers them as it should."""
+        if options.examples is None:
+            return None, True
+        given = options.examples.read(facts, options.class_names)
+        check_examples(given, facts.methods)
+        methods = {*wanted(facts.methods), *given.outputs}
+        try:
+            answers = self._inspector.answers(staged, facts, given.rows, sorted(methods))
+        except RehearsalFailed as error:
+            raise InvalidExamples(f"The model does not answer its examples: {error}") from error
+        return completed(given, answers), next(mismatches(given, answers), None) is None
+
+    def set_examples(
+        self,
+        version: Version,
+        given: Examples,
+        rehearsal: Rehearsal,
+        by: Attribution,
+        guard: Guard = unguarded,
+    ) -> tuple[Examples, list[Mismatch]]:
+        """Give a version examples; outputs that are not given are recorded from its first answers.
+
+        Returns the examples with all outputs, and those that it answers otherwise than was given.
+
+        Raises:
+            InvalidExamples: they do not fit the version.
+            RehearsalFailed, ArtifactCorrupt: the version does not answer them.
+        """
+        check_examples(given, version.methods)
+        methods = {*wanted(version.methods), *given.outputs}
+        answers = rehearsal.answers(version, given.rows, sorted(methods), by)
+        whole = completed(given, answers)
+        self.registry.set_examples(version.model, version.version, whole, by, guard)
+        return whole, list(mismatches(given, answers))
+
+    def update_version(
+        self, model: str, number: int, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded
+    ) -> Version:
         """Change description, tags, class_names or column_names; null takes one back.
 
         Raises:
@@ -136,21 +229,32 @@ class Catalog:
             values["schema"] = rename_columns(version.schema, values.pop("column_names"))
         if "tags" in values:
             values["tags"] = values["tags"] or {}
-        return self.registry.update_version(model, number, values, by)
+        return self.described(self.registry.update_version(model, number, values, by, guard))
 
-    def delete_version(self, model: str, number: int, by: Attribution) -> None:
+    def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> None:
         """Delete a version and retire its number. Raises VersionNotFound or VersionInUse."""
-        digest = self.registry.delete_version(model, number, by)
+        digest = self.registry.delete_version(model, number, by, guard)
         self.registry.release([digest], self.artifacts.unlink)
 
     def sweep(self, older_than: float = ORPHAN_AGE) -> None:
         """Remove what interrupted uploads left behind; nothing that a row refers to."""
         self.artifacts.sweep_staged(older_than)
         self.registry.release(self.artifacts.digests(older_than), self.artifacts.unlink)
+        self.registry.forget_answers(now(-KEY_AGE))
 
 
-def open_catalog(folder: Path, inspector: Inspector | None = None) -> Catalog:
+def _upload_key(model: str, staged: Staged, options: Publication) -> UploadKey | None:
+    """The key of an upload with a hash of everything that was sent under it."""
+    if options.key is None:
+        return None
+    examples = options.examples.digest if options.examples else None
+    sent = (model, staged.digest, options.number, options.class_names, options.column_names, examples)
+    fingerprint = hashlib.sha256(msgspec.json.encode(sent)).hexdigest()
+    return UploadKey(f"{model} {options.key}", f"sha256:{fingerprint}")
+
+
+def open_catalog(folder: Path, inspector: Inspector | None = None, on_drift: OnDrift = "warn") -> Catalog:
     """The catalog in a data folder, which is created if it is not there."""
     artifacts = LocalArtifacts(folder)
     registry = SqlRegistry(f"sqlite:///{(folder / 'registry.db').resolve().as_posix()}")
-    return Catalog(registry, artifacts, inspector or LocalInspector())
+    return Catalog(registry, artifacts, inspector or LocalInspector(), on_drift)

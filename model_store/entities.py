@@ -1,12 +1,15 @@
 """Model, Version, Alias and Event, and the rules for their names and numbers."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
 from model_store.errors import InvalidName, InvalidVersion
+from model_store.examples import Examples
 from model_store.safety import Report
 from model_store.schema import Schema
 
@@ -22,6 +25,8 @@ VERSION_RULE = f"a version is a whole number from 1 to {MAX_VERSION}, without le
 LIVE = "live"
 
 Tags = list[str] | dict[str, str]
+#: Called inside a transaction with what is there now, None if nothing is; it may raise, and nothing is changed.
+Guard = Callable[[Any], None]
 State = Literal["ready", "quarantined", "corrupt"]
 
 
@@ -37,13 +42,19 @@ class Model(Struct, frozen=True, kw_only=True):
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """What an inspection finds out about an artifact; it never changes afterwards."""
+    """What an inspection finds out about an artifact; it never changes afterwards.
+
+    Attributes:
+        environment: the releases that judged it.
+        fitted: the releases that the artifact says it was fitted with.
+    """
 
     format: str
     estimator: str
     methods: tuple[str, ...]
     schema: Schema
     environment: dict[str, str]
+    fitted: dict[str, str] = {}
     warnings: tuple[str, ...] = ()
 
 
@@ -68,6 +79,7 @@ class Version(Struct, frozen=True, kw_only=True):
     schema: Schema
     class_names: tuple[str, ...] | UnsetType = UNSET
     environment: dict[str, str] = {}
+    fitted: dict[str, str] = {}
     description: str | None = None
     tags: Tags = {}
     aliases: tuple[str, ...] = ()
@@ -76,13 +88,26 @@ class Version(Struct, frozen=True, kw_only=True):
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """A version that has been checked and stored, but has no number and no row yet."""
+    """A version that has been checked and stored, but has no number and no row yet.
+
+    Attributes:
+        proven: whether it answers its examples as it should; only then `live` may come to it by itself.
+    """
 
     digest: str
     size: int
     facts: Facts
     safety: Report | None = None
     class_names: tuple[str, ...] | None = None
+    examples: Examples | None = None
+    proven: bool = True
+
+
+class UploadKey(Struct, frozen=True):
+    """What an upload is known by when it is sent again: its key, and a hash of everything that was sent."""
+
+    key: str
+    fingerprint: str
 
 
 class Alias(Struct, frozen=True, kw_only=True):
@@ -95,10 +120,11 @@ class Alias(Struct, frozen=True, kw_only=True):
 
 
 class Attribution(Struct, frozen=True):
-    """Who asked for a change, and in which request."""
+    """Who asked for a change, in which request, and why."""
 
     actor: str
     request_id: str
+    reason: str | None = None
 
 
 class Patience(Struct, frozen=True):
@@ -108,10 +134,33 @@ class Patience(Struct, frozen=True):
     seconds: float = 600.0
 
 
-class Event(Struct, frozen=True, kw_only=True):
-    """One change, written in the transaction that made it."""
+class Action(StrEnum):
+    """What an event was."""
 
-    id: int
+    CREATE_MODEL = "create-model"
+    UPDATE_MODEL = "update-model"
+    DELETE_MODEL = "delete-model"
+    UPLOAD = "upload"
+    UPDATE_VERSION = "update-version"
+    SET_EXAMPLES = "set-examples"
+    DELETE_VERSION = "delete-version"
+    MOVE_ALIAS = "move-alias"
+    ROLL_BACK = "roll-back"
+    DELETE_ALIAS = "delete-alias"
+    CRASH = "crash"
+    QUARANTINE = "quarantine"
+    LIFT_QUARANTINE = "lift-quarantine"
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One change, written in the transaction that made it.
+
+    Attributes:
+        previous: the hash of the event before it in the same model's history; None for the first.
+        hash: of everything in this event, `previous` included; see `chain.py`.
+    """
+
+    id: int = 0
     at: str
     actor: str
     request_id: str
@@ -121,6 +170,13 @@ class Event(Struct, frozen=True, kw_only=True):
     alias: str | None = None
     before: Any = None
     after: Any = None
+    reason: str | None = None
+    previous: str | None = None
+    hash: str = ""
+
+
+def unguarded(_now: Any) -> None:
+    """The guard of a change that may happen whatever is there."""
 
 
 def check_name(name: str, kind: str = "model") -> str:

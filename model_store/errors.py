@@ -6,21 +6,29 @@
     │   ├── VersionNotFound
     │   ├── AliasNotFound
     │   ├── NotQuarantined       there is no quarantine to lift
-    │   └── NoReport             the version has no safety report
+    │   ├── NoReport             the version has no safety report
+    │   └── NoExamples           the version has no examples
     ├── Conflict
     │   ├── ModelExists
     │   ├── VersionExists        other bytes are there already
     │   ├── VersionRetired       the number was deleted and is never reused
-    │   └── VersionInUse         an alias points to it
+    │   ├── VersionInUse         an alias points to it
+    │   ├── AliasMoved           somebody else moved it meanwhile
+    │   ├── NothingBefore        the alias never pointed to anything else
+    │   ├── RehearsalFailed      the version does not load or answer
+    │   └── ChecksFailed         a version did not pass what is checked before a switch
     ├── Invalid
     │   ├── InvalidName
     │   ├── InvalidVersion
-    │   └── InvalidMetadata
+    │   ├── InvalidMetadata
+    │   ├── InvalidExamples
+    │   └── KeyReused            an upload's key stands for another upload
     ├── Refused                  an artifact that is not taken
     │   ├── UnsupportedFormat    not a format that is read
     │   ├── Unreadable           damaged, or not what its first bytes claim
     │   ├── Unsafe               holds something that is not allowed
-    │   └── NotAPredictor        nothing in it can predict
+    │   ├── NotAPredictor        nothing in it can predict
+    │   └── EnvironmentDrift     fitted with other releases, and the operator refuses that
     ├── MissingExtra             an optional package is needed for this
     ├── ArtifactCorrupt          the stored bytes are no longer those that were uploaded
     └── StorageError             the disk or the database said no
@@ -29,6 +37,8 @@
 
 To add an error: add a class here and one line in `wsgi_service/problems.py`.
 """
+
+from typing import Any
 
 from model_store.safety import Report
 
@@ -61,6 +71,10 @@ class NoReport(NotFound):
     """The version was stored by a release that made no safety reports."""
 
 
+class NoExamples(NotFound):
+    """The version has no examples."""
+
+
 class Conflict(StoreError):
     """What is there already stands in the way."""
 
@@ -81,6 +95,31 @@ class VersionInUse(Conflict):
     """An alias points to the version."""
 
 
+class AliasMoved(Conflict):
+    """The alias does not point to where it was thought to."""
+
+
+class NothingBefore(Conflict):
+    """The alias never pointed to anything else that is still there."""
+
+
+class RehearsalFailed(Conflict):
+    """The version does not load, or does not answer."""
+
+
+class ChecksFailed(Conflict):
+    """A version did not pass what is checked before a switch.
+
+    Args:
+        message: what failed.
+        checks: the whole report, a `checks.Checks`.
+    """
+
+    def __init__(self, message: str, checks: Any) -> None:
+        super().__init__(message)
+        self.checks = checks
+
+
 class Invalid(StoreError):
     """What was asked for can never be right."""
 
@@ -95,6 +134,14 @@ class InvalidVersion(Invalid):
 
 class InvalidMetadata(Invalid):
     """Metadata that does not fit the estimator."""
+
+
+class InvalidExamples(Invalid):
+    """Examples that do not fit the version, or too many."""
+
+
+class KeyReused(Invalid):
+    """The key of an upload was used for another one."""
 
 
 class Refused(StoreError):
@@ -124,6 +171,10 @@ class Unsafe(Refused):
 
 class NotAPredictor(Refused):
     """An object that cannot predict."""
+
+
+class EnvironmentDrift(Refused):
+    """An artifact that was fitted with other releases than those that run."""
 
 
 class MissingExtra(StoreError):

@@ -3,10 +3,14 @@
 The server hands this work to a host that never serves; a notebook does it itself.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from model_store.entities import Inspection
+from model_store.artifacts import Staged
+from model_store.entities import Facts, Inspection
+from model_store.errors import RehearsalFailed
+from model_store.rehearsal import Answers, Rows
 from model_store.safety import STRICT, Policy
 
 
@@ -25,6 +29,12 @@ class Inspector(Protocol):
             MissingExtra, InvalidMetadata.
         """
 
+    def answers(self, staged: Staged, facts: Facts, rows: Rows, methods: Sequence[str]) -> Answers:
+        """What a staged artifact, which was inspected, answers for rows in the order of its columns.
+
+        Raises RehearsalFailed.
+        """
+
 
 class LocalInspector:
     """Judges in the calling process, which imports scikit-learn for it.
@@ -41,3 +51,13 @@ class LocalInspector:
         from model_store.estimators.facts import inspect
 
         return inspect(path, column_names, self._policy)
+
+    def answers(self, staged: Staged, facts: Facts, rows: Rows, methods: Sequence[str]) -> Answers:
+        """See `Inspector`."""
+        from model_store.estimators.loaded import load
+
+        try:
+            loaded = load(staged.path, staged.digest, facts.format, self._policy)
+            return {method: loaded.answers(method, rows) for method in methods}
+        except Exception as error:
+            raise RehearsalFailed(f"The estimator raised {type(error).__name__} for these rows.") from error

@@ -1,14 +1,31 @@
 """The contract of a registry: which models, versions and aliases there are, and every change to them.
 
 A registry holds rows, never bytes. Each changing method is one transaction that also writes its event row and
-raises the revision by one, so that readers know when what they remember is old. To add a backend: implement
-`Registry`, name it in `wsgi_service/app.py`, and add it to the list in `tests/contracts/test_registry.py`.
+raises the revision by one, so that readers know when what they remember is old. Where there is a `guard`, it is
+called inside the transaction with what is there now (None if nothing is); if it raises, nothing is changed.
+
+To add a backend: implement `Registry`, name it in `wsgi_service/app.py`, and add it to the list in
+`tests/contracts/test_registry.py`.
 """
 
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
-from model_store.entities import Alias, Attribution, Draft, Event, Model, Patience, State, Version
+from model_store.checks import Checks
+from model_store.entities import (
+    Alias,
+    Attribution,
+    Draft,
+    Event,
+    Guard,
+    Model,
+    Patience,
+    State,
+    UploadKey,
+    Version,
+    unguarded,
+)
+from model_store.examples import Examples
 from model_store.safety import Report
 
 
@@ -40,10 +57,10 @@ class Registry(Protocol):
     def create_model(self, model: Model, by: Attribution) -> Model:
         """Atomically add a model. Raises ModelExists."""
 
-    def update_model(self, name: str, changes: dict[str, Any], by: Attribution) -> Model:
+    def update_model(self, name: str, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded) -> Model:
         """Atomically change description or tags. Raises ModelNotFound."""
 
-    def delete_model(self, name: str, by: Attribution) -> set[str]:
+    def delete_model(self, name: str, by: Attribution, guard: Guard = unguarded) -> set[str]:
         """Atomically delete a model with its versions and aliases; the numbers stay retired.
 
         Returns the digests that its versions had. Raises ModelNotFound.
@@ -68,21 +85,31 @@ class Registry(Protocol):
         by: Attribution,
         *,
         number: int | None = None,
+        key: UploadKey | None = None,
         confirm: Callable[[], None] = lambda: None,
     ) -> tuple[Version, bool]:
         """Atomically add a version, and its model if that is new.
 
         Without `number` it gets the highest number ever used plus one. The model's first version gets the alias
-        `live`, unless that was once deleted by hand. `confirm` runs inside the transaction and may raise.
+        `live` if it is proven, unless that was once deleted by hand. `confirm` runs inside the transaction and may
+        raise. An upload with a `key` that was answered gets the same answer.
 
         Returns the version and whether it is new: the same bytes again under `number` are not.
-        Raises VersionExists or VersionRetired.
+        Raises VersionExists, VersionRetired or KeyReused.
         """
 
-    def update_version(self, model: str, number: int, changes: dict[str, Any], by: Attribution) -> Version:
+    def answered(self, key: UploadKey) -> Version | None:
+        """What an upload with this key was answered with, None if there was none. Raises KeyReused."""
+
+    def forget_answers(self, before: str) -> None:
+        """Forget the keys of uploads from before a moment."""
+
+    def update_version(
+        self, model: str, number: int, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded
+    ) -> Version:
         """Atomically change description, tags, class_names, schema or state. Raises VersionNotFound."""
 
-    def delete_version(self, model: str, number: int, by: Attribution) -> str:
+    def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> str:
         """Atomically delete a version and retire its number; returns its digest.
 
         Raises VersionNotFound, or VersionInUse while an alias points to it.
@@ -94,14 +121,54 @@ class Registry(Protocol):
     def alias(self, model: str, alias: str) -> Alias:
         """One alias. Raises ModelNotFound or AliasNotFound."""
 
-    def set_alias(self, model: str, alias: str, number: int, by: Attribution) -> tuple[Alias, bool]:
-        """Atomically point an alias to a version; returns it and whether it is new. Raises VersionNotFound."""
+    def set_alias(
+        self,
+        model: str,
+        alias: str,
+        number: int,
+        by: Attribution,
+        *,
+        guard: Guard = unguarded,
+        checks: Checks | None = None,
+    ) -> tuple[Alias, bool]:
+        """Atomically point an alias to a version, and keep the report of the checks that came before it.
 
-    def delete_alias(self, model: str, alias: str, by: Attribution) -> None:
+        An alias that points there already is left as it is, without an event.
+        Returns the alias and whether it is new. Raises VersionNotFound.
+        """
+
+    def previous(self, model: str, alias: str) -> int:
+        """The version that an alias would go back to. Raises AliasNotFound or NothingBefore.
+
+        That is the one it pointed to before; after going back, the one activated before that, each version once.
+        Versions that were deleted are passed over.
+        """
+
+    def roll_back(self, model: str, alias: str, number: int, by: Attribution, guard: Guard = unguarded) -> Alias:
+        """Atomically take an alias back to `number`.
+
+        Raises AliasNotFound or NothingBefore, or AliasMoved if that is not what it would go back to.
+        """
+
+    def delete_alias(self, model: str, alias: str, by: Attribution, guard: Guard = unguarded) -> None:
         """Atomically remove an alias. Raises ModelNotFound or AliasNotFound."""
 
     def safety(self, model: str, number: int) -> Report | None:
         """The safety report of a version; None where none was made. Raises ModelNotFound or VersionNotFound."""
+
+    def examples(self, model: str, number: int) -> Examples | None:
+        """The examples of a version, None if it has none. Raises ModelNotFound or VersionNotFound."""
+
+    def set_examples(
+        self, model: str, number: int, given: Examples, by: Attribution, guard: Guard = unguarded
+    ) -> None:
+        """Atomically give a version other examples. Raises ModelNotFound or VersionNotFound."""
+
+    def checks(self, model: str, number: int) -> list[Checks]:
+        """The last reports about moving an alias to a version, newest first. Raises like `examples`."""
+
+    def add_checks(self, report: Checks) -> None:
+        """Keep a report about an alias that was not moved; this is no change and has no event."""
 
     def note_crash(self, version: Version, reason: str, patience: Patience, by: Attribution) -> State:
         """Atomically write that a version took a host down, and put it in quarantine if that was once too often.
@@ -109,11 +176,11 @@ class Registry(Protocol):
         Counted are crashes within `patience.seconds`, since the quarantine was last lifted. Returns its state.
         """
 
-    def lift_quarantine(self, model: str, number: int, by: Attribution) -> Version:
+    def lift_quarantine(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> Version:
         """Atomically let a version serve again. Raises VersionNotFound or NotQuarantined."""
 
-    def events(self, model: str) -> list[Event]:
-        """Everything that ever happened to a model of this name, oldest first."""
+    def events(self, model: str, limit: int | None = None, after: int = 0) -> list[Event]:
+        """What happened to a model of this name, oldest first, beginning behind the event with the id `after`."""
 
     def release(self, digests: Collection[str], unlink: Callable[[str], None]) -> None:
         """Call `unlink` for each digest that no version holds, inside a write transaction."""

@@ -19,7 +19,8 @@ HOST_ONLY = (
 HEAVY = {"sklearn", "skops", "scipy", "pandas", "joblib", "pickle", "skl2onnx"}
 #: The only functions outside HOST_ONLY that import something heavy or host-only, when they are called.
 LATE = {
-    "model_store/inspection.py": {"model_store.estimators.facts"},
+    "model_store/inspection.py": {"model_store.estimators.facts", "model_store.estimators.loaded"},
+    "model_store/rehearsal.py": {"model_store.estimators.loaded"},
     "wsgi_service/commands/convert.py": {"joblib", "skops.io"},
 }
 UNPICKLERS = ("Unpickler", "pickle.load", "joblib.load", "cloudpickle.load", "dill.load", ".recv(")

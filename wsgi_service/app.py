@@ -6,18 +6,22 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from model_store.catalog import Catalog, open_catalog
+from model_store.switching import Switchboard
 from wsgi_service import routes
 from wsgi_service.dispatch import Dispatcher
 from wsgi_service.exposure import Exposure
 from wsgi_service.middleware import Traced
 from wsgi_service.resources.aliases import Aliases
+from wsgi_service.resources.comparisons import Comparisons
 from wsgi_service.resources.models import Models
 from wsgi_service.resources.predictions import Predictions
 from wsgi_service.resources.system import System
 from wsgi_service.resources.versions import Versions
 from wsgi_service.serving.directory import Directory
 from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.predictor import HostInspector, Predictor
+from wsgi_service.serving.inspector import HostInspector
+from wsgi_service.serving.predictor import Predictor
+from wsgi_service.serving.rehearsal import HostRehearsal
 from wsgi_service.settings import RESERVED_THREADS, Settings
 
 if TYPE_CHECKING:
@@ -75,7 +79,7 @@ def create_app(settings: Settings, pool: HostPool | None = None) -> Application:
     most_waiting = max(1, settings.threads - 2 * RESERVED_THREADS)
     hosts = pool or HostPool(settings.hosts, settings.startup_limit, most_waiting, settings.model_bytes)
     inspector = HostInspector(hosts, settings.inspect_deadline, settings.policy)
-    catalog = open_catalog(settings.folder, inspector)
+    catalog = open_catalog(settings.folder, inspector, settings.on_drift)
     draining = threading.Event()
     url_map = routes.build(_resources(settings, catalog, hosts, draining.is_set))
     return Application(settings, catalog, hosts, url_map, draining)
@@ -86,10 +90,14 @@ def _resources(
 ) -> SimpleNamespace:
     registry = catalog.registry
     predictor = Predictor(hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy)
+    rehearsal = HostRehearsal(predictor)
+    switchboard = Switchboard(registry, rehearsal, settings.on_drift)
+    directory = Directory(registry)
     return SimpleNamespace(
         models=Models(catalog),
-        versions=Versions(catalog),
-        aliases=Aliases(registry),
-        predictions=Predictions(Directory(registry), predictor, settings.row_limit),
+        versions=Versions(catalog, rehearsal),
+        aliases=Aliases(registry, switchboard, settings.require_preconditions),
+        predictions=Predictions(directory, predictor, settings.row_limit),
+        comparisons=Comparisons(directory, predictor, settings.row_limit),
         system=System(registry, hosts, draining),
     )

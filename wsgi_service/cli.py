@@ -5,7 +5,7 @@ import sys
 import click
 
 from wsgi_service import __version__
-from wsgi_service.commands import convert, inspect, predict, push, registry, serve
+from wsgi_service.commands import compare, convert, inspect, predict, push, registry, serve, switching
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,8 +22,11 @@ for command in (
     predict.predict,
     registry.models,
     registry.versions,
-    registry.activate,
-    registry.alias,
+    registry.history,
+    switching.activate,
+    switching.rollback,
+    switching.alias,
+    compare.compare,
     registry.lift,
 ):
     group.add_command(command)

@@ -34,6 +34,14 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     store.VersionInUse: (409, "version-in-use"),
     store.InvalidName: (422, "invalid-name"),
     store.InvalidVersion: (422, "invalid-version"),
+    store.AliasMoved: (409, "alias-moved"),
+    store.NothingBefore: (409, "nothing-before"),
+    store.RehearsalFailed: (409, "rehearsal-failed"),
+    store.ChecksFailed: (409, "checks-failed"),
+    store.NoExamples: (404, "no-examples"),
+    store.InvalidExamples: (422, "invalid-examples"),
+    store.KeyReused: (422, "key-reused"),
+    store.EnvironmentDrift: (422, "environment-drift"),
     store.InvalidMetadata: (422, "invalid-metadata"),
     store.Invalid: (422, "invalid-request"),
     store.UnsupportedFormat: (415, "unsupported-format"),
@@ -147,6 +155,8 @@ def _members(error: Exception) -> dict[str, Any]:
             return {"errors": error.errors}
         case store.Refused() if error.report is not None:
             return {"safety": error.report}
+        case store.ChecksFailed():
+            return {"checks": error.checks}
         case store.MissingExtra():
             return {"extra": error.extra}
     return {}

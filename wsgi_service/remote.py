@@ -1,16 +1,20 @@
 """Speaking to a server from the command line, with the standard library's HTTP."""
 
 import http.client
+import itertools
 import json
 import os
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT = 600.0
 CHUNK = 1 << 16
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class RemoteError(Exception):
@@ -39,6 +43,7 @@ class Remote:
     def __init__(self, url: str, token: str = "") -> None:
         self.url = url.rstrip("/")
         self._parts = urlsplit(self.url)
+        self._tag: str | None = None
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
             raise RemoteError("The server's address must be like http://127.0.0.1:8080")
@@ -47,17 +52,33 @@ class Remote:
         """The JSON at a path. Raises RemoteError."""
         return self._send("GET", path, None, {})
 
-    def send_json(self, method: str, path: str, body: Any) -> Any:
+    def tag(self, path: str) -> str | None:
+        """The validator of what is at a path, None if nothing is. Raises RemoteError."""
+        try:
+            self._send("GET", path, None, {})
+        except RemoteError as error:
+            if error.status == http.client.NOT_FOUND:
+                return None
+            raise
+        return self._tag
+
+    def send_json(self, method: str, path: str, body: Any, headers: Mapping[str, str] = NO_HEADERS) -> Any:
         """Send JSON and return the answer's. Raises RemoteError."""
-        return self.send_text(method, path, json.dumps(body).encode())
+        return self.send_text(method, path, json.dumps(body).encode(), headers)
 
-    def send_text(self, method: str, path: str, body: bytes) -> Any:
+    def send_text(self, method: str, path: str, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Any:
         """Send bytes that are JSON already. Raises RemoteError."""
-        return self._send(method, path, body, {"Content-Type": "application/json; charset=utf-8"})
+        return self.send_bytes(method, path, body, "application/json; charset=utf-8", headers)
 
-    def delete(self, path: str) -> None:
+    def send_bytes(
+        self, method: str, path: str, body: bytes, type_: str, headers: Mapping[str, str] = NO_HEADERS
+    ) -> Any:
+        """Send bytes of a media type. Raises RemoteError."""
+        return self._send(method, path, body, {"Content-Type": type_, **headers})
+
+    def delete(self, path: str, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """Delete what is at a path. Raises RemoteError."""
-        self._send("DELETE", path, None, {})
+        self._send("DELETE", path, None, headers)
 
     def upload(
         self,
@@ -66,23 +87,25 @@ class Remote:
         file: Path,
         parameters: Mapping[str, str],
         tell: Callable[[int], None],
+        examples: bytes | None = None,
     ) -> Any:
         """Send a file's bytes, telling after each piece how many went. Raises RemoteError or OSError."""
         query = f"?{urlencode(parameters)}" if parameters else ""
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(file.stat().st_size),
-        }
+        before, after, type_ = _around(examples)
+        size = len(before) + file.stat().st_size + len(after)
+        headers = {"Content-Type": type_, "Content-Length": str(size)}
         with file.open("rb") as opened:
-            return self._send(method, path + query, _Told(opened, tell), headers)
+            body = itertools.chain([before], _told(opened, tell), [after])
+            return self._send(method, path + query, body, headers)
 
-    def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
+    def _send(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Any:
         secure = self._parts.scheme == "https"
         make = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         connection = make(self._parts.netloc, timeout=TIMEOUT)
         try:
-            connection.request(method, self._parts.path + path, body, self._headers | headers)
+            connection.request(method, self._parts.path + path, body, {**self._headers, **headers})
             response = connection.getresponse()
+            self._tag = response.headers.get("ETag")
             return _read(response.status, response.read())
         except (OSError, http.client.HTTPException) as error:
             raise RemoteError(
@@ -103,18 +126,22 @@ def configured(url: str | None) -> Remote:
     return Remote(chosen, os.environ.get("WSGI_SERVICE_TOKEN", ""))
 
 
-class _Told:
-    """A file that tells how much of it was read."""
+def _told(file: BinaryIO, tell: Callable[[int], None]) -> Iterator[bytes]:
+    """The pieces of a file, telling how much of it was read."""
+    while piece := file.read(CHUNK):
+        tell(len(piece))
+        yield piece
 
-    def __init__(self, file: BinaryIO, tell: Callable[[int], None]) -> None:
-        self._file = file
-        self._tell = tell
 
-    def read(self, _size: int = CHUNK) -> bytes:
-        """The next piece."""
-        piece = self._file.read(CHUNK)
-        self._tell(len(piece))
-        return piece
+def _around(examples: bytes | None) -> tuple[bytes, bytes, str]:
+    """What stands before and behind an artifact's bytes, and the type of it all: a form if there are examples."""
+    if examples is None:
+        return b"", b"", "application/octet-stream"
+    boundary = secrets.token_hex(16)
+    part = f'--{boundary}\r\nContent-Disposition: form-data; name="%s"; filename="%s"\r\n\r\n'
+    first = (part % ("examples", "examples")).encode() + examples + b"\r\n"
+    before = first + (part % ("file", "model")).encode()
+    return before, f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
 def _read(status: int, content: bytes) -> Any:

@@ -9,6 +9,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from model_store.entities import Attribution
+from wsgi_service.digests import Verification
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody
 from wsgi_service.inputs.json_body import parse_object
 from wsgi_service.problems import Problem
@@ -18,6 +19,7 @@ CHUNK = 1 << 16
 REQUEST_ID = "wsgi_service.request_id"
 ACTOR = "wsgi_service.actor"
 BODY_LIMIT = "wsgi_service.body_limit"
+LONGEST_REASON = 500
 UTF_CHARSETS = {"", "utf-8", "utf8", "utf-16", "utf-16le", "utf-16be"}
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -29,9 +31,17 @@ def request_id(request: Request) -> str:
     return str(request.environ[REQUEST_ID])
 
 
-def attribution(request: Request) -> Attribution:
+def attribution(request: Request, reason: str | None = None) -> Attribution:
     """Who made the request, for the events it causes."""
-    return Attribution(request.environ.get(ACTOR, "anonymous"), request_id(request))
+    return Attribution(request.environ.get(ACTOR, "anonymous"), request_id(request), reason)
+
+
+def change_by(request: Request, reason: str | None = None) -> Attribution:
+    """Who made a request that changes something, and why: from its body, or `?reason=`. Raises InvalidRequest."""
+    why = request.args.get("reason") if reason is None else reason
+    if why is not None and len(why) > LONGEST_REASON:
+        raise InvalidRequest(f"The reason has more than {LONGEST_REASON} characters.")
+    return attribution(request, why or None)
 
 
 def consumes(*media_types: str) -> Callable[[Endpoint], Endpoint]:
@@ -72,17 +82,21 @@ def chunks(request: Request) -> Iterator[bytes]:
     Raises:
         RequestEntityTooLarge: it is longer than the route's limit.
         MalformedBody: it is shorter than its Content-Length.
+        Problem: it does not have the digest that was claimed for it.
     """
     limit, received = request.environ[BODY_LIMIT], 0
+    verification = Verification(request.headers)
     if (request.content_length or 0) > limit:
         raise too_large(limit)
     while chunk := request.stream.read(CHUNK):
         received += len(chunk)
         if received > limit:
             raise too_large(limit)
+        verification.update(chunk)
         yield chunk
     if request.content_length is not None and received < request.content_length:
         raise MalformedBody("The body ended before its Content-Length.")
+    verification.finish()
 
 
 def too_large(limit: int) -> RequestEntityTooLarge:
@@ -98,8 +112,8 @@ def read_body(request: Request) -> bytes:
 def read_json(request: Request, type_: type[Body]) -> tuple[Body, dict[str, Any]]:
     """The body as a Struct, and the keys that were given. Raises MalformedBody or InvalidRequest."""
     given = parse_object(read_body(request))
-    unknown = given.keys() - {field.name for field in msgspec.structs.fields(type_)}
-    if unknown:
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(type_)}
+    if given.keys() - names.keys():
         raise InvalidRequest(f"The body has keys that are not known here. Known are: {_known(type_)}.")
     try:
         body = msgspec.convert({key: msgspec.json.decode(raw) for key, raw in given.items()}, type_)
@@ -107,11 +121,11 @@ def read_json(request: Request, type_: type[Body]) -> tuple[Body, dict[str, Any]
         raise InvalidRequest(f"{error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedBody("The body is not valid JSON.") from None
-    return body, {key: getattr(body, key) for key in given}
+    return body, {names[key]: getattr(body, names[key]) for key in given}
 
 
 def _known(type_: Any) -> str:
-    return ", ".join(field.name for field in msgspec.structs.fields(type_))
+    return ", ".join(field.encode_name for field in msgspec.structs.fields(type_))
 
 
 def check_parameters(request: Request, *known: str) -> None:
@@ -128,6 +142,19 @@ def integer_parameter(request: Request, name: str, default: int, lowest: int, hi
     if re.fullmatch(r"[0-9]{1,12}", text) is None or not lowest <= int(text) <= highest:
         raise InvalidRequest(f"{name} must be a whole number from {lowest} to {highest}.")
     return int(text)
+
+
+def flag_parameter(request: Request, name: str) -> bool:
+    """Whether the query string asks for something: `?name=true`. Raises InvalidRequest."""
+    text = request.args.get(name, "false").lower()
+    if text not in ("true", "false", "1", "0", ""):
+        raise InvalidRequest(f"{name} must be true or false.")
+    return text in ("true", "1", "")
+
+
+def has_body(request: Request) -> bool:
+    """Whether anything was sent."""
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
 def names_parameter(values: list[str], name: str) -> tuple[str, ...] | None:

@@ -1,9 +1,10 @@
-"""Answers: JSON with its charset, created resources with their address, and nothing at all."""
+"""Answers: JSON with its charset and its validator, created resources with their address, and nothing at all."""
 
+import hashlib
 from typing import Any
 
 import msgspec
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Request, Response
 
 JSON = "application/json; charset=utf-8"
 _encoder = msgspec.json.Encoder()
@@ -19,9 +20,29 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
     return Response(json_bytes(value), status, headers, content_type=JSON)
 
 
-def created(value: Any, location: str, new: bool = True) -> Response:
-    """201 with the address of what was made, or 200 if it was there already."""
-    return json_response(value, 201 if new else 200, {"Location": location} if new else None)
+def entity_tag(representation: Any) -> str:
+    """The strong validator of what is answered in JSON: a hash of its bytes."""
+    return hashlib.sha256(json_bytes(representation)).hexdigest()[:32]
+
+
+def representation(request: Request, value: Any) -> Response:
+    """The JSON of what is at an address, with a strong ETag; 304 if the client has it (RFC 9110, section 13)."""
+    response = json_response(value)
+    response.set_etag(entity_tag(value))
+    return response.make_conditional(request)
+
+
+def changed(value: Any, shown: Any, location: str | None = None) -> Response:
+    """What came of a change: 201 with the address of what was made, or 200.
+
+    Args:
+        value: the answer.
+        shown: what GET answers from now on, whose ETag goes with the answer.
+        location: of what was made.
+    """
+    response = json_response(value, 201 if location else 200, {"Location": location} if location else None)
+    response.set_etag(entity_tag(shown))
+    return response
 
 
 def no_content() -> Response:

@@ -85,6 +85,8 @@ def build(resources: Any) -> Map:
             rule(model, "GET", models.read, Scope.READ),
             rule(model, "PUT", models.update, Scope.WRITE),
             rule(model, "DELETE", models.delete, Scope.WRITE),
+            rule(f"{model}/compare", "POST", resources.comparisons.compare, Scope.READ, Work.PREDICT),
+            rule(f"{model}/history", "GET", models.history, Scope.READ),
             rule(f"{model}/versions", "GET", versions.list, Scope.READ),
             rule(f"{model}/versions", "POST", versions.publish, Scope.WRITE, Work.UPLOAD),
             rule(version, "GET", versions.read, Scope.READ),
@@ -92,11 +94,15 @@ def build(resources: Any) -> Map:
             rule(version, "DELETE", versions.delete, Scope.WRITE),
             rule(f"{version}/artifact", "GET", versions.artifact, Scope.READ),
             rule(f"{version}/safety", "GET", versions.safety, Scope.READ),
+            rule(f"{version}/checks", "GET", versions.checks, Scope.READ),
+            rule(f"{version}/examples", "GET", versions.read_examples, Scope.READ),
+            rule(f"{version}/examples", "PUT", versions.put_examples, Scope.WRITE, Work.PREDICT),
             rule(f"{version}/quarantine", "DELETE", versions.lift_quarantine, Scope.WRITE),
             rule(f"{model}/aliases", "GET", aliases.list, Scope.READ),
             rule(alias, "GET", aliases.read, Scope.READ),
             rule(alias, "PUT", aliases.put, Scope.WRITE),
             rule(alias, "DELETE", aliases.delete, Scope.WRITE),
+            rule(f"{alias}/rollback", "POST", aliases.roll_back, Scope.WRITE),
             *(
                 rule(path, method, call, Scope.READ, Work.PREDICT)
                 for path, by_body, by_link in (

@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 
+from model_store.environment import OnDrift
 from model_store.footprint import machine
 from model_store.safety import Policy
 
@@ -41,6 +42,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     model_memory: int = 0
     allow_pickle: bool = False
     trust: str = ""
+    on_drift: OnDrift = "warn"
+    require_preconditions: bool = False
     log_level: str = "info"
 
     @property
@@ -139,6 +142,12 @@ TABLE = (
         "Comma-separated dotted names of classes and functions that models may hold besides scikit-learn's own, "
         "as in my_package.MyTransformer. They must be installed beside the server, and run in model hosts.",
     ),
+    Setting(
+        "on_drift",
+        "refuse, warn or allow: what to do about models of another Python, scikit-learn, numpy or scipy than runs "
+        "here. refuse takes no upload of them and moves no alias to them; what serves already goes on serving.",
+    ),
+    Setting("require_preconditions", "Move and delete aliases only for requests that have If-Match (else 428)."),
     Setting("log_level", "debug, info, warning or error."),
 )
 
@@ -203,6 +212,8 @@ def _check(settings: Settings) -> None:
     _check_exposure(settings)
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise InvalidSetting("log_level must be debug, info, warning or error")
+    if settings.on_drift not in get_args(OnDrift):
+        raise InvalidSetting(f"on_drift must be {', '.join(get_args(OnDrift)[:-1])} or {get_args(OnDrift)[-1]}")
     for name in (
         "threads",
         "hosts",

@@ -77,7 +77,8 @@ def _read_facts(
         methods=methods_of(estimator),
         schema=schema,
         environment=environment(*ALSO.get(format_, ())),
-        warnings=(*_drift(caught), *_try_out(estimator, schema)),
+        fitted=_fitted(estimator, caught),
+        warnings=_try_out(estimator, schema),
     )
     if len(msgspec.msgpack.encode(facts)) > MAX_FACTS:
         raise Unsafe("The description of this model (its columns, categories and classes) is larger than 4 MB.")
@@ -120,15 +121,15 @@ def environment(*also: str) -> dict[str, str]:
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in (*PACKAGES, *also)}
 
 
-def _drift(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    """One line if the artifact was fitted with another scikit-learn than the one that runs here."""
-    said = {str(getattr(entry.message, "original_sklearn_version", "")) for entry in caught}
-    fitted = {release for release in said if RELEASE.fullmatch(release)}
-    return tuple(
-        f"Fitted with scikit-learn {release}, served with {metadata.version('scikit-learn')}: "
-        "compare some predictions before you rely on it."
-        for release in sorted(fitted)
-    )
+def _fitted(estimator: Any, caught: list[warnings.WarningMessage]) -> dict[str, str]:
+    """The releases that the artifact says it was fitted with; scikit-learn leaves its own in every estimator.
+
+    scikit-learn warns of each estimator of another release inside; one of them is enough to know.
+    """
+    said = [getattr(entry.message, "original_sklearn_version", None) for entry in caught]
+    said.append(vars(estimator).get("_sklearn_version") if hasattr(estimator, "__dict__") else None)
+    fitted = [release for release in said if isinstance(release, str) and RELEASE.fullmatch(release)]
+    return {"scikit-learn": fitted[0]} if fitted else {}
 
 
 def _try_out(estimator: Any, schema: Schema) -> tuple[str, ...]:

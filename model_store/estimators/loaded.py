@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_store import formats
-from model_store.artifacts import digest_of
+from model_store.artifacts import check_digest
 from model_store.errors import ArtifactCorrupt, MissingExtra
 from model_store.estimators.facts import PANDAS_MISSING, read_schema
-from model_store.estimators.frames import assemble
+from model_store.estimators.frames import as_input, assemble
 from model_store.estimators.inputs import missing_texts
 from model_store.estimators.methods import METHODS
+from model_store.outcomes import row_major
 from model_store.safety import STRICT, Policy
 
 Values = NDArray[Any] | list[str]
@@ -44,6 +45,16 @@ class Loaded:
         ]
         return function(assemble(self._schema, arrays))
 
+    def answers(self, method: str, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        """One entry for each row of Python values, as an answer has them."""
+        function = self._methods[method]
+        if function is None:
+            raise ValueError("the estimator has no such method")
+        result = function(as_input(self._schema, rows))
+        dense = result.toarray() if hasattr(result, "toarray") else result
+        entries, _ = row_major(dense if isinstance(dense, list) else np.asarray(dense))
+        return entries
+
 
 def load(path: Path, digest: str, format_: str, policy: Policy = STRICT) -> Loaded:
     """The estimator in a stored artifact.
@@ -54,11 +65,9 @@ def load(path: Path, digest: str, format_: str, policy: Policy = STRICT) -> Load
     """
     try:
         with path.open("rb") as file:
-            found = digest_of(file)
+            check_digest(file, digest)
     except FileNotFoundError:
         raise ArtifactCorrupt("The stored bytes of this version are gone.") from None
-    if found != digest:
-        raise ArtifactCorrupt("The stored bytes of this version are damaged: they no longer have their digest.")
     return Loaded(formats.load(format_, path, policy))
 
 

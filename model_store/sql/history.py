@@ -2,10 +2,11 @@
 
 from sqlalchemy import select
 
-from model_store.entities import Attribution, Event, Patience, State, Version, now
+from model_store.entities import Action, Attribution, Event, Guard, Patience, State, Version, now, unguarded
 from model_store.errors import NotQuarantined
 from model_store.sql import statements, tables
 from model_store.sql.connection import reading
+from model_store.sql.log import crashes_since, log
 from model_store.sql.transactions import Transactions
 
 events = tables.events
@@ -18,29 +19,29 @@ class HistoryTransactions(Transactions):
         """See `Registry`."""
         model, number = version.model, version.version
         with self._writing() as connection:
-            statements.log(connection, by, statements.CRASH, model, version=number, after={"reason": reason})
-            crashes = statements.crashes_since(connection, model, number, now(-patience.seconds))
+            log(connection, by, Action.CRASH, model, version=number, after={"reason": reason})
+            crashes = crashes_since(connection, model, number, now(-patience.seconds))
             if version.state != "ready" or crashes < patience.crashes:
                 return version.state
             statements.set_state(connection, model, number, "quarantined")
-            statements.log(
-                connection, by, statements.QUARANTINE, model, version=number, after={"crashes": crashes}
-            )
+            log(connection, by, Action.QUARANTINE, model, version=number, after={"crashes": crashes})
             return "quarantined"
 
-    def lift_quarantine(self, model: str, number: int, by: Attribution) -> Version:
+    def lift_quarantine(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> Version:
         """See `Registry`."""
         with self._writing() as connection:
             statements.model_row(connection, model)
             version = statements.read_version(connection, model, number)
+            guard(version)
             if version.state != "quarantined":
                 raise NotQuarantined(f"Version {number} of '{model}' is not in quarantine.")
             statements.set_state(connection, model, number, "ready")
-            statements.log(connection, by, statements.LIFT, model, version=number)
+            log(connection, by, Action.LIFT_QUARANTINE, model, version=number)
             return statements.read_version(connection, model, number)
 
-    def events(self, model: str) -> list[Event]:
+    def events(self, model: str, limit: int | None = None, after: int = 0) -> list[Event]:
         """See `Registry`."""
-        query = select(events).where(events.c.model == model).order_by(events.c.id)
+        found = (events.c.model == model) & (events.c.id > after)
+        query = select(events).where(found).order_by(events.c.id).limit(limit)
         with reading(self._engine) as connection:
             return [Event(**row._mapping) for row in connection.execute(query).all()]

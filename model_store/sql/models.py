@@ -4,11 +4,13 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, update
 
-from model_store.entities import Attribution, Model
+from model_store.entities import Action, Attribution, Guard, Model, unguarded
 from model_store.errors import ModelExists
 from model_store.sql import statements, tables
 from model_store.sql.connection import reading
+from model_store.sql.log import log
 from model_store.sql.transactions import Transactions
+from model_store.sql.versions import retire
 
 models, versions, aliases = tables.models, tables.versions, tables.aliases
 
@@ -38,35 +40,31 @@ class ModelTransactions(Transactions):
             if statements.model_exists(connection, model.name):
                 raise ModelExists(f"The model '{model.name}' exists already.")
             statements.insert_model(connection, model.name, model.description, model.tags)
-            statements.log(connection, by, "create-model", model.name, after=statements.described(model))
+            log(connection, by, Action.CREATE_MODEL, model.name, after=statements.described(model))
             return statements.read_models(connection, [statements.model_row(connection, model.name)])[0]
 
-    def update_model(self, name: str, changes: dict[str, Any], by: Attribution) -> Model:
+    def update_model(self, name: str, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded) -> Model:
         """See `Registry`."""
         with self._writing() as connection:
             before = statements.read_models(connection, [statements.model_row(connection, name)])[0]
+            guard(before)
             if changes:
                 connection.execute(update(models).where(models.c.name == name).values(**changes))
             after = statements.read_models(connection, [statements.model_row(connection, name)])[0]
-            statements.log(
-                connection,
-                by,
-                "update-model",
-                name,
-                before=statements.described(before),
-                after=statements.described(after),
-            )
+            said = {"before": statements.described(before), "after": statements.described(after)}
+            log(connection, by, Action.UPDATE_MODEL, name, **said)
             return after
 
-    def delete_model(self, name: str, by: Attribution) -> set[str]:
+    def delete_model(self, name: str, by: Attribution, guard: Guard = unguarded) -> set[str]:
         """See `Registry`."""
         with self._writing() as connection:
             model = statements.read_models(connection, [statements.model_row(connection, name)])[0]
+            guard(model)
             rows = connection.execute(
                 select(versions.c.version, versions.c.digest).where(versions.c.model == name)
             ).all()
             connection.execute(delete(aliases).where(aliases.c.model == name))
-            statements.retire(connection, name, [row.version for row in rows])
+            retire(connection, name, [row.version for row in rows])
             connection.execute(delete(models).where(models.c.name == name))
-            statements.log(connection, by, "delete-model", name, before=statements.described(model))
+            log(connection, by, Action.DELETE_MODEL, name, before=statements.described(model))
             return {row.digest for row in rows}

@@ -5,11 +5,12 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from model_store.entities import (
     LIVE,
     MAX_VERSION,
+    Action,
     Alias,
     Attribution,
     Draft,
@@ -20,26 +21,11 @@ from model_store.entities import (
     now,
 )
 from model_store.errors import AliasNotFound, ModelNotFound, VersionExists, VersionNotFound, VersionRetired
-from model_store.safety import Report
 from model_store.sql import tables
-
-CRASH, QUARANTINE, LIFT = "crash", "quarantine", "lift-quarantine"
+from model_store.sql.log import log
 
 models, versions, retired = tables.models, tables.versions, tables.retired
-aliases, events, state = tables.aliases, tables.events, tables.state
-
-
-def log(connection: Connection, by: Attribution, action: str, model: str, **what: Any) -> None:
-    """Write the event of a change and raise the revision; every change ends here."""
-    row = {
-        "at": now(),
-        "actor": by.actor,
-        "request_id": by.request_id,
-        "action": action,
-        "model": model,
-    }
-    connection.execute(insert(events).values(**row, **what))
-    connection.execute(update(state).values(revision=state.c.revision + 1))
+aliases = tables.aliases
 
 
 def model_exists(connection: Connection, name: str) -> bool:
@@ -140,22 +126,17 @@ def _version_of(row: Row[Any], names: tuple[str, ...]) -> Version:
     )
 
 
-def read_safety(connection: Connection, model: str, number: int) -> Report | None:
-    """The safety report of a version. Raises VersionNotFound."""
-    row = connection.execute(select(versions.c.safety).where(is_version(model, number))).first()
-    if row is None:
+def version_exists(connection: Connection, model: str, number: int) -> bool:
+    """Whether there is a version of that number."""
+    query = select(versions.c.version).where(is_version(model, number))
+    return connection.execute(query).first() is not None
+
+
+def check_version(connection: Connection, model: str, number: int) -> None:
+    """Raises ModelNotFound or VersionNotFound."""
+    model_row(connection, model)
+    if not version_exists(connection, model, number):
         raise VersionNotFound(f"The model '{model}' has no version {number}.")
-    return None if row.safety is None else msgspec.convert(row.safety, Report)
-
-
-def crashes_since(connection: Connection, model: str, number: int, since: str) -> int:
-    """How often a version took a host down since a moment, and since its quarantine was last lifted."""
-    of_version = (events.c.model == model) & (events.c.version == number)
-    lifted = select(func.max(events.c.id)).where(of_version & (events.c.action == LIFT)).scalar_subquery()
-    query = select(func.count()).where(
-        of_version & (events.c.action == CRASH) & (events.c.at >= since) & (events.c.id > func.coalesce(lifted, 0))
-    )
-    return int(connection.execute(query).scalar_one())
 
 
 def set_state(connection: Connection, model: str, number: int, state_: State) -> None:
@@ -237,13 +218,6 @@ def annotations(version: Version) -> dict[str, Any]:
     }
 
 
-def retire(connection: Connection, model: str, numbers: list[int]) -> None:
-    """Delete versions and keep their numbers from being used again."""
-    for number in numbers:
-        connection.execute(delete(versions).where(is_version(model, number)))
-        connection.execute(insert(retired).values(model=model, version=number))
-
-
 def is_alias(model: str, alias: str) -> Any:
     """The condition that picks one alias."""
     return (aliases.c.model == model) & (aliases.c.alias == alias)
@@ -262,28 +236,36 @@ def find_alias(connection: Connection, model: str, alias: str) -> Alias:
     return read_alias(row)
 
 
-def pointed_to(connection: Connection, model: str, alias: str) -> int | None:
-    """The version that an alias points to, None if there is no such alias."""
-    return connection.execute(select(aliases.c.version).where(is_alias(model, alias))).scalar()
-
-
 def move_alias(
-    connection: Connection, model: str, alias: str, number: int, before: int | None, by: Attribution
+    connection: Connection,
+    model: str,
+    alias: str,
+    number: int,
+    before: Alias | None,
+    by: Attribution,
+    forced: bool = False,
 ) -> None:
-    """Point an alias, which now points to `before`, to another version."""
+    """Point an alias to a version, and write that down."""
+    point(connection, model, alias, number, before)
+    log(
+        connection, by, Action.MOVE_ALIAS, model, version=number, alias=alias,
+        before={"version": before.version if before else None},
+        after={"version": number} | ({"forced": True} if forced else {}),
+    )  # fmt: skip
+
+
+def point(connection: Connection, model: str, alias: str, number: int, before: Alias | None) -> None:
+    """Write where an alias points that pointed to `before`, without an event."""
     values = {"version": number, "updated_at": now()}
     if before is None:
         connection.execute(insert(aliases).values(model=model, alias=alias, **values))
     else:
         connection.execute(update(aliases).where(is_alias(model, alias)).values(**values))
-    log(
-        connection, by, "move-alias", model, version=number, alias=alias,
-        before={"version": before}, after={"version": number},
-    )  # fmt: skip
 
 
 def give_live(connection: Connection, model: str, number: int, by: Attribution) -> None:
     """Point `live` to a version if there is no such alias and nobody deleted it by hand."""
     deleted = connection.execute(select(models.c.live_deleted).where(models.c.name == model)).scalar()
-    if not deleted and pointed_to(connection, model, LIVE) is None:
+    there = connection.execute(select(aliases.c.version).where(is_alias(model, LIVE))).first()
+    if not deleted and there is None:
         move_alias(connection, model, LIVE, number, None, by)

@@ -1,11 +1,8 @@
-"""The tables of the SQL registry, and the steps that bring an older database up to them."""
-
-from collections.abc import Callable
+"""The tables of the SQL registry; `migrations.py` brings an older database up to them."""
 
 from sqlalchemy import (
     JSON,
     Column,
-    Connection,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -14,16 +11,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    insert,
-    inspect,
-    select,
-    text,
-    update,
 )
 
 metadata = MetaData()
 
-#: One row: which of MIGRATIONS have been applied, and how often the registry was changed.
+#: One row: which of `migrations.STEPS` have been applied, and how often the registry was changed.
 state = Table(
     "registry_state",
     metadata,
@@ -79,6 +71,36 @@ aliases = Table(
     ForeignKeyConstraint(["model", "version"], ["versions.model", "versions.version"]),
 )
 
+#: Rows and expected outputs, as `examples.Examples`.
+examples = Table(
+    "examples",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("content", JSON, nullable=False),
+)
+
+#: The last reports about moving an alias to a version, as `checks.Checks`.
+checks = Table(
+    "checks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("model", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("report", JSON, nullable=False),
+    Index("checks_by_version", "model", "version", "id"),
+)
+
+#: Uploads that came with an Idempotency-Key, and what they were answered with.
+answered = Table(
+    "answered_uploads",
+    metadata,
+    Column("key", String(400), primary_key=True),
+    Column("fingerprint", String(80), nullable=False),
+    Column("answer", JSON, nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+
 events = Table(
     "events",
     metadata,
@@ -92,45 +114,9 @@ events = Table(
     Column("alias", String(64)),
     Column("before", JSON),
     Column("after", JSON),
+    Column("reason", Text),
+    # The hash of the model's event before this one, and this event's own: see `chain.py`.
+    Column("previous", String(80)),
+    Column("hash", String(80), nullable=False, server_default=""),
     Index("events_by_model", "model", "id"),
 )
-
-
-def create_tables(connection: Connection) -> None:
-    """Step 1: the tables of the first release."""
-    metadata.create_all(connection)  # in the form of today, so later steps find what they add
-    connection.execute(insert(state).values(id=1, schema_version=0, revision=0))
-
-
-def add_safety(connection: Connection) -> None:
-    """Step 2: the safety report of each version."""
-    if "safety" not in {column["name"] for column in inspect(connection).get_columns(versions.name)}:
-        connection.execute(text(f"ALTER TABLE {versions.name} ADD COLUMN safety JSON"))
-
-
-#: Applied in order, each once, all in one transaction. A step is never changed after its release.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (create_tables, add_safety)
-
-
-def migrate(connection: Connection) -> None:
-    """Bring the database up to the newest schema version, inside the caller's transaction.
-
-    Raises:
-        RuntimeError: the database was written by a newer release than this one.
-    """
-    applied = _schema_version(connection)
-    if applied > len(MIGRATIONS):
-        raise RuntimeError(
-            f"The registry has schema version {applied}; this release knows up to {len(MIGRATIONS)}. "
-            "Start the release that wrote it, or a newer one."
-        )
-    for step in MIGRATIONS[applied:]:
-        step(connection)
-    if applied < len(MIGRATIONS):
-        connection.execute(update(state).values(schema_version=len(MIGRATIONS)))
-
-
-def _schema_version(connection: Connection) -> int:
-    if not inspect(connection).has_table(state.name):
-        return 0
-    return int(connection.execute(select(state.c.schema_version)).scalar_one())

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select
 
 from model_store.sql import tables
 from model_store.sql.connection import open_engine, reading, writing
+from model_store.sql.migrations import migrate
 
 versions, state = tables.versions, tables.state
 
@@ -21,7 +22,7 @@ class Transactions:
         self._listeners: list[Callable[[], None]] = []
         self._engine = open_engine(url)
         with writing(self._engine) as connection:
-            tables.migrate(connection)
+            migrate(connection)
 
     def close(self) -> None:
         """Close the pooled connections; the registry opens new ones when it is used again."""

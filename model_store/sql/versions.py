@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from model_store.entities import Attribution, Draft, Version
+from model_store.entities import Action, Attribution, Draft, Guard, UploadKey, Version, unguarded
 from model_store.errors import VersionInUse
-from model_store.safety import Report
-from model_store.sql import statements, tables
-from model_store.sql.connection import reading
+from model_store.sql import answers, statements, tables
+from model_store.sql.connection import reading, writing
+from model_store.sql.evidence import forget_evidence, insert_examples
+from model_store.sql.log import log
 from model_store.sql.transactions import Transactions
 
-versions = tables.versions
+versions, retired = tables.versions, tables.retired
 
 
 class VersionTransactions(Transactions):
@@ -43,59 +44,83 @@ class VersionTransactions(Transactions):
         by: Attribution,
         *,
         number: int | None = None,
+        key: UploadKey | None = None,
         confirm: Callable[[], None] = lambda: None,
     ) -> tuple[Version, bool]:
         """See `Registry`."""
         with self._writing() as connection:
+            if key is not None and (earlier := answers.find(connection, key)):
+                return earlier, True
             if number is not None and (same := statements.check_free(connection, model, number, draft.digest)):
                 return same, False
             confirm()
             if not statements.model_exists(connection, model):
                 statements.insert_model(connection, model, None, {})
-                statements.log(connection, by, "create-model", model)
+                log(connection, by, Action.CREATE_MODEL, model)
             chosen = number or statements.next_number(connection, model)
-            statements.insert_version(connection, model, chosen, draft)
-            statements.log(connection, by, "upload", model, version=chosen, after={"digest": draft.digest})
-            statements.give_live(connection, model, chosen, by)
-            return statements.read_version(connection, model, chosen), True
+            _insert(connection, model, chosen, draft, by)
+            version = statements.read_version(connection, model, chosen)
+            if key is not None:
+                answers.keep(connection, key, version)
+            return version, True
 
-    def update_version(self, model: str, number: int, changes: dict[str, Any], by: Attribution) -> Version:
+    def answered(self, key: UploadKey) -> Version | None:
+        """See `Registry`."""
+        with reading(self._engine) as connection:
+            return answers.find(connection, key)
+
+    def forget_answers(self, before: str) -> None:
+        """See `Registry`."""
+        with writing(self._engine) as connection:
+            answers.forget(connection, before)
+
+    def update_version(
+        self, model: str, number: int, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded
+    ) -> Version:
         """See `Registry`."""
         with self._writing() as connection:
             statements.model_row(connection, model)
             before = statements.read_version(connection, model, number)
+            guard(before)
             if values := statements.column_values(before, changes):
                 connection.execute(update(versions).where(statements.is_version(model, number)).values(**values))
             after = statements.read_version(connection, model, number)
-            statements.log(
-                connection, by, "update-version", model, version=number,
+            log(
+                connection, by, Action.UPDATE_VERSION, model, version=number,
                 before=statements.annotations(before), after=statements.annotations(after),
             )  # fmt: skip
             return after
 
-    def delete_version(self, model: str, number: int, by: Attribution) -> str:
+    def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> str:
         """See `Registry`."""
         with self._writing() as connection:
             statements.model_row(connection, model)
             version = statements.read_version(connection, model, number)
+            guard(version)
             if version.aliases:
                 raise VersionInUse(
                     f"Version {number} of '{model}' cannot be deleted while an alias points to it: "
                     f"{', '.join(version.aliases)}. Move or delete the alias first."
                 )
-            statements.retire(connection, model, [number])
-            statements.log(
-                connection,
-                by,
-                "delete-version",
-                model,
-                version=number,
-                before={"digest": version.digest},
-            )
+            retire(connection, model, [number])
+            before = {"digest": version.digest}
+            log(connection, by, Action.DELETE_VERSION, model, version=number, before=before)
             return version.digest
 
-    def safety(self, model: str, number: int) -> Report | None:
-        """See `Registry`."""
-        with reading(self._engine) as connection:
-            statements.model_row(connection, model)
-            return statements.read_safety(connection, model, number)
+
+def _insert(connection: Connection, model: str, number: int, draft: Draft, by: Attribution) -> None:
+    """Write a version with everything that came with it."""
+    statements.insert_version(connection, model, number, draft)
+    log(connection, by, Action.UPLOAD, model, version=number, after={"digest": draft.digest})
+    if draft.examples is not None:
+        insert_examples(connection, model, number, draft.examples)
+    if draft.proven:
+        statements.give_live(connection, model, number, by)
+
+
+def retire(connection: Connection, model: str, numbers: list[int]) -> None:
+    """Delete versions and keep their numbers from being used again."""
+    for number in numbers:
+        forget_evidence(connection, model, number)
+        connection.execute(delete(versions).where(statements.is_version(model, number)))
+        connection.execute(insert(retired).values(model=model, version=number))

@@ -7,17 +7,23 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from model_store.entities import Attribution, Draft, Facts, Model, Patience
+from model_store.chain import first_break
+from model_store.checks import Check, Checks
+from model_store.entities import Attribution, Draft, Facts, Model, Patience, UploadKey, now
 from model_store.errors import (
+    AliasMoved,
     AliasNotFound,
+    KeyReused,
     ModelExists,
     ModelNotFound,
+    NothingBefore,
     NotQuarantined,
     VersionExists,
     VersionInUse,
     VersionNotFound,
     VersionRetired,
 )
+from model_store.examples import Examples
 from model_store.registry import Registry
 from model_store.safety import Finding, Report
 from model_store.schema import Column, Schema
@@ -323,3 +329,214 @@ def test_a_lifted_quarantine_counts_from_nothing(registry: Registry) -> None:
     assert registry.note_crash(version, "ModelCrashed", Patience(2, 600.0), BY) == "ready"
     with pytest.raises(NotQuarantined):
         registry.lift_quarantine("iris", 1, BY)
+
+
+def activated(registry: Registry, *numbers: int) -> None:
+    """Versions 1 to 4, and `live` moved to these in turn."""
+    for letter in "abcd":
+        registry.add_version("iris", draft(f"sha256:{letter}"), BY)
+    for number in numbers:
+        registry.set_alias("iris", "live", number, BY)
+
+
+def go_back(registry: Registry) -> int:
+    target = registry.previous("iris", "live")
+    return registry.roll_back("iris", "live", target, BY).version
+
+
+def test_each_event_carries_the_hash_of_the_one_before(registry: Registry) -> None:
+    activated(registry, 2, 3)
+    registry.create_model(Model(name="other"), BY)
+    registry.set_alias("iris", "live", 1, BY)
+    events = registry.events("iris")
+    assert [event.previous for event in events] == [None, *(event.hash for event in events[:-1])]
+    assert first_break(events) is None
+
+
+def test_a_changed_event_breaks_the_chain_where_it_was_changed(registry: Registry) -> None:
+    activated(registry, 2, 3)
+    events = registry.events("iris")
+    for index in range(len(events)):
+        changed = msgspec.structs.replace(events[index], actor="somebody else")
+        assert first_break([*events[:index], changed, *events[index + 1 :]]) == changed
+        assert (
+            index == len(events) - 1 or first_break([*events[:index], *events[index + 1 :]]) == events[index + 1]
+        )
+
+
+def test_events_come_in_pages(registry: Registry) -> None:
+    activated(registry, 2)
+    events = registry.events("iris")
+    assert registry.events("iris", 3) == events[:3]
+    assert registry.events("iris", 3, events[2].id) == events[3:6]
+
+
+def test_an_event_says_why(registry: Registry) -> None:
+    registry.create_model(Model(name="iris"), Attribution("ann", "request-1", "to try it"))
+    assert registry.events("iris")[-1].reason == "to try it"
+
+
+def test_going_back_goes_to_what_it_pointed_to_before(registry: Registry) -> None:
+    activated(registry, 2, 3)
+    assert go_back(registry) == 2
+    event = registry.events("iris")[-1]
+    assert (event.action, event.before, event.after) == ("roll-back", {"version": 3}, {"version": 2})
+
+
+def test_going_back_again_goes_one_activation_further_until_there_is_none(registry: Registry) -> None:
+    activated(registry, 2, 3)
+    assert [go_back(registry), go_back(registry)] == [2, 1]
+    with pytest.raises(NothingBefore):
+        registry.previous("iris", "live")
+
+
+def test_a_new_activation_goes_back_to_what_it_replaced(registry: Registry) -> None:
+    activated(registry, 2, 3)
+    go_back(registry)
+    registry.set_alias("iris", "live", 4, BY)
+    assert [go_back(registry), go_back(registry)] == [2, 1]
+
+
+def test_going_back_comes_to_each_version_once(registry: Registry) -> None:
+    activated(registry, 2, 1, 3)
+    assert [go_back(registry), go_back(registry)] == [1, 2]
+    with pytest.raises(NothingBefore):
+        registry.previous("iris", "live")
+
+
+def test_going_back_passes_over_deleted_versions(registry: Registry) -> None:
+    activated(registry, 2, 3)
+    registry.delete_version("iris", 2, BY)
+    assert go_back(registry) == 1
+
+
+def test_an_alias_that_was_made_anew_has_nothing_before_it(registry: Registry) -> None:
+    activated(registry, 2)
+    registry.delete_alias("iris", "live", BY)
+    registry.set_alias("iris", "live", 3, BY)
+    with pytest.raises(NothingBefore):
+        registry.previous("iris", "live")
+    with pytest.raises(AliasNotFound):
+        registry.previous("iris", "test")
+
+
+def test_going_back_to_anything_else_is_refused(registry: Registry) -> None:
+    activated(registry, 2, 3)
+    with pytest.raises(AliasMoved):
+        registry.roll_back("iris", "live", 1, BY)
+    assert registry.alias("iris", "live").version == 3
+
+
+def test_an_alias_that_points_there_already_is_not_moved(registry: Registry) -> None:
+    activated(registry, 2)
+    before, revision = registry.alias("iris", "live"), registry.revision()
+    assert registry.set_alias("iris", "live", 2, BY) == (before, False)
+    assert registry.revision() == revision
+
+
+class Refusal(Exception):
+    """Raised by guards here."""
+
+
+def test_a_guard_sees_what_is_there_and_can_stop_each_change(registry: Registry) -> None:
+    activated(registry, 2, 3)
+    seen = []
+
+    def refuse(there: object) -> None:
+        seen.append(there)
+        raise Refusal
+
+    model, version = registry.model("iris"), registry.version("iris", 1)
+    alias, revision = registry.alias("iris", "live"), registry.revision()
+    for change in (
+        lambda: registry.update_model("iris", {"description": "x"}, BY, refuse),
+        lambda: registry.delete_model("iris", BY, refuse),
+        lambda: registry.update_version("iris", 1, {"description": "x"}, BY, refuse),
+        lambda: registry.delete_version("iris", 1, BY, refuse),
+        lambda: registry.set_alias("iris", "live", 1, BY, guard=refuse),
+        lambda: registry.roll_back("iris", "live", 2, BY, refuse),
+        lambda: registry.delete_alias("iris", "live", BY, refuse),
+        lambda: registry.set_alias("iris", "test", 1, BY, guard=refuse),
+        lambda: registry.set_examples("iris", 1, Examples(rows=((1.0,),)), BY, refuse),
+    ):
+        with pytest.raises(Refusal):
+            change()
+    assert seen == [model, model, version, version, alias, alias, alias, None, None]
+    assert registry.revision() == revision
+
+
+def some_examples() -> Examples:
+    return Examples(rows=((1.0,), (None,)), outputs={"predict": ["a", "b"]}, given=("predict",), tolerance=0.5)
+
+
+def test_examples_are_read_back_and_replaced(registry: Registry) -> None:
+    registry.add_version("iris", draft(), BY)
+    assert registry.examples("iris", 1) is None
+    registry.set_examples("iris", 1, some_examples(), BY)
+    assert registry.examples("iris", 1) == some_examples()
+    registry.set_examples("iris", 1, Examples(rows=((2.0,),)), BY)
+    assert registry.examples("iris", 1) == Examples(rows=((2.0,),))
+    assert registry.events("iris")[-1].action == "set-examples"
+    with pytest.raises(VersionNotFound):
+        registry.set_examples("iris", 2, some_examples(), BY)
+
+
+def test_examples_come_with_a_version_and_go_with_it(registry: Registry) -> None:
+    registry.add_version("iris", msgspec.structs.replace(draft(), examples=some_examples()), BY)
+    assert registry.examples("iris", 1) == some_examples()
+    registry.add_checks(a_check())
+    registry.delete_model("iris", BY)
+    registry.add_version("iris", draft(), BY)
+    assert (registry.examples("iris", 2), registry.checks("iris", 2)) == (None, [])
+
+
+def test_a_version_that_is_not_proven_does_not_get_live(registry: Registry) -> None:
+    registry.add_version("iris", msgspec.structs.replace(draft(), proven=False), BY)
+    assert registry.aliases("iris") == []
+
+
+def a_check(number: int = 0) -> Checks:
+    loads = Check(check="loads", status="passed", message="It loads.", details={"a": [1, None]})
+    return Checks(
+        model="iris",
+        version=1,
+        alias="live",
+        against=None,
+        verdict="passed",
+        moved=False,
+        checks=(loads,),
+        at="2026-11-21T00:00:00.000Z",
+        seconds=number,
+    )
+
+
+def test_the_last_reports_are_kept_newest_first(registry: Registry) -> None:
+    registry.add_version("iris", draft(), BY)
+    for number in range(25):
+        registry.add_checks(a_check(number))
+    assert [report.seconds for report in registry.checks("iris", 1)] == list(range(24, 4, -1))
+    registry.set_alias("iris", "test", 1, BY, checks=a_check(30))
+    assert registry.checks("iris", 1)[0] == msgspec.structs.replace(
+        a_check(30), at=registry.checks("iris", 1)[0].at
+    )
+
+
+def test_an_upload_with_a_key_is_answered_once(registry: Registry) -> None:
+    key = UploadKey("iris k", "sha256:f")
+    assert registry.answered(key) is None
+    first = registry.add_version("iris", draft(), BY, key=key)
+    registry.update_version("iris", 1, {"description": "later"}, BY)
+    assert registry.add_version("iris", draft(), BY, key=key) == first
+    assert registry.answered(key) == first[0]
+    assert len(registry.versions("iris")) == 1
+    with pytest.raises(KeyReused):
+        registry.add_version("iris", draft("sha256:b"), BY, key=UploadKey("iris k", "sha256:g"))
+
+
+def test_keys_are_forgotten(registry: Registry) -> None:
+    key = UploadKey("iris k", "sha256:f")
+    registry.add_version("iris", draft(), BY, key=key)
+    registry.forget_answers(now(-60))
+    assert registry.answered(key) is not None
+    registry.forget_answers(now(60))
+    assert registry.answered(key) is None

@@ -162,3 +162,52 @@ def test_lift_says_what_there_is_no_quarantine_of(run: Any, iris_file: str) -> N
     run("push", iris_file, "healthy")
     done = run("lift", "healthy", "1")
     assert (done.exit_code, "not in quarantine" in done.output) == (1, True)
+
+
+@pytest.fixture
+def rows_file(tmp_path: Path) -> str:
+    path = tmp_path / "rows.csv"
+    path.write_text("x0,x1,x2,x3,prediction\n5.1,3.5,1.4,0.2,0\n6.7,3.0,5.2,2.3,2\n", encoding="utf-8")
+    return str(path)
+
+
+def test_push_takes_examples_and_activate_shows_what_was_checked(run: Any, iris_file: str, rows_file: str) -> None:
+    run("push", iris_file, "proven")
+    pushed = run("push", iris_file, "proven", "--examples", rows_file)
+    assert pushed.exit_code == 0, pushed.output
+    tried = run("activate", "proven", "2", "--dry-run").output.splitlines()
+    assert tried[-1] == "proven: live is left where it is"
+    done = run("activate", "proven", "2", "--reason", "newer").output.splitlines()
+    assert done[1] == "  passed   examples: 2 examples are answered as expected."
+    assert done[-1] == "proven: live is version 2"
+    back = run("rollback", "proven", "--reason", "older was better")
+    assert back.output == "proven: live went back from version 2 to 1\n"
+    told = [line.split() for line in run("history", "proven").output.splitlines()]
+    assert told[0] == ["TIME", "ACTOR", "ACTION", "WHAT", "REASON"]
+    assert told[-1][1:] == ["anonymous", "roll-back", "live:", "2", "->", "1", "older", "was", "better"]
+
+
+def test_a_switch_that_is_refused_says_why_and_force_moves_it(run: Any, iris_file: str, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text('{"instances": [[5.1, 3.5, 1.4, 0.2]], "predictions": [1]}', encoding="utf-8")
+    run("push", iris_file, "refused")
+    run("push", iris_file, "refused", "--examples", str(wrong))
+    refused = run("activate", "refused", "2")
+    assert refused.exit_code == 1
+    assert "failed   examples: 1 of 1 examples are answered otherwise than expected." in refused.output
+    assert run("activate", "refused", "2", "--force").exit_code == 0
+    assert run("history", "refused").output.splitlines()[-1].endswith("live: 1 -> 2 by force")
+
+
+def test_compare_shows_agreement_and_confusion(run: Any, iris_file: str, tmp_path: Path) -> None:
+    run("push", iris_file, "compared")
+    run("push", iris_file, "compared")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("5.1,3.5,1.4,0.2\n6.7,3.0,5.2,2.3\n", encoding="utf-8")
+    shown = run("compare", "compared", "live", "2", str(rows)).output.splitlines()
+    assert shown[:2] == ["rows       2, version 1 against 2", "agreement  100.0000%"]
+    assert [line.split() for line in shown[-3:]] == [["A", "\\", "B", "0", "2"], ["0", "1", "0"], ["2", "0", "1"]]
+    (tmp_path / "rows.json").write_text("[[5.1, 3.5, 1.4, 0.2]]", encoding="utf-8")
+    assert "rows       1" in run("compare", "compared", "1", "2", str(tmp_path / "rows.json")).output
+    (tmp_path / "bad.json").write_text("[[", encoding="utf-8")
+    assert "not valid JSON" in run("compare", "compared", "1", "2", str(tmp_path / "bad.json")).output

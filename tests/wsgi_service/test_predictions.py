@@ -221,7 +221,7 @@ def test_outputs_that_are_not_finite_are_null_with_a_warning(client: StrictClien
 def test_an_alias_that_moved_answers_with_the_next_request(iris: StrictClient) -> None:
     iris.put_model("iris", models.line(), 2)
     assert iris.post("/models/iris/predict", json={"instances": ROWS}).json["version"] == 1
-    iris.put("/models/iris/aliases/live", json={"version": 2})
+    iris.put("/models/iris/aliases/live", json={"version": 2, "force": True})
     assert iris.post("/models/iris/predict", json={"instances": [[1.0]]}).json["version"] == 2
 
 

@@ -227,7 +227,7 @@ def test_an_alias_is_made_moved_and_deleted(client: StrictClient) -> None:
     client.put_model("iris", LINE, 2)
     made = client.put("/models/iris/aliases/test", json={"version": 1})
     assert (made.status_code, made.headers["Location"]) == (201, "/models/iris/aliases/test")
-    moved = client.put("/models/iris/aliases/test?version=2")
+    moved = client.put("/models/iris/aliases/test?version=2&force=true")
     assert (moved.status_code, moved.json["version"]) == (200, 2)
     assert client.get("/models/iris/aliases/test").json == moved.json
     names = [alias["alias"] for alias in client.get("/models/iris/aliases").json["aliases"]]

@@ -41,7 +41,13 @@ def describe(error: RemoteError) -> str:
     lines = [f"  row {row['row']}{_in_column(row)}: {row['message']}" for row in rows[:MAX_ERRORS_SHOWN]]
     if len(rows) > MAX_ERRORS_SHOWN:
         lines.append(f"  … {len(rows) - MAX_ERRORS_SHOWN} more")
-    return "\n".join([str(error), *lines] if len(rows) > 1 else [str(error)])
+    lines += checks_lines(error.document.get("checks", {"checks": []}))
+    return "\n".join([str(error), *lines] if len(lines) > 1 else [str(error)])
+
+
+def checks_lines(report: dict[str, Any]) -> list[str]:
+    """What was checked before a switch, a line for each."""
+    return [f"  {check['status']:8} {check['check']}: {check['message']}" for check in report["checks"]]
 
 
 def table(rows: list[list[str]]) -> str:

@@ -19,6 +19,11 @@ from wsgi_service.remote import Remote, address
 @click.option("--live", "go_live", is_flag=True, help="Point the alias `live` to it at once.")
 @click.option("--class-names", help="Names for people, with commas, in the order of the classes.")
 @click.option("--column-names", help="Column names, with commas, for an estimator fitted without any.")
+@click.option(
+    "--examples",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rows that it must answer, with or without what it must answer, in CSV or JSON.",
+)
 @click.option("--trust-local", is_flag=True, help="Convert a pickle first. This executes the file, here.")
 @server_options
 def push(  # noqa: PLR0913, PLR0917 - one for each option
@@ -28,6 +33,7 @@ def push(  # noqa: PLR0913, PLR0917 - one for each option
     go_live: bool,
     class_names: str | None,
     column_names: str | None,
+    examples: Path | None,
     trust_local: bool,
     remote: Remote,
     as_json: bool,
@@ -35,33 +41,44 @@ def push(  # noqa: PLR0913, PLR0917 - one for each option
     """Upload the model FILE as a version of NAME."""
     parameters = {"class_names": class_names, "column_names": column_names}
     given = {key: value for key, value in parameters.items() if value is not None}
+    rows = examples.read_bytes() if examples else None
     if trust_local:
-        version = _push_converted(remote, file, name, number, given)
+        version = _push_converted(remote, file, name, number, given, rows)
     else:
-        version = _upload(remote, file, name, number, given)
+        version = _upload(remote, file, name, number, given, rows)
     if go_live:
-        remote.send_json("PUT", address("models", name, "aliases", LIVE), {"version": version["version"]})
+        _go_live(remote, name, version["version"])
     live = remote.get(address("models", name))["aliases"].get(LIVE)
     show(version | {"live": live}, as_json, _report(version, live))
 
 
-def _push_converted(remote: Remote, file: Path, name: str, number: int | None, given: dict[str, str]) -> Any:
+def _go_live(remote: Remote, name: str, number: int) -> None:
+    path = address("models", name, "aliases", LIVE)
+    tag = remote.tag(path)
+    remote.send_json("PUT", path, {"version": number}, {"If-Match": tag} if tag else {"If-None-Match": "*"})
+
+
+def _push_converted(
+    remote: Remote, file: Path, name: str, number: int | None, given: dict[str, str], examples: bytes | None
+) -> Any:
     from wsgi_service.commands.convert import convert_file
 
     with tempfile.TemporaryDirectory() as folder:
         converted = Path(folder) / "model.skops"
         convert_file(file, converted)
-        return _upload(remote, converted, name, number, given)
+        return _upload(remote, converted, name, number, given, examples)
 
 
-def _upload(remote: Remote, file: Path, name: str, number: int | None, given: dict[str, str]) -> Any:
+def _upload(
+    remote: Remote, file: Path, name: str, number: int | None, given: dict[str, str], examples: bytes | None
+) -> Any:
     path = address("models", name, "versions", *([number] if number else []))
     size = file.stat().st_size
     # Quiet in a pipe; on a terminal the bar goes to stderr, so that stdout holds the result alone.
     with click.progressbar(
         length=size, label=f"Sending {file.name}", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
-        return remote.upload("PUT" if number else "POST", path, file, given, bar.update)
+        return remote.upload("PUT" if number else "POST", path, file, given, bar.update, examples)
 
 
 def _report(version: dict[str, Any], live: int | None) -> str:

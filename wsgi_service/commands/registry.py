@@ -1,10 +1,9 @@
-"""`wsgi-service models`, `versions`, `activate`, `alias` and `lift`: look at a registry, move its aliases."""
+"""`wsgi-service models`, `versions`, `history` and `lift`: look at what is registered."""
 
 from typing import Any
 
 import click
 
-from model_store.entities import LIVE
 from wsgi_service.commands.options import server_options, show, table
 from wsgi_service.remote import Remote, address
 
@@ -15,7 +14,7 @@ PAGE = 1000
 @server_options
 def models(remote: Remote, as_json: bool) -> None:
     """List the models."""
-    found = _all_models(remote)
+    found = _all_pages(remote, "/models", "models")
     rows = [
         [
             model["name"],
@@ -51,37 +50,14 @@ def versions(name: str, remote: Remote, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@click.argument("number", type=click.IntRange(1))
 @server_options
-def activate(name: str, number: int, remote: Remote, as_json: bool) -> None:
-    """Point the alias `live` of the model NAME to version NUMBER."""
-    _point(remote, as_json, name, LIVE, number)
-
-
-@click.command()
-@click.argument("name")
-@click.argument("alias_name", metavar="[ALIAS]", required=False)
-@click.argument("number", type=click.IntRange(1), required=False)
-@click.option("--delete", is_flag=True, help="Delete the alias.")
-@server_options
-def alias(
-    name: str,
-    alias_name: str | None,
-    number: int | None,
-    delete: bool,
-    remote: Remote,
-    as_json: bool,
-) -> None:
-    """List the aliases of the model NAME, or point ALIAS to version NUMBER, or delete it."""
-    if alias_name is None:
-        _list_aliases(remote, as_json, name)
-    elif delete:
-        remote.delete(address("models", name, "aliases", alias_name))
-        show({"deleted": alias_name}, as_json, f"{name}: {alias_name} is deleted")
-    elif number is None:
-        raise click.UsageError("Give the version that the alias is to point to, or --delete.")
-    else:
-        _point(remote, as_json, name, alias_name, number)
+def history(name: str, remote: Remote, as_json: bool) -> None:
+    """List what happened to the model NAME, oldest first."""
+    events = _all_pages(remote, address("models", name, "history"), "events")
+    rows = [
+        [event["at"], event["actor"], event["action"], _what(event), event["reason"] or ""] for event in events
+    ]
+    show({"events": events}, as_json, table([["TIME", "ACTOR", "ACTION", "WHAT", "REASON"], *rows]))
 
 
 @click.command()
@@ -94,24 +70,12 @@ def lift(name: str, number: int, remote: Remote, as_json: bool) -> None:
     show({"lifted": number}, as_json, f"{name}: version {number} serves again")
 
 
-def _point(remote: Remote, as_json: bool, name: str, alias_name: str, number: int) -> None:
-    document = remote.send_json("PUT", address("models", name, "aliases", alias_name), {"version": number})
-    show(document, as_json, f"{name}: {alias_name} is version {document['version']}")
-
-
-def _list_aliases(remote: Remote, as_json: bool, name: str) -> None:
-    document = remote.get(address("models", name, "aliases"))
-    rows = [[entry["alias"], str(entry["version"]), entry["updated_at"]] for entry in document["aliases"]]
-    text = table([["ALIAS", "VERSION", "SINCE"], *rows]) if rows else f"{name} has no aliases."
-    show(document, as_json, text)
-
-
-def _all_models(remote: Remote) -> list[dict[str, Any]]:
+def _all_pages(remote: Remote, path: str, key: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     token = ""
     while True:
-        page = remote.get(f"/models?limit={PAGE}{token}")
-        found += page["models"]
+        page = remote.get(f"{path}?limit={PAGE}{token}")
+        found += page[key]
         if "next_page_token" not in page:
             return found
         token = f"&page_token={page['next_page_token']}"
@@ -119,3 +83,12 @@ def _all_models(remote: Remote) -> list[dict[str, Any]]:
 
 def _pointers(aliases: dict[str, int]) -> str:
     return ", ".join(f"{name}={number}" for name, number in aliases.items())
+
+
+def _what(event: dict[str, Any]) -> str:
+    """What an event was about: an alias with where it was and is, or a version."""
+    before, after = (event[key] or {} for key in ("before", "after"))
+    if event["alias"]:
+        was, is_ = (side.get("version") or "nothing" for side in (before, after))
+        return f"{event['alias']}: {was} -> {is_}{' by force' if after.get('forced') else ''}"
+    return f"version {event['version']}" if event["version"] else ""

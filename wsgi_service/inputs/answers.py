@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 from msgspec import UNSET
 
 from model_store.entities import Version
+from model_store.outcomes import row_major
 from wsgi_service.serving.directory import Target
 from wsgi_service.serving.predictor import ENGINES, NATIVE
 
@@ -46,29 +46,6 @@ def answer(target: Target, method: str, result: Any, flat: bool, request_id: str
     if not finite:
         said["warnings"] = [NOT_FINITE]
     return said | {"request_id": request_id}
-
-
-def row_major(result: Any) -> tuple[list[Any], bool]:
-    """A result as one entry per row, non-finite numbers as None, and whether all were finite.
-
-    Several outputs with probabilities of their own come as one array each and leave as
-    `[[[…], […]], …]`: row, output, class.
-    """
-    if isinstance(result, np.ndarray):
-        return _finite_list(result)
-    if result and isinstance(result[0], np.ndarray):
-        parts = [_finite_list(part) for part in result]
-        rows = [list(row) for row in zip(*(values for values, _ in parts), strict=True)]
-        return rows, all(finite for _, finite in parts)
-    return result, True
-
-
-def _finite_list(array: np.ndarray[Any, Any]) -> tuple[list[Any], bool]:
-    if array.dtype.kind != "f" or np.isfinite(array).all():
-        return array.tolist(), True
-    objects = array.astype(object)
-    objects[~np.isfinite(array)] = None
-    return objects.tolist(), False
 
 
 def _labels(version: Version, predictions: list[Any]) -> list[str | None] | None:

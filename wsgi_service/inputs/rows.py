@@ -1,7 +1,7 @@
 """Rows, by position or by name, become a checked table of the version's columns."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,27 @@ from wsgi_service.serving.tables import Cells, Table
 GUESSED_COLUMNS = 300
 
 
-def tabulate(schema: Schema, rows: Sequence[Any]) -> Table:
+def tabulate(schema: Schema, rows: Sequence[Any], read: Any = read_cell) -> Table:
     """The table of rows that are lists (by position), records (by name) or, for a text pipeline, texts.
 
     Raises:
         InvalidRows: naming row, column and what was expected.
     """
-    checked = _Checked(schema)
+    checked = _Checked(schema, read)
     for index, row in enumerate(rows):
         checked.add(index, row)
     return checked.table()
+
+
+def shared_rows(schema: Schema, rows: Sequence[Any], known: Collection[str]) -> list[Any]:
+    """Rows that are meant for several versions, without the columns that only the others know."""
+    others = set(known) - set(schema.column_names)
+    if not others:
+        return list(rows)
+    return [
+        {name: value for name, value in row.items() if name not in others} if isinstance(row, dict) else row
+        for row in rows
+    ]
 
 
 def tabulate_texts(schema: Schema, record: dict[str, str]) -> Table:
@@ -32,6 +43,14 @@ def tabulate_texts(schema: Schema, record: dict[str, str]) -> Table:
     checked = _Checked(schema, read_text_cell)
     checked.add(0, record)
     return checked.table()
+
+
+def read_rows(schema: Schema, rows: Sequence[Any], read: Any = read_cell) -> list[tuple[Cell, ...]]:
+    """The values of rows, in the order of the columns, as they are when the rows are valid. Raises InvalidRows."""
+    checked = _Checked(schema, read)
+    for index, row in enumerate(rows):
+        checked.add(index, row)
+    return checked.rows()
 
 
 class _Checked:
@@ -70,6 +89,11 @@ class _Checked:
         if all(cell.kind == "f8" for cell in cells):
             return Table(rows, matrix=np.column_stack([cell.values for cell in cells]))
         return Table(rows, columns=cells)
+
+    def rows(self) -> list[tuple[Cell, ...]]:
+        if self._errors:
+            raise InvalidRows(self._errors)
+        return list(zip(*self._columns, strict=True))
 
     def _fail(self, row: int, column: str | None, message: str) -> None:
         self._errors.append(RowError(row, column, message))

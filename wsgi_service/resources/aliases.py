@@ -1,54 +1,116 @@
 """Aliases: /models/{name}/aliases, movable names for versions."""
 
+import msgspec
 from msgspec import Struct
 from werkzeug.wrappers import Request, Response
 
 from model_store.entities import MAX_VERSION
 from model_store.registry import Registry
+from model_store.switching import Switch, Switchboard, Switched
 from wsgi_service.inputs.errors import InvalidRequest
-from wsgi_service.requests import attribution, check_media_type, integer_parameter, read_json
-from wsgi_service.responses import created, json_response, no_content
+from wsgi_service.preconditions import guard
+from wsgi_service.requests import (
+    change_by,
+    check_media_type,
+    flag_parameter,
+    has_body,
+    integer_parameter,
+    read_json,
+)
+from wsgi_service.responses import changed, json_response, no_content, representation
 
 
 class Pointer(Struct):
     """The body that moves an alias."""
 
     version: int
+    reason: str | None = None
+    force: bool = False
+
+
+class Return(Struct):
+    """The body that takes an alias back."""
+
+    reason: str | None = None
+    expected: int | None = msgspec.field(name="from", default=None)
 
 
 class Aliases:
-    """The movable names of a model's versions."""
+    """The movable names of a model's versions.
 
-    def __init__(self, registry: Registry) -> None:
+    Args:
+        registry: where they are.
+        switchboard: moves them.
+        strict: whether moving one that is there needs If-Match.
+    """
+
+    def __init__(self, registry: Registry, switchboard: Switchboard, strict: bool = False) -> None:
         self._registry = registry
+        self._switchboard = switchboard
+        self._strict = strict
 
-    def list(self, _request: Request, model: str) -> Response:
+    def list(self, request: Request, model: str) -> Response:
         """List a model's aliases by name."""
-        return json_response({"aliases": self._registry.aliases(model)})
+        return representation(request, {"aliases": self._registry.aliases(model)})
 
-    def read(self, _request: Request, model: str, alias: str) -> Response:
+    def read(self, request: Request, model: str, alias: str) -> Response:
         """Read which version an alias points to."""
-        return json_response(self._registry.alias(model, alias))
+        return representation(request, self._registry.alias(model, alias))
 
     def put(self, request: Request, model: str, alias: str) -> Response:
-        """Point an alias to a version, from the body or the query string."""
-        number = _number(request)
-        pointer, new = self._registry.set_alias(model, alias, number, attribution(request))
-        return created(pointer, f"/models/{model}/aliases/{alias}", new)
+        """Point an alias to a version, from the body or the query string, if the version passes its checks."""
+        pointer = _read_pointer(request)
+        switch = Switch(
+            model=model,
+            alias=alias,
+            version=pointer.version,
+            force=pointer.force,
+            dry_run=flag_parameter(request, "dry_run"),
+            guard=guard(request, required=self._strict),
+        )
+        return _switched(self._switchboard.activate(switch, change_by(request, pointer.reason)))
+
+    def roll_back(self, request: Request, model: str, alias: str) -> Response:
+        """Point an alias to what it pointed to before."""
+        body = _read_return(request)
+        check = guard(request, required=self._strict and body.expected is None)
+        by = change_by(request, body.reason)
+        before, after = self._switchboard.roll_back(model, alias, by, body.expected, check)
+        said = {"model": model, "alias": alias, "from": before, "to": after}
+        return changed(said, self._registry.alias(model, alias))
 
     def delete(self, request: Request, model: str, alias: str) -> Response:
         """Delete an alias."""
-        self._registry.delete_alias(model, alias, attribution(request))
+        check = guard(request, required=self._strict)
+        self._registry.delete_alias(model, alias, change_by(request), check)
         return no_content()
 
 
-def _number(request: Request) -> int:
+def _switched(switched: Switched) -> Response:
+    if switched.alias is None:
+        return json_response({"checks": switched.checks})
+    alias = switched.alias
+    location = f"/models/{alias.model}/aliases/{alias.alias}" if switched.new else None
+    return changed(msgspec.structs.asdict(alias) | {"checks": switched.checks}, alias, location)
+
+
+def _read_pointer(request: Request) -> Pointer:
     if "version" in request.args:
-        return integer_parameter(request, "version", 1, 1, MAX_VERSION)
-    if not request.content_length and "Transfer-Encoding" not in request.headers:
+        number = integer_parameter(request, "version", 1, 1, MAX_VERSION)
+        return Pointer(number, force=flag_parameter(request, "force"))
+    if not has_body(request):
         raise InvalidRequest('Say which version: ?version=3, or {"version": 3} as JSON.')
     check_media_type(request, ("application/json",))
     body, _ = read_json(request, Pointer)
     if not 1 <= body.version <= MAX_VERSION:
         raise InvalidRequest(f"version must be a whole number from 1 to {MAX_VERSION}.")
-    return body.version
+    return body
+
+
+def _read_return(request: Request) -> Return:
+    if not has_body(request):
+        number = integer_parameter(request, "from", 0, 1, MAX_VERSION)
+        return Return(expected=number or None)
+    check_media_type(request, ("application/json",))
+    body, _ = read_json(request, Return)
+    return body

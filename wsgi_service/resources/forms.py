@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, NamedTuple, cast
 
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import MultiPartParser
 from werkzeug.wrappers import Request
 
+from wsgi_service.digests import Verification
 from wsgi_service.inputs.errors import MalformedBody
 from wsgi_service.problems import Problem
 from wsgi_service.requests import BODY_LIMIT, CHUNK, too_large
@@ -20,9 +21,32 @@ MAX_PARTS = 20
 MISSING_FILE = 'The form has no part named "file". With curl: -F "file=@model.skops"'
 
 
+class Form(NamedTuple):
+    """What a form holds."""
+
+    fields: MultiDict[str, str]
+    files: MultiDict[str, FileStorage]
+
+    def artifact(self) -> Iterator[bytes]:
+        """The pieces of the part `file`."""
+        return _pieces(self.files["file"].stream)
+
+    def text(self, name: str, most: int) -> bytes | None:
+        """A part that is a file or a field, as bytes; None if it is not there. Raises RequestEntityTooLarge."""
+        if name in self.files:
+            content = self.files[name].stream.read(most + 1)
+        elif name in self.fields:
+            content = self.fields[name].encode()
+        else:
+            return None
+        if len(content) > most:
+            raise too_large(most)
+        return content
+
+
 @contextmanager
-def read_form(request: Request, folder: Path) -> Iterator[tuple[MultiDict[str, str], Iterator[bytes]]]:
-    """The fields of a multipart/form-data body (RFC 7578), and the pieces of its part `file`.
+def read_form(request: Request, folder: Path) -> Iterator[Form]:
+    """The fields and files of a multipart/form-data body (RFC 7578).
 
     Args:
         request: whose body is the form.
@@ -40,7 +64,7 @@ def read_form(request: Request, folder: Path) -> Iterator[tuple[MultiDict[str, s
         form, files = _parse(request, lambda *_, **__: parts.enter_context(TemporaryFile(dir=folder)))
         if "file" not in files:
             raise Problem(422, "missing-file", MISSING_FILE)
-        yield form, _pieces(files["file"].stream)
+        yield Form(form, files)
 
 
 def _parse(
@@ -50,12 +74,34 @@ def _parse(
     parser = MultiPartParser(
         stream_factory=open_part, max_form_memory_size=MAX_FIELD_MEMORY, max_form_parts=MAX_PARTS
     )
+    stream = _Verified(request)
     try:
-        return parser.parse(request.stream, boundary, request.content_length)
+        parts = parser.parse(cast("IO[bytes]", stream), boundary, request.content_length)
     except RequestEntityTooLarge:
         raise too_large(request.environ[BODY_LIMIT]) from None
     except ValueError:
         raise MalformedBody("The multipart body is damaged or cut off.") from None
+    stream.finish()
+    return parts
+
+
+class _Verified:
+    """A request's body that is compared with the digests that were claimed for it."""
+
+    def __init__(self, request: Request) -> None:
+        self._stream = request.stream
+        self._verification = Verification(request.headers)
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._stream.read(size)
+        self._verification.update(piece)
+        return piece
+
+    def finish(self) -> None:
+        """Read what is behind the last boundary, and raise a 422 Problem if the digests do not hold."""
+        while self.read(CHUNK):
+            continue
+        self._verification.finish()
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

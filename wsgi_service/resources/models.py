@@ -11,8 +11,12 @@ from werkzeug.wrappers import Request, Response
 from model_store.catalog import Catalog
 from model_store.entities import NAME_PATTERN, Tags
 from wsgi_service.inputs.errors import InvalidRequest
-from wsgi_service.requests import attribution, check_parameters, consumes, integer_parameter, read_json
-from wsgi_service.responses import created, json_response, no_content
+from wsgi_service.preconditions import guard
+from wsgi_service.requests import change_by, check_parameters, consumes, integer_parameter, read_json
+from wsgi_service.responses import changed, json_response, no_content, representation
+
+#: The largest id of an event that a page can begin behind.
+MAX_EVENT = 10**12 - 1
 
 
 class NewModel(Struct):
@@ -50,12 +54,26 @@ class Models:
     def create(self, request: Request) -> Response:
         """Create a model without versions."""
         body, _ = read_json(request, NewModel)
-        model = self._catalog.create_model(body.name, body.description, body.tags, attribution(request))
-        return created(model, f"/models/{model.name}")
+        guard(request)(None)
+        model = self._catalog.create_model(body.name, body.description, body.tags, change_by(request))
+        return changed(model, model, f"/models/{model.name}")
 
-    def read(self, _request: Request, model: str) -> Response:
+    def read(self, request: Request, model: str) -> Response:
         """Read a model."""
-        return json_response(self._catalog.registry.model(model))
+        return representation(request, self._catalog.registry.model(model))
+
+    def history(self, request: Request, model: str) -> Response:
+        """Read what happened to a model, oldest first, in pages; it outlives the model."""
+        check_parameters(request, "limit", "page_token")
+        limit = integer_parameter(request, "limit", 1000, 1, 1000)
+        after = integer_parameter(request, "page_token", 0, 1, MAX_EVENT)
+        events = self._catalog.registry.events(model, limit + 1, after)
+        if not events and not after:
+            self._catalog.registry.model(model)  # raises: a model without any history was never there
+        page: dict[str, Any] = {"events": events[:limit]}
+        if len(events) > limit:
+            page["next_page_token"] = str(events[limit - 1].id)
+        return representation(request, page)
 
     @consumes("application/json")
     def update(self, request: Request, model: str) -> Response:
@@ -63,11 +81,12 @@ class Models:
         _, changes = read_json(request, ModelChanges)
         if "tags" in changes:
             changes["tags"] = changes["tags"] or {}
-        return json_response(self._catalog.registry.update_model(model, changes, attribution(request)))
+        updated = self._catalog.registry.update_model(model, changes, change_by(request), guard(request))
+        return changed(updated, updated)
 
     def delete(self, request: Request, model: str) -> Response:
         """Delete a model with all its versions and aliases."""
-        self._catalog.delete_model(model, attribution(request))
+        self._catalog.delete_model(model, change_by(request), guard(request))
         return no_content()
 
 

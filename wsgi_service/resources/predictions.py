@@ -18,7 +18,7 @@ from wsgi_service.requests import attribution, consumes, read_body, request_id
 from wsgi_service.responses import json_response
 from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
-from wsgi_service.serving.predictor import Predictor
+from wsgi_service.serving.predictor import Predictor, usual_method
 from wsgi_service.serving.tables import Table
 
 METHOD = "method"
@@ -138,11 +138,6 @@ def _checked(control: Control) -> Control:
 
 def _at(control: Control, model: str, number: int | None, alias: str | None) -> Control:
     return Control(model=model, version=number, alias=alias, method=control.method)
-
-
-def usual_method(version: Version) -> str:
-    """What a request without a method means: predict, or transform where there is no predict."""
-    return next((name for name in ("predict", "transform") if name in version.methods), version.methods[0])
 
 
 def _check_method(version: Version, method: str) -> None:

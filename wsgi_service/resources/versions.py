@@ -1,22 +1,34 @@
-"""Versions: /models/{name}/versions, each with its metadata and its artifact."""
+"""Versions: /models/{name}/versions, each with its metadata, its artifact, and what speaks for it."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import msgspec
 from msgspec import Struct
 from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 
-from model_store.catalog import Catalog, Publication
-from model_store.entities import Tags, Version
-from model_store.errors import NoReport, NotFound
+from model_store.catalog import Catalog, GivenExamples, Publication
+from model_store.entities import Facts, Tags, Version
+from model_store.errors import NoExamples, NoReport, NotFound
+from model_store.examples import LARGEST, Examples
+from model_store.rehearsal import Rehearsal
+from wsgi_service.digests import repr_digest
+from wsgi_service.inputs.examples import read_examples, show_examples
+from wsgi_service.preconditions import guard
 from wsgi_service.problems import Problem
-from wsgi_service.requests import attribution, chunks, names_parameter, read_json
+from wsgi_service.requests import change_by, check_media_type, chunks, names_parameter, read_body, read_json
 from wsgi_service.resources.forms import read_form
-from wsgi_service.responses import created, json_response, no_content
+from wsgi_service.resources.keys import idempotency_key, turn
+from wsgi_service.responses import changed, no_content, representation
 
+CSV = "text/csv"
+#: Examples answered otherwise than was given that an answer shows.
+SHOWN = 20
 JSON = "application/json"
 FORM = "multipart/form-data"
 #: All values given under a name.
@@ -33,14 +45,22 @@ class VersionChanges(Struct):
 
 
 class Versions:
-    """The immutable artifacts under a model's name."""
+    """The immutable artifacts under a model's name.
 
-    def __init__(self, catalog: Catalog) -> None:
+    Args:
+        catalog: where they are.
+        rehearsal: has versions answer their examples.
+    """
+
+    def __init__(self, catalog: Catalog, rehearsal: Rehearsal) -> None:
         self._catalog = catalog
+        self._registry = catalog.registry
+        self._rehearsal = rehearsal
 
-    def list(self, _request: Request, model: str) -> Response:
+    def list(self, request: Request, model: str) -> Response:
         """List a model's versions by number."""
-        return json_response({"versions": self._catalog.registry.versions(model)})
+        versions = [self._catalog.described(version) for version in self._registry.versions(model)]
+        return representation(request, {"versions": versions})
 
     def publish(self, request: Request, model: str) -> Response:
         """Upload an artifact; the server gives it the next number."""
@@ -52,25 +72,28 @@ class Versions:
             )
         return self._upload(request, model, None)
 
-    def read(self, _request: Request, model: str, number: int) -> Response:
+    def read(self, request: Request, model: str, number: int) -> Response:
         """Read a version's metadata."""
-        return json_response(self._catalog.registry.version(model, number))
+        return representation(request, self._show(self._registry.version(model, number)))
 
     def put(self, request: Request, model: str, number: int) -> Response:
         """Upload exactly this version, or, with a JSON body, change its metadata."""
         if request.mimetype != JSON:
             return self._upload(request, model, number)
         _, changes = read_json(request, VersionChanges)
-        return json_response(self._catalog.update_version(model, number, changes, attribution(request)))
+        check = guard(request, self._show)
+        version = self._catalog.update_version(model, number, changes, change_by(request), check)
+        return changed(version, version)
 
     def delete(self, request: Request, model: str, number: int) -> Response:
         """Delete a version; its number is never used again."""
-        self._catalog.delete_version(model, number, attribution(request))
+        check = guard(request, self._show)
+        self._catalog.delete_version(model, number, change_by(request), check)
         return no_content()
 
     def artifact(self, request: Request, model: str, number: int) -> Response:
-        """Download the bytes that were uploaded (Range and If-None-Match: RFC 9110)."""
-        version = self._catalog.registry.version(model, number)
+        """Download the bytes that were uploaded (Range and If-None-Match: RFC 9110; digests: RFC 9530)."""
+        version = self._registry.version(model, number)
         file = self._catalog.artifacts.open(version.digest)
         try:
             return _download(request, version, file)
@@ -78,49 +101,86 @@ class Versions:
             file.close()
             raise
 
-    def safety(self, _request: Request, model: str, number: int) -> Response:
+    def safety(self, request: Request, model: str, number: int) -> Response:
         """Read what the safety checks found when the version was uploaded."""
-        report = self._catalog.registry.safety(model, number)
+        report = self._registry.safety(model, number)
         if report is None:
             raise NoReport("This version was stored by a release that made no safety reports.")
-        return json_response(report)
+        return representation(request, report)
+
+    def checks(self, request: Request, model: str, number: int) -> Response:
+        """Read the last reports about pointing an alias to the version, newest first."""
+        return representation(request, {"checks": self._registry.checks(model, number)})
+
+    def read_examples(self, request: Request, model: str, number: int) -> Response:
+        """Read the rows that the version must answer, and what it must answer."""
+        version = self._registry.version(model, number)
+        examples = self._registry.examples(model, number)
+        if examples is None:
+            raise NoExamples(
+                f"This version has no examples. Give it some: PUT /models/{model}/versions/{number}/examples"
+            )
+        return representation(request, show_examples(examples, version.schema, version.methods))
+
+    def put_examples(self, request: Request, model: str, number: int) -> Response:
+        """Give the version examples, from JSON or CSV; outputs that are not given are recorded."""
+        check_media_type(request, (JSON, CSV))
+        version = self._registry.version(model, number)
+
+        def show(examples: Examples | None) -> Any:
+            return examples and show_examples(examples, version.schema, version.methods)
+
+        check = guard(request, show)
+        names = version.class_names or None
+        given = read_examples(read_body(request), msgspec.convert(version, Facts, from_attributes=True), names)
+        by = change_by(request)
+        examples, wrong = self._catalog.set_examples(version, given, self._rehearsal, by, check)
+        said = show(examples) | {"mismatches": wrong[:SHOWN]}
+        return changed(said, show(examples))
 
     def lift_quarantine(self, request: Request, model: str, number: int) -> Response:
         """Let a version that crashed too often serve again."""
-        self._catalog.registry.lift_quarantine(model, number, attribution(request))
+        self._registry.lift_quarantine(model, number, change_by(request), guard(request, self._show))
         return no_content()
 
+    def _show(self, version: Version | None) -> Any:
+        return version and self._catalog.described(version)
+
     def _upload(self, request: Request, model: str, number: int | None) -> Response:
-        only_new = request.headers.get("If-None-Match", "").strip() == "*"
-        if only_new and number is not None and self._exists(model, number):
-            raise _not_new()
-        with _parts(request, self._catalog.artifacts.incoming) as (fields, body):
+        check = guard(request, self._show)
+        if number is not None:
+            check(self._there(model, number))
+        key = idempotency_key(request) if number is None else None
+        with _parts(request, self._catalog.artifacts.incoming) as (fields, body, examples), turn(key):
             options = Publication(
                 number=number,
                 class_names=names_parameter(fields("class_names"), "class_names"),
                 column_names=names_parameter(fields("column_names"), "column_names"),
+                examples=_given_examples(examples),
+                key=key,
             )
-            version, new = self._catalog.publish(model, body, attribution(request), options)
-        if only_new and not new:  # somebody else was faster, with the same bytes
-            raise _not_new()
-        return created(version, f"/models/{model}/versions/{version.version}", new)
+            version, new = self._catalog.publish(model, body, change_by(request), options)
+        if not new:  # somebody else may have been faster, with the same bytes
+            check(version)
+        return changed(version, version, f"/models/{model}/versions/{version.version}" if new else None)
 
-    def _exists(self, model: str, number: int) -> bool:
+    def _there(self, model: str, number: int) -> Version | None:
         try:
-            self._catalog.registry.version(model, number)
+            return self._registry.version(model, number)
         except NotFound:
-            return False
-        return True
+            return None
 
 
-def _not_new() -> Problem:
-    detail = "If-None-Match: * asks for a new version only, and this one is there already."
-    return Problem(412, "precondition-failed", detail)
+def _given_examples(body: bytes | None) -> GivenExamples | None:
+    if body is None:
+        return None
+    digest = hashlib.sha256(body).hexdigest()
+    return GivenExamples(digest, lambda facts, class_names: read_examples(body, facts, class_names))
 
 
 @contextmanager
-def _parts(request: Request, folder: Path) -> Iterator[tuple[Fields, Iterable[bytes]]]:
-    """A way to get fields by name, and the pieces of the artifact."""
+def _parts(request: Request, folder: Path) -> Iterator[tuple[Fields, Iterable[bytes], bytes | None]]:
+    """A way to get fields by name, the pieces of the artifact, and the examples that came with it."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Problem(
             415,
@@ -128,10 +188,11 @@ def _parts(request: Request, folder: Path) -> Iterator[tuple[Fields, Iterable[by
             "Compressed uploads are not read. Send it as it is.",
         )
     if request.mimetype == FORM:
-        with read_form(request, folder) as (form, file):
-            yield lambda name: form.getlist(name) or request.args.getlist(name), file
+        with read_form(request, folder) as form:
+            examples = form.text("examples", LARGEST)
+            yield lambda name: form.fields.getlist(name) or request.args.getlist(name), form.artifact(), examples
     else:
-        yield request.args.getlist, chunks(request)
+        yield request.args.getlist, chunks(request), None
 
 
 def _download(request: Request, version: Version, file: BinaryIO) -> Response:
@@ -145,5 +206,8 @@ def _download(request: Request, version: Version, file: BinaryIO) -> Response:
         conditional=False,
     )
     response.content_length = version.size
+    response.headers["Repr-Digest"] = repr_digest(version.digest)
     response.make_conditional(request.environ, accept_ranges=True, complete_length=version.size)
+    if response.status_code == HTTPStatus.OK:  # a part of it has another digest
+        response.headers["Content-Digest"] = repr_digest(version.digest)
     return response

@@ -2,15 +2,16 @@
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 from model_store.artifacts import Artifacts
-from model_store.entities import Attribution, Inspection, Patience, Version
-from model_store.errors import ArtifactCorrupt, StorageError, Unsafe
+from model_store.entities import Attribution, Patience, Version
+from model_store.environment import drift
+from model_store.errors import ArtifactCorrupt, StorageError
 from model_store.registry import Registry
-from model_store.safety import STRICT, Finding, Policy, Report
+from model_store.safety import STRICT, Policy
 from wsgi_service.serving import frames
 from wsgi_service.serving.errors import (
     Busy,
@@ -22,7 +23,6 @@ from wsgi_service.serving.errors import (
 )
 from wsgi_service.serving.frames import Buffer
 from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.limits import allowance_to_check
 from wsgi_service.serving.process import Host
 from wsgi_service.serving.programs import Programs
 from wsgi_service.serving.tables import Table, decode_result, encode_table
@@ -36,6 +36,8 @@ NATIVE = "native"
 LOAD_LIMIT = 60.0
 #: Seconds that a predict is given at the least, when it got its host at the last moment.
 LEAST = 0.01
+#: What a host says, and the buffers that go with it.
+Replied = tuple[frames.Reply, list[bytearray]]
 #: Estimators that one host keeps at the most; the one that was not used for longest goes first.
 LOADED_PER_HOST = 64
 
@@ -84,23 +86,27 @@ class Predictor:
         _check_servable(version)
         if program := self._programs.take(version, table):
             return self._programs.call(program, method, table)
-        result = self._predict_in_host(version, method, table, by)
+        result = self.predict_in_host(version, method, table, by)
         if not self._is_suspected(version):
             self._programs.answered(version)
         return result
 
-    def _predict_in_host(self, version: Version, method: str, table: Table, by: Attribution) -> Any:
+    def load(self, version: Version, by: Attribution) -> None:
+        """Prove that a version's bytes have their digest and that a host can load it. Raises like `predict`."""
+
+        def read_again() -> Replied:
+            self._artifacts.verify(version.digest)  # a host that has it already would not look
+            return self._call(version, None, [])
+
+        _check_servable(version)
+        self._noting(version, by, read_again)
+
+    def predict_in_host(self, version: Version, method: str, table: Table, by: Attribution) -> Any:
+        """What `predict` gives, always from a host."""
+        _check_servable(version)
         header, buffers = encode_table(table)
         request = frames.Predict(version.digest, method, header)
-        try:
-            reply, answer = self._call(version, request, buffers)
-        except (ModelCrashed, DeadlineExceeded, OutOfMemory) as error:
-            if not isinstance(error, OutOfMemory) or error.fatal:
-                self._note(version, error, by)
-            raise
-        except ArtifactCorrupt:
-            self._registry.update_version(version.model, version.version, {"state": "corrupt"}, by)
-            raise
+        reply, answer = self._noting(version, by, lambda: self._call(version, request, buffers))
         assert isinstance(reply, frames.Predicted)  # noqa: S101 - the only reply to Predict besides Failed
         try:
             return decode_result(reply.outcome, answer)
@@ -108,9 +114,19 @@ class Predictor:
             log.warning("%s version %d answered what cannot be read: %s", version.model, version.version, error)
             raise PredictFailed("The answer of the model cannot be read.") from None
 
-    def _call(
-        self, version: Version, request: frames.Predict, buffers: list[Buffer]
-    ) -> tuple[frames.Reply, list[bytearray]]:
+    def _noting(self, version: Version, by: Attribution, call: Callable[[], Replied]) -> Replied:
+        """The reply to a call of a host; what happens to the host or to the bytes is written down."""
+        try:
+            return call()
+        except (ModelCrashed, DeadlineExceeded, OutOfMemory) as error:
+            if not isinstance(error, OutOfMemory) or error.fatal:
+                self._note(version, error, by)
+            raise
+        except ArtifactCorrupt:
+            self._registry.update_version(version.model, version.version, {"state": "corrupt"}, by)
+            raise
+
+    def _call(self, version: Version, request: frames.Predict | None, buffers: list[Buffer]) -> Replied:
         """Waiting for a host and computing share the deadline; starting and loading have limits of their own."""
         if not self._pool.wait_ready():
             raise Busy("No model host has come up yet. Try again in a moment.")
@@ -120,6 +136,8 @@ class Predictor:
             # The host for suspects may have to be started first, and that is not the model's time.
             left = self._deadline if suspected else until - time.monotonic()
             self._ensure_loaded(host, version)
+            if request is None:
+                return frames.Done(), []
             return host.call(request, buffers, max(left, LEAST), self._pool.allowance)
 
     def _host_for(self, version: Version, suspected: bool) -> AbstractContextManager[Host]:
@@ -141,6 +159,8 @@ class Predictor:
         reply, _ = host.call(frames.Load(key, path, key, version.format, self._policy), [], LOAD_LIMIT)
         assert isinstance(reply, frames.Done)  # noqa: S101 - the only reply to Load besides Failed
         host.loaded[key] = self._measured[key] = reply.memory
+        for drifted in drift(version.fitted, version.environment):
+            log.info("%s version %d: %s", version.model, version.version, drifted)
 
     def _make_room(self, host: Host, needed: int) -> None:
         """Unload what was not used for longest until there is room for so many bytes."""
@@ -162,47 +182,9 @@ class Predictor:
             log.exception("the crash could not be noted")
 
 
-class HostInspector:
-    """An `Inspector` that has uploads judged in the host that never serves.
-
-    Args:
-        pool: the hosts.
-        limit: seconds a judgement may take.
-    """
-
-    def __init__(self, pool: HostPool, limit: float, policy: Policy = STRICT) -> None:
-        self._pool = pool
-        self._limit = limit
-        self._policy = policy
-
-    def inspect(self, path: Path, column_names: tuple[str, ...] | None) -> Inspection:
-        """See `Inspector`; also raises Busy."""
-        request = frames.Inspect(str(path.absolute()), column_names, self._policy)
-        started = time.monotonic()
-        try:
-            with self._pool.judging(self._limit) as host:
-                started = time.monotonic()
-                reply, _ = host.call(request, [], self._limit, allowance_to_check(path.stat().st_size))
-        except (ModelCrashed, DeadlineExceeded, OutOfMemory) as error:
-            raise _fatal(error, time.monotonic() - started) from None
-        assert isinstance(reply, frames.Inspected)  # noqa: S101 - the only reply to Inspect besides Failed
-        return reply.inspection
-
-
-#: What it means that the judging host did not live to say what it thinks.
-FATAL = {
-    ModelCrashed: "Reading this file crashed the process that checks uploads. It is not taken.",
-    DeadlineExceeded: "Checking this file took too long. It is not taken.",
-    OutOfMemory: "Checking this file needed more memory than a file of its size may. It is not taken.",
-}
-
-
-def _fatal(error: Exception, seconds: float) -> Unsafe:
-    """The refusal of a file that the judging host did not survive, with the only finding there is."""
-    message = FATAL[type(error)]
-    finding = Finding(rule="reading-it-is-survived", severity="refused", where="", message=message)
-    report = Report(format="unknown", verdict="refused", findings=(finding,), seconds=round(seconds, 4))
-    return Unsafe(message, report)
+def usual_method(version: Version) -> str:
+    """What a request without a method means: predict, or transform where there is no predict."""
+    return next((name for name in ("predict", "transform") if name in version.methods), version.methods[0])
 
 
 def _check_servable(version: Version) -> None:

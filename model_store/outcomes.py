@@ -1,0 +1,31 @@
+"""What a method of an estimator gives, as one entry for each row that JSON can carry."""
+
+from typing import Any
+
+import numpy as np
+
+
+def row_major(result: Any) -> tuple[list[Any], bool]:
+    """A result as one entry per row, non-finite numbers as None, and whether all were finite.
+
+    Args:
+        result: an array, a list of arrays (one for each output), or one list entry for each row.
+
+    Several outputs with probabilities of their own come as one array each and leave as
+    `[[[…], […]], …]`: row, output, class.
+    """
+    if isinstance(result, np.ndarray):
+        return _finite_list(result)
+    if result and isinstance(result[0], np.ndarray):
+        parts = [_finite_list(part) for part in result]
+        rows = [list(row) for row in zip(*(values for values, _ in parts), strict=True)]
+        return rows, all(finite for _, finite in parts)
+    return result, True
+
+
+def _finite_list(array: np.ndarray[Any, Any]) -> tuple[list[Any], bool]:
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return array.tolist(), True
+    objects = array.astype(object)
+    objects[~np.isfinite(array)] = None
+    return objects.tolist(), False

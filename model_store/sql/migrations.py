@@ -1,0 +1,82 @@
+"""The steps that bring a database up to the tables of today: small functions, applied in order."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, Connection, insert, inspect, select, text, update
+from sqlalchemy.schema import CreateColumn
+
+from model_store.chain import hash_of
+from model_store.entities import Event
+from model_store.sql.tables import answered, checks, events, examples, metadata, state, versions
+
+#: The columns of the first releases' events.
+EVENTS_THEN = ("id", "at", "actor", "request_id", "action", "model", "version", "alias", "before", "after")
+
+
+def create_tables(connection: Connection) -> None:
+    """Step 1: the tables of the first release."""
+    metadata.create_all(connection)  # in the form of today, so later steps find what they add
+    connection.execute(insert(state).values(id=1, schema_version=0, revision=0))
+
+
+def add_safety(connection: Connection) -> None:
+    """Step 2: the safety report of each version."""
+    _add_columns(connection, versions.c.safety)
+
+
+def _chain_history(connection: Connection) -> None:
+    """Give each event the hash of the one before."""
+    _add_columns(connection, events.c.reason, events.c.previous, events.c.hash)
+    last: dict[str, str] = {}
+    columns = [events.c[name] for name in EVENTS_THEN]
+    for row in connection.execute(select(*columns).order_by(events.c.id)).all():
+        event = Event(**row._mapping)
+        linked = msgspec.structs.replace(event, previous=last.get(event.model))
+        last[event.model] = hash_of(linked)
+        values = {"previous": linked.previous, "hash": last[event.model]}
+        connection.execute(update(events).where(events.c.id == event.id).values(values))
+
+
+def add_evidence(connection: Connection) -> None:
+    """Step 3: examples, reports of checks, answered uploads; reasons, and a chain of events."""
+    _chain_history(connection)
+    metadata.create_all(connection, [examples, checks, answered])
+
+
+#: Applied in order, each once, all in one transaction. A step is never changed after its release.
+STEPS: tuple[Callable[[Connection], None], ...] = (create_tables, add_safety, add_evidence)
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the database up to the newest schema version, inside the caller's transaction.
+
+    Raises:
+        RuntimeError: the database was written by a newer release than this one.
+    """
+    applied = _schema_version(connection)
+    if applied > len(STEPS):
+        raise RuntimeError(
+            f"The registry has schema version {applied}; this release knows up to {len(STEPS)}. "
+            "Start the release that wrote it, or a newer one."
+        )
+    for step in STEPS[applied:]:
+        step(connection)
+    if applied < len(STEPS):
+        connection.execute(update(state).values(schema_version=len(STEPS)))
+
+
+def _add_columns(connection: Connection, *columns: Column[Any]) -> None:
+    """Add columns to a table that was made before they were; a new database has them already."""
+    there = {column["name"] for column in inspect(connection).get_columns(columns[0].table.name)}
+    for column in columns:
+        if column.name not in there:
+            definition = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.execute(text(f"ALTER TABLE {column.table.name} ADD COLUMN {definition}"))
+
+
+def _schema_version(connection: Connection) -> int:
+    if not inspect(connection).has_table(state.name):
+        return 0
+    return int(connection.execute(select(state.c.schema_version)).scalar_one())

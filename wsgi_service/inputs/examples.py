@@ -1,0 +1,154 @@
+"""Examples of a version: rows with the outputs that are expected for them, from JSON or CSV."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from model_store.entities import Facts
+from model_store.errors import InvalidExamples
+from model_store.examples import KEPT, TOLERANCE, Examples, is_number
+from model_store.schema import Schema
+from wsgi_service.inputs.cells import NUMBER, read_text_cell
+from wsgi_service.inputs.csv_body import TextRow, read_csv
+from wsgi_service.inputs.errors import InvalidRequest
+from wsgi_service.inputs.json_body import INSTANCES, decode_value, parse_object
+from wsgi_service.inputs.rows import read_rows
+
+PREDICTION, PROBABILITY = "prediction", "probability_"
+PREDICTIONS, PROBABILITIES, TOLERATED = "predictions", "probabilities", "tolerance"
+KNOWN = (INSTANCES, PREDICTIONS, PROBABILITIES, TOLERATED)
+
+
+def read_examples(body: bytes, facts: Facts, class_names: tuple[str, ...] | None) -> Examples:
+    """Examples from a body, which is JSON if it begins with a brace, otherwise CSV.
+
+    JSON has `instances` and, where they are known, `predictions`, `probabilities` and the `tolerance`; CSV has the
+    version's columns and, where they are known, `prediction` and one `probability_<class>` for each class.
+
+    Raises:
+        InvalidRows, InvalidRequest, MalformedBody, InvalidExamples.
+    """
+    if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return _from_json(parse_object(body), facts, class_names)
+    return _from_csv(body, facts, class_names)
+
+
+def _from_json(body: dict[str, Raw], facts: Facts, class_names: tuple[str, ...] | None) -> Examples:
+    if body.keys() - set(KNOWN) or INSTANCES not in body:
+        raise InvalidRequest(f'The body must have "instances", and may have {", ".join(KNOWN[1:])}.')
+    values = {key: decode_value(raw) for key, raw in body.items()}
+    for key in (INSTANCES, PREDICTIONS, PROBABILITIES):
+        if not isinstance(values.get(key, []), list):
+            raise InvalidRequest(f'"{key}" must be a list with one entry for each row.')
+    tolerance = values.get(TOLERATED, TOLERANCE)
+    if not is_number(tolerance):
+        raise InvalidRequest('"tolerance" must be a number.')
+    outputs = {}
+    if PREDICTIONS in values:
+        meant = _class_by_name(facts.schema, class_names)
+        outputs[_usual(facts)] = [meant(value) for value in values[PREDICTIONS]]
+    if PROBABILITIES in values:
+        outputs["predict_proba"] = values[PROBABILITIES]
+    rows = tuple(read_rows(facts.schema, values[INSTANCES]))
+    return Examples(rows=rows, outputs=outputs, given=tuple(outputs), tolerance=tolerance)
+
+
+def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None) -> Examples:
+    rows = read_csv(body, facts.schema.column_names, (PREDICTION, PROBABILITY))
+    expected = [_expected_in(row) for row in rows]
+    columns = tuple(read_rows(facts.schema, rows, read_text_cell))
+    outputs: dict[str, list[Any]] = {}
+    if PREDICTION in expected[0]:
+        meant = _prediction_of_text(facts, class_names)
+        outputs[_usual(facts)] = [meant(entry[PREDICTION]) for entry in expected]
+    if any(name.startswith(PROBABILITY) for name in expected[0]):
+        names = _probability_names(facts.schema, class_names, expected[0])
+        outputs["predict_proba"] = [[_number(entry[name]) for name in names] for entry in expected]
+    return Examples(rows=columns, outputs=outputs, given=tuple(outputs))
+
+
+def _expected_in(row: TextRow) -> dict[str, str]:
+    """The cells of a row that are expected outputs, taken out of it."""
+    if isinstance(row, list):
+        return {}
+    names = [name for name in row if name == PREDICTION or name.startswith(PROBABILITY)]
+    return {name: row.pop(name) for name in names}
+
+
+def _usual(facts: Facts) -> str:
+    """The method whose outputs are called predictions."""
+    return next((name for name in KEPT if name in facts.methods), "predict")
+
+
+def _class_by_name(schema: Schema, class_names: tuple[str, ...] | None) -> Callable[[Any], Any]:
+    """A way from an expected output to the class it means, since people may write names of classes."""
+    if class_names is None or schema.classes is UNSET:
+        return _unchanged
+    by_name = dict(zip(class_names, schema.classes, strict=True))
+    known = set(schema.classes)
+    return lambda value: value if not isinstance(value, str) or value in known else by_name.get(value, value)
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def _prediction_of_text(facts: Facts, class_names: tuple[str, ...] | None) -> Callable[[str], Any]:
+    """A way from the text of an expected output to its value."""
+    if facts.schema.classes is not UNSET:
+        by_text = dict(_classes_by_text(facts.schema, class_names))
+        return lambda text: _looked_up(by_text, text)
+    if [output.type for output in facts.schema.outputs] in (["number"], ["integer"]):
+        return _number
+    raise InvalidExamples("Outputs like this version's cannot be given in CSV. Give the examples in JSON.")
+
+
+def _classes_by_text(schema: Schema, class_names: tuple[str, ...] | None) -> list[tuple[str, Any]]:
+    classes = () if schema.classes is UNSET else schema.classes
+    if any(isinstance(label, tuple) for label in classes):
+        raise InvalidExamples("Outputs of several columns cannot be given in CSV. Give the examples in JSON.")
+    named = list(zip(class_names or (), classes, strict=False))
+    return [*named, *((_text_of(label), label) for label in classes)]
+
+
+def _text_of(label: Any) -> str:
+    return label if isinstance(label, str) else msgspec.json.encode(label).decode()
+
+
+def _looked_up(by_text: dict[str, Any], text: str) -> Any:
+    if text not in by_text:
+        raise InvalidExamples(f"An expected prediction is none of the classes: {', '.join(list(by_text)[:20])}.")
+    return by_text[text]
+
+
+def _probability_names(schema: Schema, class_names: tuple[str, ...] | None, given: dict[str, str]) -> list[str]:
+    """The names of the columns that hold probabilities, in the order of the classes."""
+    by_class: dict[Any, list[str]] = {}
+    for text, label in _classes_by_text(schema, class_names):
+        by_class.setdefault(label, []).append(PROBABILITY + text)
+    names = [next((name for name in names if name in given), "") for names in by_class.values()]
+    if not names or not all(names):
+        wanted = ", ".join(options[0] for options in list(by_class.values())[:20])
+        raise InvalidExamples(f"Of the probabilities all classes are needed: {wanted}.")
+    return names
+
+
+def _number(text: str) -> float:
+    if not NUMBER.fullmatch(text):
+        raise InvalidExamples("An expected output is not a number.")
+    return float(text)
+
+
+def show_examples(examples: Examples, schema: Schema, methods: tuple[str, ...]) -> dict[str, Any]:
+    """Examples as they are answered: rows by name, and the outputs with where they come from."""
+    names = schema.column_names
+    rows: list[Any] = [dict(zip(names, row, strict=True)) for row in examples.rows]
+    shown: dict[str, Any] = {INSTANCES: [row[0] for row in examples.rows] if schema.text else rows}
+    usual = next((name for name in KEPT if name in methods), None)
+    for key, method in ((PREDICTIONS, usual), (PROBABILITIES, "predict_proba")):
+        if method in examples.outputs:
+            shown[key] = examples.outputs[method]
+    keys = {usual: PREDICTIONS, "predict_proba": PROBABILITIES}
+    return shown | {"given": [keys[method] for method in examples.given], TOLERATED: examples.tolerance}

@@ -1,0 +1,101 @@
+"""Comparisons: /models/{name}/compare, two versions on the same rows."""
+
+from typing import Any
+
+from msgspec import UNSET, Raw
+from werkzeug.wrappers import Request, Response
+
+from model_store.comparison import Answered, compare
+from model_store.entities import MAX_VERSION, Attribution, Version, check_name
+from model_store.outcomes import row_major
+from model_store.schema import Schema
+from wsgi_service.inputs.cells import read_text_cell
+from wsgi_service.inputs.csv_body import read_csv
+from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
+from wsgi_service.inputs.json_body import INSTANCES, check_row_limit, decode_value, parse_object
+from wsgi_service.inputs.rows import shared_rows, tabulate
+from wsgi_service.requests import attribution, consumes, read_body, request_id
+from wsgi_service.responses import json_response
+from wsgi_service.serving.directory import Directory
+from wsgi_service.serving.predictor import Predictor, usual_method
+from wsgi_service.serving.tables import Table
+
+JSON, CSV = "application/json", "text/csv"
+SIDES = ("a", "b")
+PROBABILITIES = "predict_proba"
+
+
+class Comparisons:
+    """Two versions of a model, asked the same.
+
+    Args:
+        directory: which versions are meant.
+        predictor: has them answer.
+        row_limit: most rows in one request.
+    """
+
+    def __init__(self, directory: Directory, predictor: Predictor, row_limit: int) -> None:
+        self._directory = directory
+        self._predictor = predictor
+        self._row_limit = row_limit
+
+    @consumes(JSON, CSV)
+    def compare(self, request: Request, model: str) -> Response:
+        """Compare two versions, each a number or an alias, on the rows of the body."""
+        body = read_body(request)
+        sides, rows = _from_json(body) if request.mimetype == JSON else (request.args, body)
+        versions = [self._find(model, sides.get(side), side) for side in SIDES]
+        tables = self._tables([version.schema for version in versions], rows)
+        by = attribution(request)
+        one, other = (self._ask(*pair, by) for pair in zip(versions, tables, strict=True))
+        named = {side: version.version for side, version in zip(SIDES, versions, strict=True)}
+        comparison = {"comparison": compare(one, other)}
+        return json_response({"model": model, **named, **comparison, "request_id": request_id(request)})
+
+    def _find(self, model: str, named: Any, side: str) -> Version:
+        if isinstance(named, str) and named.isdecimal():
+            named = int(named)
+        if isinstance(named, bool) or not isinstance(named, int | str):
+            raise InvalidRequest(f'"{side}" must be the number of a version, or an alias.')
+        if isinstance(named, str):
+            return self._directory.find(model, None, check_name(named, "alias")).version
+        if not 1 <= named <= MAX_VERSION:
+            raise InvalidRequest(f'"{side}" must be from 1 to {MAX_VERSION} where it is a number.')
+        return self._directory.find(model, named, None).version
+
+    def _tables(self, schemas: list[Schema], rows: Any) -> list[Table]:
+        """The rows as a table for each version; a record may have columns that only one of them knows."""
+        names = {name for schema in schemas for name in schema.column_names}
+        texts = isinstance(rows, bytes)
+        found = read_csv(rows, names) if texts else rows
+        check_row_limit(len(found), self._row_limit)
+        tables = []
+        for side, schema in zip(SIDES, schemas, strict=True):
+            mine = shared_rows(schema, found, names)
+            try:
+                tables.append(tabulate(schema, mine, read_text_cell) if texts else tabulate(schema, mine))
+            except InvalidRows as error:
+                error.args = (f"for version {side}: {error}",)
+                raise
+        return tables
+
+    def _ask(self, version: Version, table: Table, by: Attribution) -> Answered:
+        predictions, _ = row_major(self._predictor.predict(version, usual_method(version), table, by))
+        probabilities = None
+        if PROBABILITIES in version.methods:
+            probabilities, _ = row_major(self._predictor.predict(version, PROBABILITIES, table, by))
+        return Answered(
+            predictions=predictions, probabilities=probabilities, classes=version.schema.classes or UNSET
+        )
+
+
+def _from_json(body: bytes) -> tuple[dict[str, Any], Any]:
+    """The versions that a body names, and its rows."""
+    given: dict[str, Raw] = parse_object(body)
+    if given.keys() - {*SIDES, INSTANCES} or INSTANCES not in given:
+        raise InvalidRequest('The body must be {"a": 3, "b": "live", "instances": [[…]]}.')
+    values = {key: decode_value(raw) for key, raw in given.items()}
+    rows = values.pop(INSTANCES)
+    if not isinstance(rows, list) or not rows:
+        raise InvalidRequest('"instances" must be a list of rows: lists of values, or records.')
+    return values, rows

@@ -1,0 +1,52 @@
+"""Stored versions are rehearsed in the hosts that serve, so what was proven is what will answer."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from model_store.entities import Attribution, Version
+from model_store.errors import MissingExtra, Refused, RehearsalFailed
+from model_store.outcomes import row_major
+from model_store.rehearsal import Answers, Rows
+from wsgi_service.inputs.errors import InvalidRows
+from wsgi_service.inputs.rows import tabulate
+from wsgi_service.serving.errors import Busy, ServingError
+from wsgi_service.serving.predictor import Predictor
+
+R = TypeVar("R")
+
+
+class HostRehearsal:
+    """A `Rehearsal` by the predictor.
+
+    Args:
+        predictor: has versions load and answer.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def load(self, version: Version, by: Attribution) -> None:
+        """See `Rehearsal`; also raises Busy."""
+        _rehearsed(lambda: self._predictor.load(version, by))
+
+    def answers(self, version: Version, rows: Rows, methods: Sequence[str], by: Attribution) -> Answers:
+        """See `Rehearsal`; also raises Busy."""
+
+        def answer(method: str) -> list[Any]:
+            table = tabulate(version.schema, [list(row) for row in rows])
+            entries, _ = row_major(self._predictor.predict_in_host(version, method, table, by))
+            return entries
+
+        return {method: _rehearsed(lambda method=method: answer(method)) for method in methods}  # type: ignore[misc]
+
+
+def _rehearsed(call: Callable[[], R]) -> R:
+    """The result of a call, whatever keeps a version from answering being the same error."""
+    try:
+        return call()
+    except Busy:
+        raise
+    except (ServingError, Refused, MissingExtra) as error:
+        raise RehearsalFailed(str(error)) from error
+    except InvalidRows as error:
+        raise RehearsalFailed(f"The examples do not fit the version: {error}") from error
