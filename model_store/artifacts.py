@@ -16,7 +16,8 @@ from typing import BinaryIO, Protocol, cast
 
 from msgspec import Struct
 
-from model_store.errors import ArtifactCorrupt, StorageError, StorageFull
+from model_store.errors import ArtifactCorrupt, StorageError, StorageFailed, StorageFull
+from model_store.failpoints import reach
 
 #: Windows answers with a sharing violation while a virus scanner or indexer looks at a new file.
 SHARING_RETRIES = 20
@@ -70,8 +71,14 @@ class Artifacts(Protocol):
     def digests(self, older_than: float) -> list[str]:
         """The blobs that have lain here for more than `older_than` seconds."""
 
+    def staged(self, older_than: float) -> list[str]:
+        """The names of staged bytes that were abandoned more than `older_than` seconds ago."""
+
     def sweep_staged(self, older_than: float) -> None:
         """Remove staged bytes that were abandoned more than `older_than` seconds ago."""
+
+    def probe(self) -> None:
+        """Prove that bytes could be stored now. Raises StorageError."""
 
 
 class LocalArtifacts:
@@ -109,6 +116,7 @@ class LocalArtifacts:
         with _disk_errors():
             target.parent.mkdir(exist_ok=True)
             _sharing(lambda: _replace(staged.path, target))
+            reach("after_rename")
             _sync_folder(target.parent)
             _sync_folder(self._blobs)
 
@@ -143,6 +151,14 @@ class LocalArtifacts:
         """See `Artifacts`."""
         return [f"sha256:{path.name}" for path in _aged(self._blobs.glob("*/*"), older_than)]
 
+    def probe(self) -> None:
+        """See `Artifacts`."""
+        self.discard(self.stage([b"probe"]))
+
+    def staged(self, older_than: float) -> list[str]:
+        """See `Artifacts`."""
+        return [path.name for path in _aged(self.incoming.iterdir(), older_than)]
+
     def sweep_staged(self, older_than: float) -> None:
         """See `Artifacts`."""
         for path in _aged(self.incoming.iterdir(), older_than):
@@ -167,8 +183,10 @@ def _receive(chunks: Iterable[bytes], file: BinaryIO, path: Path) -> Staged:
         sha.update(chunk)
         size += len(chunk)
         file.write(chunk)
+    reach("after_tmp_write")
     file.flush()
     os.fsync(file.fileno())
+    reach("after_fsync")
     return Staged(path, f"sha256:{sha.hexdigest()}", size)
 
 
@@ -215,4 +233,4 @@ def _disk_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull("No space is left in the data folder. Nothing was stored.") from error
-        raise StorageError("The data folder cannot be written. Nothing was stored.") from error
+        raise StorageFailed("The data folder cannot be written. Nothing was stored.") from error

@@ -33,6 +33,7 @@
     ├── ArtifactCorrupt          the stored bytes are no longer those that were uploaded
     └── StorageError             the disk or the database said no
         ├── StorageFull
+        ├── StorageFailed        what was to be written was not
         └── StorageBusy
 
 To add an error: add a class here and one line in `wsgi_service/problems.py`.
@@ -195,6 +196,10 @@ class StorageError(StoreError):
 
 class StorageFull(StorageError):
     """No space is left."""
+
+
+class StorageFailed(StorageError):
+    """The disk failed."""
 
 
 class StorageBusy(StorageError):

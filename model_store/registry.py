@@ -35,6 +35,9 @@ class Registry(Protocol):
     def revision(self) -> int:
         """A number that grows with every change; 0 for a new registry."""
 
+    def close(self) -> None:
+        """Let go of what is held open; it is opened anew when it is needed."""
+
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Have `listener` called after each change that was committed through this object."""
 
@@ -47,6 +50,9 @@ class Registry(Protocol):
         Raises:
             StorageError: it could not.
         """
+
+    def flaws(self) -> list[str]:
+        """What the rows themselves have wrong with them, in words; empty if nothing."""
 
     def models(self, limit: int, after: str = "") -> list[Model]:
         """At most `limit` models in the order of their names, beginning behind `after`; may be empty."""
@@ -181,6 +187,9 @@ class Registry(Protocol):
 
     def events(self, model: str, limit: int | None = None, after: int = 0) -> list[Event]:
         """What happened to a model of this name, oldest first, beginning behind the event with the id `after`."""
+
+    def histories(self) -> list[str]:
+        """The names of all models that ever were, sorted."""
 
     def release(self, digests: Collection[str], unlink: Callable[[str], None]) -> None:
         """Call `unlink` for each digest that no version holds, inside a write transaction."""

@@ -1,11 +1,15 @@
 """The composition root: the only place that picks concrete classes and joins them."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from model_store.catalog import Catalog, open_catalog
+from model_store.errors import StoreError
+from model_store.inspection import Inspector
+from model_store.rehearsal import Rehearsal
 from model_store.switching import Switchboard
 from wsgi_service import routes
 from wsgi_service.dispatch import Dispatcher
@@ -23,6 +27,11 @@ from wsgi_service.serving.inspector import HostInspector
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.rehearsal import HostRehearsal
 from wsgi_service.settings import RESERVED_THREADS, Settings
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two sweeps.
+SWEEP_PAUSE = 3600.0
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -59,45 +68,66 @@ class Application:
         return self.wsgi_app(environ, start_response)
 
     def start(self) -> None:
-        """Start the model hosts, and sweep what earlier crashes left behind, in the background."""
+        """Start the model hosts, and sweep what was left behind, in the background."""
         self.pool.start()
-        threading.Thread(target=self.catalog.sweep, name="sweep", daemon=True).start()
+        threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
+
+    def _sweep(self) -> None:
+        """Now what earlier crashes left; later what could not be deleted because somebody was reading it."""
+        while True:
+            try:
+                self.catalog.sweep()
+            except (StoreError, OSError) as error:
+                log.warning("the data folder was not swept: %s", error)
+            if self.draining.wait(SWEEP_PAUSE):
+                return
 
     def close(self) -> None:
         """End the model hosts."""
         self.pool.close()
 
 
-def create_app(settings: Settings, pool: HostPool | None = None) -> Application:
+def create_app(
+    settings: Settings,
+    pool: HostPool | None = None,
+    inspector: Inspector | None = None,
+    rehearsal: Rehearsal | None = None,
+) -> Application:
     """The service for these settings, not yet started.
 
     Args:
         settings: how it runs.
         pool: hosts to use instead of its own; whoever gives them starts and closes them.
+        inspector: judges uploads instead of the hosts.
+        rehearsal: rehearses versions instead of the hosts.
     """
     # Of the slots for heavy work a few are left to other versions, however many wait for one.
     most_waiting = max(1, settings.threads - 2 * RESERVED_THREADS)
     hosts = pool or HostPool(settings.hosts, settings.startup_limit, most_waiting, settings.model_bytes)
-    inspector = HostInspector(hosts, settings.inspect_deadline, settings.policy)
-    catalog = open_catalog(settings.folder, inspector, settings.on_drift)
+    judge = inspector or HostInspector(hosts, settings.inspect_deadline, settings.policy)
+    catalog = open_catalog(settings.folder, judge, settings.on_drift)
     draining = threading.Event()
-    url_map = routes.build(_resources(settings, catalog, hosts, draining.is_set))
+    url_map = routes.build(_resources(settings, catalog, hosts, rehearsal, draining.is_set))
     return Application(settings, catalog, hosts, url_map, draining)
 
 
 def _resources(
-    settings: Settings, catalog: Catalog, hosts: HostPool, draining: Callable[[], bool]
+    settings: Settings,
+    catalog: Catalog,
+    hosts: HostPool,
+    rehearsal: Rehearsal | None,
+    draining: Callable[[], bool],
 ) -> SimpleNamespace:
     registry = catalog.registry
     predictor = Predictor(hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy)
-    rehearsal = HostRehearsal(predictor)
-    switchboard = Switchboard(registry, rehearsal, settings.on_drift)
+    rehearse = rehearsal or HostRehearsal(predictor)
+    switchboard = Switchboard(registry, rehearse, settings.on_drift)
     directory = Directory(registry)
     return SimpleNamespace(
         models=Models(catalog),
-        versions=Versions(catalog, rehearsal),
+        versions=Versions(catalog, rehearse),
         aliases=Aliases(registry, switchboard, settings.require_preconditions),
         predictions=Predictions(directory, predictor, settings.row_limit),
         comparisons=Comparisons(directory, predictor, settings.row_limit),
-        system=System(registry, hosts, draining),
+        system=System(registry, catalog.artifacts, hosts, draining),
     )

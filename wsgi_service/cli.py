@@ -5,7 +5,7 @@ import sys
 import click
 
 from wsgi_service import __version__
-from wsgi_service.commands import compare, convert, inspect, predict, push, registry, serve, switching
+from wsgi_service.commands import compare, convert, inspect, predict, push, registry, serve, store, switching
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,6 +28,9 @@ for command in (
     switching.alias,
     compare.compare,
     registry.lift,
+    store.check_store,
+    store.backup_store,
+    store.restore_store,
 ):
     group.add_command(command)
 

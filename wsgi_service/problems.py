@@ -51,6 +51,7 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     store.MissingExtra: (501, "missing-extra"),
     store.ArtifactCorrupt: (503, "artifact-corrupt"),
     store.StorageFull: (507, "storage-full"),
+    store.StorageFailed: (507, "storage-failed"),
     store.StorageBusy: (503, "storage-busy"),
     store.StorageError: (503, "storage-unavailable"),
     serving.Busy: (503, "busy"),

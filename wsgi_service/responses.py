@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 from werkzeug.wrappers import Request, Response
 
+from model_store.failpoints import reach
+
 JSON = "application/json; charset=utf-8"
 _encoder = msgspec.json.Encoder()
 
@@ -40,6 +42,7 @@ def changed(value: Any, shown: Any, location: str | None = None) -> Response:
         shown: what GET answers from now on, whose ETag goes with the answer.
         location: of what was made.
     """
+    reach("before_reply")
     response = json_response(value, 201 if location else 200, {"Location": location} if location else None)
     response.set_etag(entity_tag(shown))
     return response

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from model_store.errors import StorageBusy, StorageError, StorageFull
+from model_store.errors import StorageBusy, StorageError, StorageFailed, StorageFull
 
 #: Seconds a writer waits for another one before it gives up.
 BUSY_TIMEOUT = 15.0
@@ -60,6 +60,17 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def database_flaws(connection: Connection) -> list[str]:
+    """What the database finds wrong with itself, where it can look."""
+    if connection.dialect.name != "sqlite":
+        return []
+    found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check").all()]
+    lost = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    return [f"SQLite says: {line}" for line in found if line != "ok"] + [
+        f"A row of {row[0]} refers to a row of {row[2]} that is not there." for row in lost
+    ]
+
+
 @contextmanager
 def _domain_errors() -> Iterator[None]:
     try:
@@ -77,4 +88,6 @@ def _translate(message: str) -> StorageError:
         return StorageBusy("The registry is busy with other changes. Nothing was changed; try again.")
     if "full" in message:
         return StorageFull("No space is left where the registry lies. Nothing was changed.")
+    if "disk I/O" in message or "readonly" in message:
+        return StorageFailed("The registry's database cannot be written. Nothing was changed.")
     return StorageError("The registry's database cannot be used at the moment. Nothing was changed.")

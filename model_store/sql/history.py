@@ -39,6 +39,11 @@ class HistoryTransactions(Transactions):
             log(connection, by, Action.LIFT_QUARANTINE, model, version=number)
             return statements.read_version(connection, model, number)
 
+    def histories(self) -> list[str]:
+        """See `Registry`."""
+        with reading(self._engine) as connection:
+            return list(connection.execute(select(events.c.model).distinct().order_by(events.c.model)).scalars())
+
     def events(self, model: str, limit: int | None = None, after: int = 0) -> list[Event]:
         """See `Registry`."""
         found = (events.c.model == model) & (events.c.id > after)

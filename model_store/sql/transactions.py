@@ -3,10 +3,11 @@
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
+from model_store.failpoints import reach
 from model_store.sql import tables
-from model_store.sql.connection import open_engine, reading, writing
+from model_store.sql.connection import database_flaws, open_engine, reading, writing
 from model_store.sql.migrations import migrate
 
 versions, state = tables.versions, tables.state
@@ -37,6 +38,8 @@ class Transactions:
         """One transaction; the listeners hear of it when it is committed."""
         with writing(self._engine) as connection:
             yield connection
+            reach("before_commit")
+        reach("after_commit")
         for listener in self._listeners:
             listener()
 
@@ -44,6 +47,16 @@ class Transactions:
         """See `Registry`."""
         with reading(self._engine) as connection:
             return int(connection.execute(select(state.c.revision)).scalar_one())
+
+    def flaws(self) -> list[str]:
+        """See `Registry`."""
+        with reading(self._engine) as connection:
+            found = database_flaws(connection)
+            counted = connection.execute(select(func.count()).select_from(tables.events)).scalar_one()
+            changes = connection.execute(select(state.c.revision)).scalar_one()
+        if counted != changes:
+            found.append(f"There were {changes} changes, but the histories have {counted} events.")
+        return found
 
     def probe(self) -> None:
         """See `Registry`."""

@@ -71,6 +71,32 @@ def test_bytes_that_stop_coming_leave_nothing(artifacts: LocalArtifacts) -> None
     assert list(artifacts.incoming.iterdir()) == []
 
 
+def test_bytes_that_are_being_read_are_deleted_later_at_the_latest(artifacts: Artifacts) -> None:
+    """Windows does not delete a file that somebody reads; the next sweep does."""
+    staged = artifacts.stage([b"abc"])
+    artifacts.keep(staged)
+    with artifacts.open(staged.digest) as file:
+        artifacts.unlink(staged.digest)
+        assert file.read() == b"abc"
+    for digest in artifacts.digests(older_than=-60):
+        artifacts.unlink(digest)
+    assert artifacts.digests(older_than=-60) == []
+
+
+def test_damaged_bytes_are_found(artifacts: LocalArtifacts) -> None:
+    staged = artifacts.stage([b"abc"])
+    artifacts.keep(staged)
+    artifacts.verify(staged.digest)
+    artifacts.path(staged.digest).write_bytes(b"abd")
+    with pytest.raises(ArtifactCorrupt):
+        artifacts.verify(staged.digest)
+
+
+def test_a_probe_leaves_nothing(artifacts: LocalArtifacts) -> None:
+    artifacts.probe()
+    assert (artifacts.staged(older_than=-60), list(artifacts.incoming.iterdir())) == ([], [])
+
+
 def test_the_sweep_takes_only_what_is_old(artifacts: LocalArtifacts) -> None:
     old, young = artifacts.stage([b"old"]), artifacts.stage([b"young"])
     hour_ago = time.time() - 3600

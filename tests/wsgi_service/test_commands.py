@@ -211,3 +211,35 @@ def test_compare_shows_agreement_and_confusion(run: Any, iris_file: str, tmp_pat
     assert "rows       1" in run("compare", "compared", "1", "2", str(tmp_path / "rows.json")).output
     (tmp_path / "bad.json").write_text("[[", encoding="utf-8")
     assert "not valid JSON" in run("compare", "compared", "1", "2", str(tmp_path / "bad.json")).output
+
+
+def test_check_backup_and_restore_work_beside_a_server(
+    run: Any, live_server: LiveServer, iris_file: str, tmp_path: Path
+) -> None:
+    run("push", iris_file, "kept")
+    data = str(live_server.folder)
+    assert run("check", "--data", data).output == "nothing is wrong\n"
+    copied = run("backup", str(tmp_path / "copy"), "--data", data)
+    assert (copied.exit_code, copied.output) == (0, f"copied   {data} to {tmp_path / 'copy'}\n")
+    assert run("restore", str(tmp_path / "copy"), "--data", str(tmp_path / "back")).exit_code == 0
+    for path in (tmp_path / "back" / "blobs").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"damaged")
+    broken = run("check", "--data", str(tmp_path / "back"))
+    assert broken.exit_code == 1
+    assert "wrong    damaged: kept version 1: Its bytes are damaged." in broken.output
+    listed = run("check", "--data", str(tmp_path / "back"), "--json", "--repair")
+    assert listed.exit_code == 1
+    assert {flaw["kind"] for flaw in json.loads(listed.output)["flaws"]} == {"damaged"}
+    lost = run("backup", str(tmp_path / "second"), "--data", str(tmp_path / "back"))
+    assert (lost.exit_code, "damaged or gone" in lost.output) == (1, True)
+
+
+def test_looking_after_a_folder_without_a_store_says_so(run: Any, tmp_path: Path) -> None:
+    for arguments in (("check",), ("backup", str(tmp_path / "copy")), ("restore", str(tmp_path / "none"))):
+        done = run(*arguments, "--data", str(tmp_path / "nothing"))
+        assert done.exit_code == 1
+        assert "There is no" in done.output
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "registry.db").write_bytes(b"this is no database" * 100)
+    assert run("check", "--data", str(tmp_path / "bad")).exit_code == 1

@@ -229,7 +229,7 @@ def test_an_alias_is_made_moved_and_deleted(client: StrictClient) -> None:
     assert (made.status_code, made.headers["Location"]) == (201, "/models/iris/aliases/test")
     moved = client.put("/models/iris/aliases/test?version=2&force=true")
     assert (moved.status_code, moved.json["version"]) == (200, 2)
-    assert client.get("/models/iris/aliases/test").json == moved.json
+    assert client.get("/models/iris/aliases/test").json.items() <= moved.json.items()
     names = [alias["alias"] for alias in client.get("/models/iris/aliases").json["aliases"]]
     assert names == ["live", "test"]
     assert client.delete("/models/iris/aliases/test").status_code == 204

@@ -1,14 +1,11 @@
 """The safety report as a resource, and what an old registry has instead."""
 
-from pathlib import Path
 from typing import Any
 
 import models
 from conftest import StrictClient
 from sklearn.ensemble import RandomForestClassifier
-from sqlalchemy import create_engine, text
-
-from model_store.sql.registry import SqlRegistry
+from sqlalchemy import text
 
 
 def test_the_report_says_classes_changes_time_and_memory(client: StrictClient) -> None:
@@ -46,18 +43,3 @@ def test_a_version_of_an_earlier_release_has_no_report_and_serves(client: Strict
     answer = client.get("/models/line/versions/1/safety")
     assert (answer.status_code, answer.json["type"]) == (404, "/problems/no-report")
     assert client.post("/predict", json={"instances": [[1.0]]}).status_code == 200
-
-
-def test_a_registry_of_the_first_release_gets_its_new_column(folder: Path) -> None:
-    url = f"sqlite:///{(folder / 'registry.db').as_posix()}"
-    SqlRegistry(url).close()
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE versions DROP COLUMN safety"))
-        connection.execute(text("UPDATE registry_state SET schema_version = 1"))
-    engine.dispose()
-    registry = SqlRegistry(url)
-    with registry._engine.connect() as connection:
-        assert connection.execute(text("SELECT safety FROM versions")).all() == []
-        assert connection.execute(text("SELECT schema_version FROM registry_state")).scalar() == 2
-    registry.close()

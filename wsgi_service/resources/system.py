@@ -1,14 +1,20 @@
 """What this is, whether it lives, and whether it is ready for requests."""
 
+import threading
+import time
 from collections.abc import Callable
 
 from werkzeug.wrappers import Request, Response
 
+from model_store.artifacts import Artifacts
 from model_store.errors import StorageError
 from model_store.registry import Registry
 from wsgi_service import __version__
 from wsgi_service.responses import json_response
 from wsgi_service.serving.hosts import HostPool
+
+#: Seconds for which it is believed that bytes can be stored, or cannot.
+PROBE_AGE = 1.0
 
 
 class System:
@@ -16,12 +22,19 @@ class System:
 
     Args:
         registry: must be writable for the server to be ready.
+        artifacts: must be writable as well.
         pool: must have a host up.
         draining: says whether the server is being stopped.
     """
 
-    def __init__(self, registry: Registry, pool: HostPool, draining: Callable[[], bool]) -> None:
+    def __init__(
+        self, registry: Registry, artifacts: Artifacts, pool: HostPool, draining: Callable[[], bool]
+    ) -> None:
         self._registry = registry
+        self._artifacts = artifacts
+        self._lock = threading.Lock()
+        self._probed = float("-inf")
+        self._writable = False
         self._pool = pool
         self._draining = draining
 
@@ -42,7 +55,8 @@ class System:
     def ready(self, _request: Request) -> Response:
         """Say whether requests can be served now, and if not, what is missing."""
         checks = {
-            "database": self._database_writable(),
+            "database": self._works(self._registry.probe),
+            "storage": self._storage_writable(),
             "hosts": self._pool.ready,
             "accepting": not self._draining(),
         }
@@ -50,9 +64,17 @@ class System:
         said = {"status": "ready" if ready else "not ready", "checks": checks}
         return json_response(said, 200 if ready else 503, None if ready else {"Retry-After": "1"})
 
-    def _database_writable(self) -> bool:
+    def _storage_writable(self) -> bool:
+        """Whether bytes can be stored; found out once a second at most, since it costs a write."""
+        with self._lock:
+            if time.monotonic() - self._probed > PROBE_AGE:
+                self._writable = self._works(self._artifacts.probe)
+                self._probed = time.monotonic()
+            return self._writable
+
+    def _works(self, probe: Callable[[], None]) -> bool:
         try:
-            self._registry.probe()
+            probe()
         except StorageError:
             return False
         return True

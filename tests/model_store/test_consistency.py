@@ -1,0 +1,190 @@
+"""What a check finds, what it mends, and copies of a whole store."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import models
+import pytest
+
+from model_store.artifacts import LocalArtifacts
+from model_store.backup import NotCopied, backup, restore
+from model_store.catalog import Catalog, open_catalog
+from model_store.consistency import Flaw, check
+from model_store.entities import Attribution, Draft, Facts
+from model_store.schema import Column, Schema
+
+BY = Attribution("ann", "request-1")
+NOW = -60.0
+
+
+@pytest.fixture
+def catalog(folder: Path) -> Iterator[Catalog]:
+    """A store with two versions of one model, the bytes of which are `one` and `two`."""
+    opened = open_catalog(folder)
+    for content in (b"one", b"two"):
+        publish(opened, content)
+    yield opened
+    opened.registry.close()
+
+
+def publish(catalog: Catalog, content: bytes, model: str = "iris") -> str:
+    """Add a version without looking at its bytes."""
+    staged = catalog.artifacts.stage([content])
+    catalog.artifacts.keep(staged)
+    schema = Schema(inputs=(Column(name="x0", type="number"),))
+    facts = Facts(format="skops", estimator="Any", methods=("predict",), schema=schema, environment={})
+    catalog.registry.add_version(model, Draft(digest=staged.digest, size=staged.size, facts=facts), BY)
+    return staged.digest
+
+
+def blob(catalog: Catalog, number: int) -> Path:
+    return catalog.artifacts.path(catalog.registry.version("iris", number).digest)
+
+
+def found(catalog: Catalog, repair: bool = False) -> list[tuple[str, str, bool]]:
+    return [(flaw.kind, flaw.where, flaw.repaired) for flaw in check(catalog, repair, NOW)]
+
+
+def test_a_store_in_order_has_no_flaws(catalog: Catalog) -> None:
+    told: list[int] = []
+    assert list(check(catalog, older_than=NOW, tell=told.append)) == []
+    assert sum(told) == 2
+
+
+def test_damaged_and_missing_bytes_are_found_and_kept_from_being_served(catalog: Catalog) -> None:
+    blob(catalog, 1).write_bytes(b"onE")
+    blob(catalog, 2).unlink()
+    wrong = [("damaged", "iris version 1", False), ("missing", "iris version 2", False)]
+    assert found(catalog) == wrong
+    assert catalog.registry.version("iris", 1).state == "ready"
+    assert found(catalog, repair=True) == wrong
+    assert [version.state for version in catalog.registry.versions("iris")] == ["corrupt", "corrupt"]
+
+
+def test_bytes_that_came_back_are_served_again(catalog: Catalog) -> None:
+    blob(catalog, 1).write_bytes(b"onE")
+    found(catalog, repair=True)
+    blob(catalog, 1).write_bytes(b"one")
+    assert found(catalog) == [("recovered", "iris version 1", False)]
+    assert found(catalog, repair=True) == [("recovered", "iris version 1", True)]
+    assert catalog.registry.version("iris", 1).state == "ready"
+    assert found(catalog) == []
+
+
+def test_what_interrupted_uploads_left_is_found_and_removed(catalog: Catalog) -> None:
+    catalog.artifacts.stage([b"half"])
+    orphan = catalog.artifacts.stage([b"orphan"])
+    catalog.artifacts.keep(orphan)
+    assert list(check(catalog)) == [], "what is young may be under way"
+    assert [kind for kind, *_ in found(catalog)] == ["orphan", "leftover"]
+    assert {repaired for *_, repaired in found(catalog, repair=True)} == {True}
+    assert found(catalog) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "kinds"),
+    [
+        ("UPDATE events SET actor = 'nobody' WHERE id = 2", ["history"]),
+        ("UPDATE events SET reason = 'I was told to' WHERE id = 3", ["history"]),
+        ("DELETE FROM events WHERE id = 2", ["database", "history"]),
+        ("DELETE FROM events WHERE id = (SELECT max(id) FROM events)", ["database"]),
+        ("UPDATE aliases SET version = 9", ["database"]),
+    ],
+)
+def test_rows_that_were_changed_by_hand_are_found(
+    catalog: Catalog, folder: Path, change: str, kinds: list[str]
+) -> None:
+    with sqlite3.connect(folder / "registry.db") as database:
+        database.execute(change)
+    database.close()
+    assert [kind for kind, *_ in found(catalog)] == kinds
+
+
+def copied(source: Path, target: Path) -> list[str]:
+    return backup(source, target, lambda _done, _total: None)
+
+
+def contents(folder: Path) -> list[Flaw | str]:
+    """What a check of a copy finds, and what the copy holds."""
+    opened = open_catalog(folder)
+    try:
+        digests = [version.digest for version in opened.registry.versions("iris")]
+        return [*check(opened, older_than=NOW), *digests]
+    finally:
+        opened.registry.close()
+
+
+def test_a_backup_is_a_whole_store_and_restores(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    assert backup(folder, tmp_path / "copy", lambda *progress: told.append(progress)) == []
+    assert told[-1] == (6, 6)
+    digests = [version.digest for version in catalog.registry.versions("iris")]
+    assert contents(tmp_path / "copy") == digests
+    assert restore(tmp_path / "copy", tmp_path / "back", lambda *_: None) == []
+    assert contents(tmp_path / "back") == digests
+
+
+def test_a_backup_is_brought_up_to_date(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    copied(folder, tmp_path / "copy")
+    publish(catalog, b"three")
+    catalog.registry.delete_version("iris", 2, BY)
+    assert copied(folder, tmp_path / "copy") == []
+    assert contents(tmp_path / "copy") == [version.digest for version in catalog.registry.versions("iris")]
+
+
+def test_a_backup_says_what_it_could_not_copy(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    blob(catalog, 1).write_bytes(b"onE")
+    assert copied(folder, tmp_path / "copy") == [catalog.registry.version("iris", 1).digest]
+
+
+def test_a_version_that_is_deleted_while_it_is_copied_is_not_in_the_backup(
+    catalog: Catalog, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = LocalArtifacts.open
+
+    def delete_first(artifacts: LocalArtifacts, digest: str) -> object:
+        if any(version.version == 2 for version in catalog.registry.versions("iris")):
+            catalog.delete_version("iris", 2, BY)
+        return opened(artifacts, digest)
+
+    monkeypatch.setattr(LocalArtifacts, "open", delete_first)
+    assert copied(folder, tmp_path / "copy") == []
+    monkeypatch.undo()
+    assert contents(tmp_path / "copy") == [catalog.registry.version("iris", 1).digest]
+
+
+def test_a_backup_does_not_touch_what_is_none(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "to_ann.txt").write_text("dear", encoding="utf-8")
+    for action in (
+        lambda: copied(folder, tmp_path / "letters"),
+        lambda: copied(tmp_path / "letters", tmp_path / "copy"),
+        lambda: restore(tmp_path / "letters", tmp_path / "new", lambda *_: None),
+        lambda: restore(folder, folder, lambda *_: None),
+    ):
+        with pytest.raises(NotCopied):
+            action()
+    assert [path.name for path in (tmp_path / "letters").iterdir()] == ["to_ann.txt"]
+
+
+def test_a_notebook_has_a_version_rehearsed_and_switched_to(folder: Path) -> None:
+    """The use cases need no server: here everything happens in this process."""
+    from model_store.catalog import Publication
+    from model_store.examples import Examples
+    from model_store.rehearsal import LocalRehearsal
+    from model_store.switching import Switch, Switchboard
+
+    catalog = open_catalog(folder)
+    try:
+        for number in (1, 2):
+            catalog.publish("line", [models.skops_bytes(models.line())], BY, Publication(number=number))
+        rehearsal = LocalRehearsal(catalog.artifacts)
+        examples = Examples(rows=((1.0,), (2.0,)), outputs={"predict": [3.0, 5.0]}, given=("predict",))
+        assert catalog.set_examples(catalog.registry.version("line", 2), examples, rehearsal, BY)[1] == []
+        board = Switchboard(catalog.registry, rehearsal)
+        done = board.activate(Switch(model="line", alias="live", version=2), BY)
+        assert (done.checks.verdict, catalog.registry.alias("line", "live").version) == ("passed", 2)
+        assert board.roll_back("line", "live", BY) == (2, 1)
+    finally:
+        catalog.registry.close()

@@ -1,0 +1,105 @@
+"""`wsgi-service check`, `backup` and `restore`: looking after a data folder, without a server."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from model_store.backup import REGISTRY, backup, restore
+from model_store.catalog import open_catalog
+from model_store.consistency import check
+from model_store.errors import StoreError
+
+_data = click.option(
+    "--data",
+    "folder",
+    envvar="WSGI_SERVICE_DATA",
+    default="var",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The data folder [WSGI_SERVICE_DATA].",
+)
+_target = click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+
+
+@click.command("check")
+@_data
+@click.option("--repair", is_flag=True, help="Mend what can be mended.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+def check_store(folder: Path, repair: bool, as_json: bool) -> None:
+    """Check the database, every artifact's digest, the histories, and what interrupted uploads left.
+
+    Safe while a server is at work. The exit code is 0 if nothing is wrong, or if all of it was repaired.
+    """
+    if not (folder / REGISTRY).is_file():
+        raise click.ClickException(f"There is no registry in {folder}.")
+    try:
+        catalog = open_catalog(folder)
+        try:
+            flaws = list(_checked(catalog, repair))
+        finally:
+            catalog.registry.close()
+    except (StoreError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps({"flaws": msgspec.to_builtins(flaws)}))
+    else:
+        for flaw in flaws:
+            click.echo(f"{'repaired' if flaw.repaired else 'wrong':8} {flaw.kind}: {flaw.where}: {flaw.message}")
+        click.echo(f"{len(flaws)} flaws" if flaws else "nothing is wrong")
+    sys.exit(0 if all(flaw.repaired for flaw in flaws) else 1)
+
+
+@click.command("backup")
+@_target
+@_data
+def backup_store(directory: Path, folder: Path) -> None:
+    """Copy the data folder to DIRECTORY, also while a server is at work in it.
+
+    An earlier backup in DIRECTORY is brought up to date. A backup is a data folder itself.
+    """
+    _copy(backup, folder, directory)
+
+
+@click.command("restore")
+@_target
+@_data
+def restore_store(directory: Path, folder: Path) -> None:
+    """Copy the backup in DIRECTORY to a data folder that has no registry yet."""
+    _copy(restore, directory, folder)
+
+
+def _checked(catalog: Any, repair: bool) -> Iterator[Any]:
+    versions = sum(model.versions for model in catalog.registry.models(limit=1_000_000))
+    with _bar("Checking", versions) as bar:
+        yield from check(catalog, repair, tell=bar.update)
+
+
+def _copy(copy: Callable[..., list[str]], source: Path, target: Path) -> None:
+    with _bar("Copying", 0) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        try:
+            lost = copy(source, target, tell)
+        except (StoreError, OSError) as error:
+            raise click.ClickException(str(error)) from None
+    for digest in lost:
+        click.echo(f"wrong    {digest}: these bytes are damaged or gone, and the copy does not have them")
+    click.echo(f"copied   {source} to {target}")
+    sys.exit(1 if lost else 0)
+
+
+@contextmanager
+def _bar(label: str, length: int) -> Iterator[Any]:
+    """A progress bar on a terminal, and nothing in a pipe."""
+    hidden = not sys.stderr or not sys.stderr.isatty()
+    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden) as bar:
+        yield bar
