@@ -5,7 +5,7 @@
     .venv/bin/python scripts/trials.py swaps --seconds 60    100 alias moves under load
 
 Kills and races use servers with everything but model hosts, so that a thousand of them start in minutes; swaps
-use the real command. Everything stays on this machine's loopback. docs/registry.md has the figures of the long runs.
+use the real command. Everything stays on this machine's loopback. The long runs' figures are in docs/registry.md.
 """
 
 import argparse

@@ -95,7 +95,7 @@ def test_only_hosts_bring_what_is_heavy(path: Path) -> None:
 def test_only_the_composition_root_picks_backends(path: Path) -> None:
     concrete = {"model_store.sql.registry", "model_store.artifacts.LocalArtifacts"}
     if imports(path) & concrete:
-        assert name_of(path) in {"model_store.catalog", "wsgi_service.app"}
+        assert name_of(path) in {"model_store.catalog", "model_store.backup", "wsgi_service.app"}
 
 
 @pytest.mark.parametrize("path", sources(), ids=relative)
