@@ -231,6 +231,11 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull("No space is left in the data folder. Nothing was stored.") from error
-        raise StorageFailed("The data folder cannot be written. Nothing was stored.") from error
+        raise disk_error(error) from error
+
+
+def disk_error(error: OSError) -> StorageError:
+    """What an error of the system means for whoever wanted something stored."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull("No space is left in the data folder. Nothing was stored.")
+    return StorageFailed("The data folder cannot be written. Nothing was stored.")

@@ -56,13 +56,15 @@ def write(folder: str, point: str, passes: int) -> None:
 
     listener = bind("127.0.0.1", 0)
     settings = Settings(data=folder, drain_deadline=0.1)
-    app = create_app(settings, _NoHosts(), _Trusting(), _Willing())  # type: ignore[arg-type]
+    app = create_app(settings, NoHosts(), Trusting(), Willing())  # type: ignore[arg-type]
     if point:
         failpoints.arm(point, "kill", passes)  # type: ignore[arg-type]
     serve(app, listener, lambda: print(listener.getsockname()[1], flush=True))
 
 
-class _NoHosts:
+class NoHosts:
+    """A pool without hosts, which says that it is ready."""
+
     ready = True
     share, allowance = 0, None
 
@@ -73,10 +75,11 @@ class _NoHosts:
         """There is nothing to end."""
 
 
-class _Trusting:
+class Trusting:
     """An inspector that takes everything, without looking."""
 
     def inspect(self, _path: Path, _names: Any) -> Any:
+        """One column, whatever the bytes are."""
         from model_store.entities import Facts, Inspection
         from model_store.safety import Report
         from model_store.schema import Column, Schema
@@ -86,16 +89,18 @@ class _Trusting:
         return Inspection(facts, Report(format="skops", verdict="accepted"))
 
     def answers(self, *_: Any) -> Any:
+        """Nothing is asked."""
         return {}
 
 
-class _Willing:
+class Willing:
     """A rehearsal in which everything goes well."""
 
     def load(self, *_: Any) -> None:
         """It loads."""
 
     def answers(self, *_: Any) -> Any:
+        """Nothing is asked."""
         return {}
 
 

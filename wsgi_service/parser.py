@@ -13,6 +13,7 @@ from waitress.utilities import Error
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
+from model_store.artifacts import disk_error
 from wsgi_service.app import Application
 from wsgi_service.dispatch import match
 from wsgi_service.problems import Problem, problem
@@ -113,7 +114,11 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         """Take bytes from the connection; a refusal completes the request at once."""
-        consumed = int(super().received(data))
+        try:
+            consumed = int(super().received(data))
+        except OSError as error:
+            consumed = len(data)
+            self.error = _Refused(Refusal.from_exception(disk_error(error), self.path))
         if self.error is not None and self.error.code == 413:  # noqa: PLR2004 - Waitress's own, at the limit
             limit = self.adj.max_request_body_size - 1
             self.error = _Refused(Refusal.from_exception(too_large(limit), ""))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -16,12 +17,23 @@ BUSY_TIMEOUT = 15.0
 POOL_SIZE = 32
 
 
+def _to_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+#: Descriptions of versions are most of what is read; this reads them twice as fast as the standard library.
+JSON: dict[str, Any] = {"json_serializer": _to_json, "json_deserializer": msgspec.json.decode}
+
+
 def open_engine(url: str) -> Engine:
     """An engine whose transactions begin as `reading` and `writing` want them to."""
     if not url.startswith("sqlite"):
-        return create_engine(url)
+        return create_engine(url, **JSON)
     engine = create_engine(
-        url, connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False}, pool_size=POOL_SIZE
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
+        pool_size=POOL_SIZE,
+        **JSON,
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

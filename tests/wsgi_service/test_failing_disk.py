@@ -1,5 +1,7 @@
 """A disk that fails costs no acknowledgement, is said, and leaves nothing behind."""
 
+import errno
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +11,8 @@ from conftest import StrictClient
 
 from model_store import failpoints
 from model_store.failpoints import Failure, Point
-from wsgi_service.resources import system
+from wsgi_service import parser, server
+from wsgi_service.resources import forms, system
 
 LINE = models.skops_bytes(models.line())
 BEFORE_THE_ROW: tuple[Point, ...] = ("after_tmp_write", "after_fsync", "after_rename")
@@ -65,6 +68,28 @@ def test_a_full_database_is_a_507(client: StrictClient, app: Any) -> None:
     event.remove(registry._engine, "connect", no_more_pages)
     registry._engine.dispose()
     assert client.put("/models/line", json={"description": "x"}).status_code == 200
+
+
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_body_that_cannot_be_spooled_is_a_507(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waitress moves large bodies to a file before anybody else sees them."""
+    monkeypatch.setattr(parser.tempfile, "TemporaryFile", full)
+    reader = parser.Parser(server._adjustments(app))
+    head = b"PUT /models/line/versions/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000\r\n\r\n"
+    reader.received(head)
+    assert reader.received(b"x" * 900_000) == 900_000
+    refusal = parser.Refusal.of(reader.error)
+    assert (reader.completed, refusal.status[:3]) == (True, "507")
+    assert b"/problems/storage-full" in refusal.content
+
+
+def test_a_form_that_cannot_be_spooled_is_a_507(client: StrictClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "TemporaryFile", full)
+    answer = client.put("/models/line/versions/1", data={"file": (io.BytesIO(LINE), "line.skops")})
+    assert (answer.status_code, answer.json["type"]) == (507, "/problems/storage-full")
 
 
 def test_a_commit_that_fails_is_no_answer_of_success(client: StrictClient, left_behind: Any) -> None:

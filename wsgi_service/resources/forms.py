@@ -11,6 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import MultiPartParser
 from werkzeug.wrappers import Request
 
+from model_store.artifacts import disk_error
 from wsgi_service.digests import Verification
 from wsgi_service.inputs.errors import MalformedBody
 from wsgi_service.problems import Problem
@@ -79,6 +80,8 @@ def _parse(
         parts = parser.parse(cast("IO[bytes]", stream), boundary, request.content_length)
     except RequestEntityTooLarge:
         raise too_large(request.environ[BODY_LIMIT]) from None
+    except OSError as error:
+        raise disk_error(error) from error
     except ValueError:
         raise MalformedBody("The multipart body is damaged or cut off.") from None
     stream.finish()
