@@ -162,7 +162,7 @@ class Catalog:
         return Draft(
             digest=staged.digest,
             size=staged.size,
-            facts=found.facts,
+            facts=_sampled(found.facts, examples),
             safety=found.safety,
             class_names=options.class_names,
             examples=examples,
@@ -241,6 +241,13 @@ class Catalog:
         self.artifacts.sweep_staged(older_than)
         self.registry.release(self.artifacts.digests(older_than), self.artifacts.unlink)
         self.registry.forget_answers(now(-KEY_AGE))
+
+
+def _sampled(facts: Facts, examples: Examples | None) -> Facts:
+    """Facts whose columns have the first example as their sample."""
+    if examples is None:
+        return facts
+    return msgspec.structs.replace(facts, schema=facts.schema.with_samples(examples.rows[0]))
 
 
 def _upload_key(model: str, staged: Staged, options: Publication) -> UploadKey | None:

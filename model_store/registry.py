@@ -168,7 +168,10 @@ class Registry(Protocol):
     def set_examples(
         self, model: str, number: int, given: Examples, by: Attribution, guard: Guard = unguarded
     ) -> None:
-        """Atomically give a version other examples. Raises ModelNotFound or VersionNotFound."""
+        """Atomically give a version other examples, the first of which becomes its columns' sample.
+
+        Raises ModelNotFound or VersionNotFound.
+        """
 
     def checks(self, model: str, number: int) -> list[Checks]:
         """The last reports about moving an alias to a version, newest first. Raises like `examples`."""

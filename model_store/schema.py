@@ -1,7 +1,9 @@
 """What a version takes and gives: the columns, the outputs and the classes, as plain data."""
 
+from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 ColumnType = Literal["number", "integer", "boolean", "string", "any"]
@@ -66,6 +68,14 @@ class Schema(Struct, frozen=True, kw_only=True):
     names_from: NamesFrom = "position"
     text: bool = False
     frame: bool = False
+
+    def with_samples(self, row: Sequence[Scalar]) -> "Schema":
+        """The same columns with the values of a row as their samples, where it has any."""
+        sampled = (
+            column if value is None else msgspec.structs.replace(column, sample=value)
+            for column, value in zip(self.inputs, row, strict=True)
+        )
+        return msgspec.structs.replace(self, inputs=tuple(sampled))
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from model_store.checks import Checks
 from model_store.entities import Action, Attribution, Guard, unguarded
@@ -41,9 +41,12 @@ class EvidenceTransactions(Transactions):
     ) -> None:
         """See `Registry`."""
         with self._writing() as connection:
-            statements.check_version(connection, model, number)
+            statements.model_row(connection, model)
+            version = statements.read_version(connection, model, number)
             before = read_examples(connection, model, number)
             guard(before)
+            sampled = statements.column_values(version, {"schema": version.schema.with_samples(given.rows[0])})
+            connection.execute(update(versions).where(statements.is_version(model, number)).values(**sampled))
             connection.execute(delete(examples).where(_of(examples, model, number)))
             insert_examples(connection, model, number, given)
             log(

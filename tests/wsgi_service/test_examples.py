@@ -93,6 +93,17 @@ def test_probabilities_come_as_columns_of_their_classes(iris: StrictClient) -> N
     np.testing.assert_array_equal(answer["probabilities"], values)
 
 
+def test_the_first_example_is_the_sample_of_the_columns(iris: StrictClient, client: StrictClient) -> None:
+    iris.put(ADDRESS, json={"instances": ROWS})
+    columns = iris.get("/models/iris/versions/1").json["schema"]["inputs"]
+    assert [column["sample"] for column in columns] == ROWS[0]
+    refused = iris.post("/models/iris/predict", json={"instances": [[1]]})
+    assert list(refused.json["sample"]["instances"][0].values()) == ROWS[0]
+    upload(client, csv() + "9,8,7,6\n", 2)
+    columns = iris.get("/models/iris/versions/2").json["schema"]["inputs"]
+    assert [column["sample"] for column in columns] == [9, 8, 7, 6]
+
+
 def test_a_text_pipeline_has_examples_of_texts(client: StrictClient) -> None:
     client.put_model("spam", models.spam())
     address = "/models/spam/versions/1/examples"

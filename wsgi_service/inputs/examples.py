@@ -1,6 +1,6 @@
 """Examples of a version: rows with the outputs that are expected for them, from JSON or CSV."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -57,7 +57,7 @@ def _from_json(body: dict[str, Raw], facts: Facts, class_names: tuple[str, ...] 
 
 def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None) -> Examples:
     rows = read_csv(body, facts.schema.column_names, (PREDICTION, PROBABILITY))
-    expected = [_expected_in(row) for row in rows]
+    expected = [take_outputs(row, facts.schema.column_names) for row in rows]
     columns = tuple(read_rows(facts.schema, rows, read_text_cell))
     outputs: dict[str, list[Any]] = {}
     if PREDICTION in expected[0]:
@@ -69,12 +69,12 @@ def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None) ->
     return Examples(rows=columns, outputs=outputs, given=tuple(outputs))
 
 
-def _expected_in(row: TextRow) -> dict[str, str]:
-    """The cells of a row that are expected outputs, taken out of it."""
+def take_outputs(row: TextRow, columns: Collection[str]) -> dict[str, str]:
+    """The cells of a row that are outputs and none of the columns, taken out of it."""
     if isinstance(row, list):
         return {}
-    names = [name for name in row if name == PREDICTION or name.startswith(PROBABILITY)]
-    return {name: row.pop(name) for name in names}
+    outputs = [name for name in row if name == PREDICTION or name.startswith(PROBABILITY)]
+    return {name: row.pop(name) for name in outputs if name not in columns}
 
 
 def _usual(facts: Facts) -> str:

@@ -10,8 +10,9 @@ from model_store.entities import MAX_VERSION, Attribution, Version, check_name
 from model_store.outcomes import row_major
 from model_store.schema import Schema
 from wsgi_service.inputs.cells import read_text_cell
-from wsgi_service.inputs.csv_body import read_csv
+from wsgi_service.inputs.csv_body import TextRow, read_csv
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
+from wsgi_service.inputs.examples import take_outputs
 from wsgi_service.inputs.json_body import INSTANCES, check_row_limit, decode_value, parse_object
 from wsgi_service.inputs.rows import shared_rows, tabulate
 from wsgi_service.requests import attribution, consumes, read_body, request_id
@@ -67,7 +68,7 @@ class Comparisons:
         """The rows as a table for each version; a record may have columns that only one of them knows."""
         names = {name for schema in schemas for name in schema.column_names}
         texts = isinstance(rows, bytes)
-        found = read_csv(rows, names) if texts else rows
+        found = _csv_rows(rows, names) if texts else rows
         check_row_limit(len(found), self._row_limit)
         tables = []
         for side, schema in zip(SIDES, schemas, strict=True):
@@ -87,6 +88,14 @@ class Comparisons:
         return Answered(
             predictions=predictions, probabilities=probabilities, classes=version.schema.classes or UNSET
         )
+
+
+def _csv_rows(body: bytes, names: set[str]) -> list[TextRow]:
+    """The rows of a CSV body, without the outputs that a file of examples has."""
+    rows = read_csv(body, names)
+    for row in rows:
+        take_outputs(row, names)
+    return rows
 
 
 def _from_json(body: bytes) -> tuple[dict[str, Any], Any]:
