@@ -170,35 +170,64 @@ def wine_environment(tree: Path) -> dict[str, str]:
 
 
 def run_tests(tree: Path, arguments: list[str]) -> int:
-    """Run pytest on a copy of the checkout, with its output passed through."""
+    """Run pytest on a copy of the checkout: the tests that are named, or all of them, in a run for each core."""
     checkout = tree / "checkout"
     shutil.rmtree(checkout, ignore_errors=True)
     ignore = shutil.ignore_patterns(".git", ".venv*", "build", "var", "__pycache__", ".*_cache", "wheels")
     shutil.copytree(ROOT, checkout, ignore=ignore)
-    environment = wine_environment(tree) | {"PYTHONPATH": f"{DRIVE}{checkout}".replace("/", "\\")}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a cold import of scikit-learn takes 20 s there
-    command = ["wine", str(tree / "py" / "python.exe"), "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    # wine's Python wants pipes, so its output comes through one.
-    process = subprocess.Popen(
-        command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    reader = threading.Thread(target=pass_on, args=(process.stdout,), daemon=True)
-    reader.start()
-    try:
-        code = process.wait(TIME_LIMIT)
-    except subprocess.TimeoutExpired:
-        print(f"The run did not end within {TIME_LIMIT:g} seconds.")
-        code = 1
-    reader.join(10)
+    named = any(argument.startswith("tests") for argument in arguments)
+    shares = [[]] if named else share_out(checkout, os.cpu_count() or 1)
+    runs = [Run(tree, checkout, [*arguments, *share]) for share in shares]
+    codes = [run.wait() for run in runs]
     end_wine(tree)
-    reader.join(10)
-    return code
+    for run in runs:
+        run.finish()
+    return max(codes)
+
+
+def share_out(checkout: Path, shares: int) -> list[list[str]]:
+    """The test files in shares that take about as long: starting servers takes longest, then what is long."""
+    files = sorted(checkout.glob("tests/**/test_*.py"), key=_weight, reverse=True)
+    names = [path.relative_to(checkout).as_posix() for path in files]
+    return [names[start::shares] for start in range(shares)]
+
+
+def _weight(path: Path) -> tuple[int, int]:
+    text = path.read_text(encoding="utf-8")
+    return sum(text.count(word) for word in ("start_server", "HostPool(", "LiveServer(", "trials.")), len(text)
+
+
+class Run:
+    """One pytest in wine, whose output is passed through."""
+
+    def __init__(self, tree: Path, checkout: Path, arguments: list[str]) -> None:
+        environment = wine_environment(tree) | {"PYTHONPATH": f"{DRIVE}{checkout}".replace("/", "\\")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a cold import of scikit-learn takes 20 s there
+        command = ["wine", str(tree / "py" / "python.exe"), "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        # wine's Python wants pipes, so its output comes through one.
+        self._process = subprocess.Popen(
+            command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        self._reader = threading.Thread(target=pass_on, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
+
+    def wait(self) -> int:
+        """The exit code; 1 if it did not end in time."""
+        try:
+            return self._process.wait(TIME_LIMIT)
+        except subprocess.TimeoutExpired:
+            print(f"The run did not end within {TIME_LIMIT:g} seconds.")
+            return 1
+
+    def finish(self) -> None:
+        """Read what is left of the output."""
+        self._reader.join(10)
 
 
 def pass_on(output: IO[bytes]) -> None:
-    """Print what comes from wine."""
+    """Print what comes from wine, line by line."""
     for line in output:
         sys.stdout.write(line.decode(errors="replace"))
         sys.stdout.flush()
