@@ -1,12 +1,16 @@
 """What a check finds, what it mends, and copies of a whole store."""
 
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import models
 import pytest
+from sqlalchemy import event
 
+from model_store import artifacts
 from model_store.artifacts import LocalArtifacts
 from model_store.backup import NotCopied, backup, restore
 from model_store.catalog import Catalog, open_catalog
@@ -99,6 +103,27 @@ def test_rows_that_were_changed_by_hand_are_found(
         database.execute(change)
     database.close()
     assert [kind for kind, *_ in found(catalog)] == kinds
+
+
+def test_bytes_are_on_the_disk_before_their_name_and_their_name_before_their_row(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a power cut must not turn round: sync the file, rename it, sync the folders, commit."""
+    order: list[str] = []
+
+    def told(what: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any) -> Any:
+            order.append(what)
+            return call(*arguments)
+
+        return wrapped
+
+    monkeypatch.setattr(artifacts.os, "fsync", told("sync file", os.fsync))
+    monkeypatch.setattr(artifacts, "_replace", told("rename", artifacts._replace))
+    monkeypatch.setattr(artifacts, "_sync_folder", told("sync folder", lambda _folder: None))
+    event.listen(catalog.registry._engine, "commit", lambda _connection: order.append("commit"))  # type: ignore[attr-defined]
+    publish(catalog, b"three")
+    assert order == ["sync file", "rename", "sync folder", "sync folder", "commit"]
 
 
 def copied(source: Path, target: Path) -> list[str]:
