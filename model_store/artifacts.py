@@ -57,10 +57,10 @@ class Artifacts(Protocol):
         """Raises StorageError unless the blob is there."""
 
     def open(self, digest: str) -> BinaryIO:
-        """The blob, opened for reading. Raises ArtifactCorrupt if it is gone."""
+        """The blob, for reading. Raises ArtifactCorrupt if it is gone, StorageError if it cannot be read."""
 
     def verify(self, digest: str) -> None:
-        """Read the whole blob. Raises ArtifactCorrupt unless it still has its digest."""
+        """Read the whole blob. Raises ArtifactCorrupt unless it still has its digest, or StorageError."""
 
     def path(self, digest: str) -> Path:
         """A local path to read the blob from."""
@@ -131,6 +131,8 @@ class LocalArtifacts:
             return self.path(digest).open("rb")
         except FileNotFoundError:
             raise ArtifactCorrupt("The stored bytes of this version are gone.") from None
+        except OSError as error:
+            raise StorageError("The stored bytes of this version cannot be read at the moment.") from error
 
     def verify(self, digest: str) -> None:
         """See `Artifacts`."""
@@ -172,8 +174,12 @@ def digest_of(file: BufferedReader) -> str:
 
 
 def check_digest(file: BufferedReader, digest: str) -> None:
-    """Raises ArtifactCorrupt unless what is left in an open file has this digest."""
-    if digest_of(file) != digest:
+    """Raises ArtifactCorrupt unless the rest of a file has this digest, StorageError if it cannot be read."""
+    try:
+        found = digest_of(file)
+    except OSError as error:
+        raise StorageError("The stored bytes of this version cannot be read at the moment.") from error
+    if found != digest:
         raise ArtifactCorrupt("The stored bytes of this version are damaged: they no longer have their digest.")
 
 

@@ -8,66 +8,119 @@ from pathlib import Path
 from typing import BinaryIO
 
 from model_store.artifacts import LocalArtifacts
+from model_store.catalog import BACKUP_MARK, REGISTRY
 from model_store.errors import ArtifactCorrupt, StorageError
 
-REGISTRY = "registry.db"
 CHUNK = 1 << 20
 #: How often the registry is copied anew because versions were deleted while their bytes were copied.
 ATTEMPTS = 5
+#: What SQLite keeps beside a database, and would apply to another one of the same name.
+JOURNALS = tuple(f"{REGISTRY}-{kind}" for kind in ("journal", "wal", "shm"))
 DIGESTS = "SELECT DISTINCT digest, size FROM versions ORDER BY digest"
+STORE = "SELECT store FROM registry_state"
+MARK = "A backup of the store {}. `wsgi-service restore` copies it to a data folder; nothing else may change it.\n"
+
+Tell = Callable[[int, int], None]
 
 
 class NotCopied(StorageError):
-    """The copy was not made; nothing in the target is to be relied upon."""
+    """The copy was not made."""
 
 
-def backup(folder: Path, target: Path, tell: Callable[[int, int], None]) -> list[str]:
-    """Copy the store in `folder` to `target`, which afterwards is a data folder like it.
+def backup(folder: Path, target: Path, tell: Tell) -> list[str]:
+    """Copy the store in `folder` to `target`.
 
-    A target that is a backup already is brought up to date: only new bytes are copied.
+    An earlier backup of the same store is brought up to date: only what it does not have is copied.
 
     Args:
         folder: the data folder; servers may be at work in it.
-        target: a new or empty folder, or an earlier backup.
+        target: a new or empty folder, or an earlier backup of this store.
         tell: told after each blob how many bytes are done, and how many there are.
 
     Returns:
-        The digests of blobs that are damaged or gone, which the copy therefore does not have.
+        The digests of blobs that are damaged or cannot be read, which the copy therefore does not have.
 
     Raises:
-        NotCopied: there is no store in `folder`, or `target` is something else.
+        NotCopied: there is no store in `folder`, or `target` is anything else.
     """
-    if not (folder / REGISTRY).is_file():
-        raise NotCopied(f"There is no registry in {folder}.")
-    if target.exists() and any(target.iterdir()) and not (target / REGISTRY).is_file():
+    store = _store_in(folder)
+    _check_apart(folder, target)
+    if not _is_empty(target) and not (target / BACKUP_MARK).is_file():
         raise NotCopied(f"{target} is neither empty nor a backup.")
+    if (target / REGISTRY).is_file() and _store_in(target) != store:
+        raise NotCopied(f"{target} is the backup of another store.")
+    target.mkdir(parents=True, exist_ok=True)
+    (target / BACKUP_MARK).write_text(MARK.format(store), encoding="utf-8")
     return _copy(folder, target, tell)
 
 
-def restore(source: Path, folder: Path, tell: Callable[[int, int], None]) -> list[str]:
+def restore(source: Path, folder: Path, tell: Tell) -> list[str]:
     """Copy a backup to a data folder that has no registry yet; otherwise like `backup`."""
-    if not (source / REGISTRY).is_file():
-        raise NotCopied(f"There is no backup in {source}.")
-    if (folder / REGISTRY).exists():
-        raise NotCopied(f"{folder} has a registry already. Move it away first, or name another folder.")
+    _store_in(source)
+    _check_apart(source, folder)
+    for name in (REGISTRY, *JOURNALS):
+        if (folder / name).exists():
+            raise NotCopied(f"{folder / name} is there already. Move it away first, or name another folder.")
     return _copy(source, folder, tell)
 
 
-def _copy(source: Path, target: Path, tell: Callable[[int, int], None]) -> list[str]:
+def _copy(source: Path, target: Path, tell: Tell) -> list[str]:
     blobs, copies = LocalArtifacts(source), LocalArtifacts(target)
     snapshot = target / f"{REGISTRY}.new"
-    lost: list[str] = []
+    try:
+        wanted, lost = _copy_all(source, snapshot, blobs, copies, tell)
+        for name in JOURNALS:
+            (target / name).unlink(missing_ok=True)
+        snapshot.replace(target / REGISTRY)  # only now the copy counts
+    except sqlite3.Error as error:
+        raise NotCopied(f"The registry in {source} cannot be read: {error}.") from error
+    finally:
+        snapshot.unlink(missing_ok=True)
+    for digest in set(copies.digests(older_than=-CHUNK)) - wanted.keys():
+        copies.unlink(digest)
+    return lost
+
+
+def _copy_all(
+    source: Path, snapshot: Path, blobs: LocalArtifacts, copies: LocalArtifacts, tell: Tell
+) -> tuple[dict[str, int], list[str]]:
+    """Copy the registry, then the blobs that it names; again, if some of them were deleted meanwhile."""
     for _ in range(ATTEMPTS):
         _snapshot(source / REGISTRY, snapshot)
         wanted = _digests_in(snapshot)
         lost = _copy_blobs(wanted, blobs, copies, tell)
-        # What was deleted meanwhile is in no newer snapshot; what is lost in all of them is lost.
-        if not any(_is_gone(blobs, digest) for digest in lost):
+        if all(blobs.path(digest).is_file() for digest in lost):
             break
-    snapshot.replace(target / REGISTRY)  # only now the copy counts
-    for digest in set(copies.digests(older_than=-CHUNK)) - wanted.keys():
-        copies.unlink(digest)
-    return lost
+    return wanted, lost
+
+
+def _store_in(folder: Path) -> str:
+    """The id of the store in a folder. Raises NotCopied."""
+    registry = folder / REGISTRY
+    if not registry.is_file() or not registry.stat().st_size:
+        raise NotCopied(f"There is no registry in {folder}.")
+    try:
+        with closing(_open(registry)) as database:
+            return str(database.execute(STORE).fetchone()[0])
+    except (sqlite3.Error, TypeError):
+        raise NotCopied(
+            f"The registry in {folder} cannot be read. If an older release wrote it, start the server once."
+        ) from None
+
+
+def _check_apart(folder: Path, other: Path) -> None:
+    """Raises NotCopied if one folder is the other, or in it."""
+    one, two = folder.resolve(), other.resolve()
+    if one == two or one in two.parents or two in one.parents:
+        raise NotCopied(f"{folder} and {other} must be two folders, and neither in the other.")
+
+
+def _is_empty(target: Path) -> bool:
+    return not target.exists() or not any(target.iterdir())
+
+
+def _open(registry: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{registry.resolve().as_uri()}?mode=ro", timeout=60, uri=True)
 
 
 def _snapshot(registry: Path, target: Path) -> None:
@@ -80,17 +133,15 @@ def _snapshot(registry: Path, target: Path) -> None:
 
 
 def _digests_in(registry: Path) -> dict[str, int]:
-    with closing(sqlite3.connect(registry)) as database:
+    with closing(_open(registry)) as database:
         return dict(database.execute(DIGESTS).fetchall())
 
 
-def _copy_blobs(
-    wanted: dict[str, int], blobs: LocalArtifacts, copies: LocalArtifacts, tell: Callable[[int, int], None]
-) -> list[str]:
-    """Copy what the target does not have; returns the digests that are damaged or gone."""
+def _copy_blobs(wanted: dict[str, int], blobs: LocalArtifacts, copies: LocalArtifacts, tell: Tell) -> list[str]:
+    """Copy what the target does not have whole; returns the digests that are damaged or cannot be read."""
     lost, done, total = [], 0, sum(wanted.values())
     for digest, size in wanted.items():
-        if not _has(copies, digest, size) and not _copy_blob(digest, blobs, copies):
+        if not _has(copies, digest) and not _copy_blob(digest, blobs, copies):
             lost.append(digest)
         done += size
         tell(done, total)
@@ -99,10 +150,11 @@ def _copy_blobs(
 
 def _copy_blob(digest: str, blobs: LocalArtifacts, copies: LocalArtifacts) -> bool:
     try:
-        with blobs.open(digest) as file:
-            staged = copies.stage(_pieces(file))
-    except ArtifactCorrupt:
+        blobs.verify(digest)
+    except (ArtifactCorrupt, StorageError):
         return False
+    with blobs.open(digest) as file:
+        staged = copies.stage(_pieces(file))
     try:
         if staged.digest == digest:
             copies.keep(staged)
@@ -116,10 +168,9 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def _has(copies: LocalArtifacts, digest: str, size: int) -> bool:
-    path = copies.path(digest)
-    return path.is_file() and path.stat().st_size == size
-
-
-def _is_gone(blobs: LocalArtifacts, digest: str) -> bool:
-    return not blobs.path(digest).is_file()
+def _has(copies: LocalArtifacts, digest: str) -> bool:
+    try:
+        copies.verify(digest)
+    except (ArtifactCorrupt, StorageError):
+        return False
+    return True

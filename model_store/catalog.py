@@ -29,14 +29,18 @@ from model_store.entities import (
     unguarded,
 )
 from model_store.environment import OnDrift, drift
-from model_store.errors import EnvironmentDrift, InvalidExamples, RehearsalFailed, StorageError
+from model_store.errors import ArtifactCorrupt, EnvironmentDrift, InvalidExamples, RehearsalFailed, StorageError
 from model_store.examples import Examples, Mismatch, check_examples, completed, mismatches, wanted
 from model_store.inspection import Inspector, LocalInspector
 from model_store.naming import check_class_names, rename_columns
 from model_store.registry import Registry
 from model_store.rehearsal import Rehearsal
-from model_store.sql.registry import SqlRegistry
+from model_store.sql.registry import SqlRegistry, sqlite_url
 
+#: The file that the registry is in, in the data folder.
+REGISTRY = "registry.db"
+#: The file that says that a folder is a backup.
+BACKUP_MARK = "BACKUP"
 #: Seconds that bytes without a row are left alone: an upload that is under way must not be swept.
 ORPHAN_AGE = 3600.0
 #: Seconds that an upload's key is remembered.
@@ -88,7 +92,7 @@ class Catalog:
         """A version with what is to be known about it here and now: releases that are others than they were."""
         if self._on_drift == "allow":
             return version
-        drifted = tuple(str(entry) for entry in drift(version.fitted, version.environment))
+        drifted = tuple(str(entry) for entry in drift(version.format, version.fitted, version.environment))
         return msgspec.structs.replace(version, warnings=(*drifted, *version.warnings)) if drifted else version
 
     def create_model(self, name: str, description: str | None, tags: Any, by: Attribution) -> Model:
@@ -149,9 +153,12 @@ class Catalog:
 
     def _healed(self, version: Version, staged: Staged, by: Attribution) -> Version:
         """A version whose stored bytes were damaged gets them back from whoever uploads the same again."""
+        try:
+            self.artifacts.verify(version.digest)
+        except (ArtifactCorrupt, StorageError):
+            self.artifacts.keep(staged)
         if version.state != "corrupt":
             return version
-        self.artifacts.keep(staged)
         return self.registry.update_version(version.model, version.version, {"state": "ready"}, by)
 
     def _judge(self, staged: Staged, options: Publication) -> Draft:
@@ -171,7 +178,7 @@ class Catalog:
 
     def _check_drift(self, found: Inspection) -> None:
         """Raises EnvironmentDrift where the operator wants that."""
-        if self._on_drift == "refuse" and (drifted := drift(found.facts.fitted, {})):
+        if self._on_drift == "refuse" and (drifted := drift(found.facts.format, found.facts.fitted, {})):
             raise EnvironmentDrift(
                 f"{drifted[0]} This server takes only models of the releases that it runs.", found.safety
             )
@@ -260,8 +267,36 @@ def _upload_key(model: str, staged: Staged, options: Publication) -> UploadKey |
     return UploadKey(f"{model} {options.key}", f"sha256:{fingerprint}")
 
 
+def look_at(folder: Path) -> Catalog:
+    """The catalog in a folder that is only looked at, a backup too.
+
+    Raises:
+        RuntimeError: its registry is not of this release.
+    """
+    registry = SqlRegistry(sqlite_url(folder / REGISTRY), as_it_is=True)
+    return Catalog(registry, LocalArtifacts(folder), LocalInspector())
+
+
+def _has_registry(folder: Path) -> bool:
+    path = folder / REGISTRY
+    return path.is_file() and path.stat().st_size > 0
+
+
 def open_catalog(folder: Path, inspector: Inspector | None = None, on_drift: OnDrift = "warn") -> Catalog:
-    """The catalog in a data folder, which is created if it is not there."""
+    """The catalog in a data folder, which is created if it is not there.
+
+    Raises:
+        StorageError: it is a backup, or has artifacts without a registry.
+    """
+    if (folder / BACKUP_MARK).exists():
+        raise StorageError(
+            "This folder is a backup. Restore it to another one: wsgi-service restore BACKUP --data DIR"
+        )
     artifacts = LocalArtifacts(folder)
-    registry = SqlRegistry(f"sqlite:///{(folder / 'registry.db').resolve().as_posix()}")
+    if not _has_registry(folder) and artifacts.digests(older_than=-ORPHAN_AGE):
+        raise StorageError(
+            "There are artifacts here, but the registry is missing or empty, and nothing says what they are. "
+            "Restore the registry from a backup, or move the folder `blobs` away."
+        )
+    registry = SqlRegistry(sqlite_url(folder / REGISTRY))
     return Catalog(registry, artifacts, inspector or LocalInspector(), on_drift)

@@ -85,7 +85,7 @@ def check_examples(examples: Examples | None, answers: dict[str, list[Any]]) -> 
 
 def check_environment(version: Version, on_drift: OnDrift) -> Check:
     """Whether the releases that the version was made with are those that run."""
-    found = drift(version.fitted, version.environment)
+    found = drift(version.format, version.fitted, version.environment)
     if not found:
         message = "Python, scikit-learn, numpy and scipy are those that it was made with."
         return Check(check="environment", status="passed", message=message)

@@ -1,6 +1,7 @@
 """Whether the registry and the artifacts hold together, and mending what can be mended."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -8,23 +9,23 @@ from msgspec import Struct
 from model_store.artifacts import Artifacts
 from model_store.catalog import ORPHAN_AGE, Catalog
 from model_store.chain import first_break
-from model_store.entities import Attribution, State, Version
-from model_store.errors import ArtifactCorrupt
+from model_store.entities import Attribution, Version
+from model_store.errors import ArtifactCorrupt, ModelNotFound, NotFound, StorageError
 from model_store.registry import Registry
 
 BY = Attribution("check", "check", "wsgi-service check --repair")
 #: Models that are read at once.
 PAGE = 100
 
-Kind = Literal["database", "missing", "damaged", "recovered", "orphan", "leftover", "history"]
+Kind = Literal["database", "missing", "damaged", "unreadable", "recovered", "orphan", "leftover", "history"]
 
 
 class Flaw(Struct, frozen=True, kw_only=True):
     """One thing that does not hold together.
 
     Attributes:
-        kind: `missing` and `damaged` are bytes of a version, `recovered` are bytes that are whole again, `orphan`
-            and `leftover` are bytes that interrupted uploads left behind.
+        kind: `missing`, `damaged` and `unreadable` are bytes of a version, `recovered` are bytes that are whole
+            again, `orphan` and `leftover` are bytes that interrupted uploads left behind.
         where: the version, the model or the digest.
         message: for the person who runs the check.
         repaired: whether nothing is left to do.
@@ -61,37 +62,46 @@ def _all_versions(registry: Registry) -> Iterator[Version]:
     after = ""
     while models := registry.models(PAGE, after):
         for model in models:
-            yield from registry.versions(model.name)
+            with suppress(ModelNotFound):  # somebody deleted it meanwhile
+                yield from registry.versions(model.name)
         after = models[-1].name
 
 
 def _check_version(version: Version, registry: Registry, artifacts: Artifacts, repair: bool) -> Iterator[Flaw]:
-    kind, message = _bytes_of(version, artifacts)
-    state: State = "ready" if kind is None else "corrupt"
-    if kind is None and version.state != "corrupt":
-        return
-    if repair and version.state != state:
-        registry.update_version(version.model, version.version, {"state": state}, BY)
+    found = _bytes_of(version, artifacts)
     where = f"{version.model} version {version.version}"
-    if kind is None:
+    try:
+        now = registry.version(version.model, version.version)
+    except NotFound:
+        return  # somebody deleted it meanwhile
+    if found is not None:
+        # Nothing here brings bytes back; the state at least keeps them from being served.
+        if repair and found[0] != "unreadable":
+            registry.note_damage(now, BY)
+        yield Flaw(kind=found[0], where=where, message=found[1])
+    elif now.state == "corrupt":
+        if repair:
+            registry.update_version(version.model, version.version, {"state": "ready"}, BY)
         message = "Its bytes are whole again, and it is not served."
         yield Flaw(kind="recovered", where=where, message=message, repaired=repair)
-    else:
-        # Nothing here brings bytes back; the state at least keeps them from being served.
-        yield Flaw(kind=kind, where=where, message=message)
 
 
-def _bytes_of(version: Version, artifacts: Artifacts) -> tuple[Literal["missing", "damaged"] | None, str]:
-    """What is wrong with a version's bytes."""
+def _bytes_of(version: Version, artifacts: Artifacts) -> tuple[Kind, str] | None:
+    """What is wrong with a version's bytes, if anything is."""
+    advice = "Upload them again, or restore them from a backup."
     try:
         artifacts.open(version.digest).close()
     except ArtifactCorrupt:
-        return "missing", "Its bytes are gone. Upload them again, or restore them from a backup."
+        return "missing", f"Its bytes are gone. {advice}"
+    except StorageError:
+        return "unreadable", f"Its bytes cannot be read. Look after the disk. {advice}"
     try:
         artifacts.verify(version.digest)
     except ArtifactCorrupt:
-        return "damaged", "Its bytes are damaged. Upload them again, or restore them from a backup."
-    return None, ""
+        return "damaged", f"Its bytes are damaged. {advice}"
+    except StorageError:
+        return "unreadable", f"Its bytes cannot be read. Look after the disk. {advice}"
+    return None
 
 
 def _check_histories(registry: Registry) -> Iterator[Flaw]:

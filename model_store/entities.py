@@ -148,6 +148,7 @@ class Action(StrEnum):
     ROLL_BACK = "roll-back"
     DELETE_ALIAS = "delete-alias"
     CRASH = "crash"
+    DAMAGE = "damage"
     QUARANTINE = "quarantine"
     LIFT_QUARANTINE = "lift-quarantine"
 

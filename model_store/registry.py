@@ -51,6 +51,9 @@ class Registry(Protocol):
             StorageError: it could not.
         """
 
+    def count_versions(self) -> int:
+        """How many versions there are."""
+
     def flaws(self) -> list[str]:
         """What the rows themselves have wrong with them, in words; empty if nothing."""
 
@@ -183,6 +186,12 @@ class Registry(Protocol):
         """Atomically write that a version took a host down, and put it in quarantine if that was once too often.
 
         Counted are crashes within `patience.seconds`, since the quarantine was last lifted. Returns its state.
+        """
+
+    def note_damage(self, version: Version, by: Attribution) -> None:
+        """Atomically write that a version's bytes are damaged, so that it is not served, unless that is known.
+
+        A version in quarantine stays there: it is not served either, and somebody is to lift it.
         """
 
     def lift_quarantine(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> Version:

@@ -77,7 +77,7 @@ def _read_facts(
         methods=methods_of(estimator),
         schema=schema,
         environment=environment(*ALSO.get(format_, ())),
-        fitted=_fitted(estimator, caught),
+        fitted=audit.fitted | _fitted(caught),
         warnings=_try_out(estimator, schema),
     )
     if len(msgspec.msgpack.encode(facts)) > MAX_FACTS:
@@ -121,15 +121,11 @@ def environment(*also: str) -> dict[str, str]:
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in (*PACKAGES, *also)}
 
 
-def _fitted(estimator: Any, caught: list[warnings.WarningMessage]) -> dict[str, str]:
-    """The releases that the artifact says it was fitted with; scikit-learn leaves its own in every estimator.
-
-    scikit-learn warns of each estimator of another release inside; one of them is enough to know.
-    """
-    said = [getattr(entry.message, "original_sklearn_version", None) for entry in caught]
-    said.append(vars(estimator).get("_sklearn_version") if hasattr(estimator, "__dict__") else None)
-    fitted = [release for release in said if isinstance(release, str) and RELEASE.fullmatch(release)]
-    return {"scikit-learn": fitted[0]} if fitted else {}
+def _fitted(caught: list[warnings.WarningMessage]) -> dict[str, str]:
+    """The scikit-learn that an estimator inside was fitted with, where that is not the one that runs here."""
+    said = (str(getattr(entry.message, "original_sklearn_version", "")) for entry in caught)
+    found = next((release for release in said if RELEASE.fullmatch(release)), None)
+    return {"scikit-learn": found} if found else {}
 
 
 def _try_out(estimator: Any, schema: Schema) -> tuple[str, ...]:

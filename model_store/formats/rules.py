@@ -73,6 +73,8 @@ class Audit:
 
     def __init__(self) -> None:
         self.classes: tuple[str, ...] = ()
+        #: The releases that the artifact says it was fitted with.
+        self.fitted: dict[str, str] = {}
         self.findings: list[Finding] = []
 
     def apply(self, rules: Iterable[Rule], subject: Any) -> None:

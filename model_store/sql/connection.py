@@ -1,6 +1,7 @@
 """How the SQL registry talks to its database: connections, transactions, and errors in the domain's words."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +14,8 @@ from model_store.errors import StorageBusy, StorageError, StorageFailed, Storage
 
 #: Seconds a writer waits for another one before it gives up.
 BUSY_TIMEOUT = 15.0
+#: Seconds that a start waits for another process's migration.
+MIGRATION_PATIENCE = 600.0
 #: Connections that are kept open: as many as there are threads by default.
 POOL_SIZE = 32
 
@@ -70,6 +73,18 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection.begin(),
     ):
         yield connection
+
+
+def write_patiently(engine: Engine, work: Callable[[Connection], None]) -> None:
+    """Do work in a write transaction, waiting long for it: another process may be at a long migration."""
+    until = time.monotonic() + MIGRATION_PATIENCE
+    while True:
+        try:
+            with writing(engine) as connection:
+                return work(connection)
+        except StorageBusy:
+            if time.monotonic() > until:
+                raise
 
 
 def database_flaws(connection: Connection) -> list[str]:

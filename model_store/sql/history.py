@@ -1,6 +1,6 @@
 """The transactions about what happened: events, crashes and quarantines."""
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from model_store.entities import Action, Attribution, Event, Guard, Patience, State, Version, now, unguarded
 from model_store.errors import NotQuarantined
@@ -9,7 +9,7 @@ from model_store.sql.connection import reading
 from model_store.sql.log import crashes_since, log
 from model_store.sql.transactions import Transactions
 
-events = tables.events
+events, versions = tables.events, tables.versions
 
 
 class HistoryTransactions(Transactions):
@@ -26,6 +26,17 @@ class HistoryTransactions(Transactions):
             statements.set_state(connection, model, number, "quarantined")
             log(connection, by, Action.QUARANTINE, model, version=number, after={"crashes": crashes})
             return "quarantined"
+
+    def note_damage(self, version: Version, by: Attribution) -> None:
+        """See `Registry`."""
+        with self._writing() as connection:
+            changed = connection.execute(
+                update(versions)
+                .where(statements.is_version(version.model, version.version) & (versions.c.state == "ready"))
+                .values(state="corrupt")
+            )
+            if changed.rowcount:
+                log(connection, by, Action.DAMAGE, version.model, version=version.version)
 
     def lift_quarantine(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> Version:
         """See `Registry`."""

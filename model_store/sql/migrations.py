@@ -1,16 +1,19 @@
 """The steps that bring a database up to the tables of today: small functions, applied in order."""
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, insert, inspect, select, text, update
+from sqlalchemy import Column, Connection, bindparam, insert, inspect, select, text, update
 from sqlalchemy.schema import CreateColumn
 
 from model_store.chain import hash_of
 from model_store.entities import Event
 from model_store.sql.tables import answered, checks, events, examples, metadata, state, versions
 
+#: Events that are joined to the chain with one statement.
+LINKED_AT_ONCE = 5000
 #: The columns of the first releases' events.
 EVENTS_THEN = ("id", "at", "actor", "request_id", "action", "model", "version", "alias", "before", "after")
 
@@ -18,7 +21,7 @@ EVENTS_THEN = ("id", "at", "actor", "request_id", "action", "model", "version", 
 def create_tables(connection: Connection) -> None:
     """Step 1: the tables of the first release."""
     metadata.create_all(connection)  # in the form of today, so later steps find what they add
-    connection.execute(insert(state).values(id=1, schema_version=0, revision=0))
+    connection.execute(insert(state).values(id=1, schema_version=0, revision=0, store=""))
 
 
 def add_safety(connection: Connection) -> None:
@@ -31,20 +34,35 @@ def _chain_history(connection: Connection) -> None:
     _add_columns(connection, events.c.reason, events.c.previous, events.c.hash)
     last: dict[str, str] = {}
     columns = [events.c[name] for name in EVENTS_THEN]
-    for row in connection.execute(select(*columns).order_by(events.c.id)).all():
-        event = Event(**row._mapping)
-        linked = msgspec.structs.replace(event, previous=last.get(event.model))
-        last[event.model] = hash_of(linked)
-        values = {"previous": linked.previous, "hash": last[event.model]}
-        connection.execute(update(events).where(events.c.id == event.id).values(values))
+    link = (
+        update(events)
+        .where(events.c.id == bindparam("its_id"))
+        .values(previous=bindparam("link_before"), hash=bindparam("link_own"))
+    )
+    done = 0
+    while rows := connection.execute(
+        select(*columns).where(events.c.id > done).order_by(events.c.id).limit(LINKED_AT_ONCE)
+    ).all():
+        connection.execute(link, [_link(Event(**row._mapping), last) for row in rows])
+        done = rows[-1].id
+
+
+def _link(event: Event, last: dict[str, str]) -> dict[str, Any]:
+    """The values that join an event to the last one of its model, which it becomes itself."""
+    before = last.get(event.model)
+    last[event.model] = hash_of(msgspec.structs.replace(event, previous=before))
+    return {"its_id": event.id, "link_before": before, "link_own": last[event.model]}
 
 
 def add_evidence(connection: Connection) -> None:
-    """Step 3: examples, reports of checks, answered uploads; reasons, and a chain of events."""
+    """Step 3: examples, reports of checks, answered uploads; reasons and a chain of events; the store's id."""
+    _add_columns(connection, state.c.store)
+    connection.execute(update(state).values(store=uuid.uuid4().hex))
     _chain_history(connection)
     metadata.create_all(connection, [examples, checks, answered])
 
 
+FOREIGN = "The database is empty, or holds something else than a registry."
 #: Applied in order, each once, all in one transaction. A step is never changed after its release.
 STEPS: tuple[Callable[[Connection], None], ...] = (create_tables, add_safety, add_evidence)
 
@@ -53,7 +71,7 @@ def migrate(connection: Connection) -> None:
     """Bring the database up to the newest schema version, inside the caller's transaction.
 
     Raises:
-        RuntimeError: the database was written by a newer release than this one.
+        RuntimeError: the database was written by a newer release than this one, or holds something else.
     """
     applied = _schema_version(connection)
     if applied > len(STEPS):
@@ -61,10 +79,24 @@ def migrate(connection: Connection) -> None:
             f"The registry has schema version {applied}; this release knows up to {len(STEPS)}. "
             "Start the release that wrote it, or a newer one."
         )
+    if applied == 0 and inspect(connection).get_table_names():
+        raise RuntimeError(FOREIGN)
     for step in STEPS[applied:]:
         step(connection)
     if applied < len(STEPS):
         connection.execute(update(state).values(schema_version=len(STEPS)))
+
+
+def check_current(connection: Connection) -> None:
+    """Raises RuntimeError unless the database has the newest schema version."""
+    applied = _schema_version(connection)
+    if applied == 0:
+        raise RuntimeError(FOREIGN)
+    if applied != len(STEPS):
+        raise RuntimeError(
+            f"The registry has schema version {applied}, and this release works with {len(STEPS)}. "
+            "A start of the server brings an older one up to date."
+        )
 
 
 def _add_columns(connection: Connection, *columns: Column[Any]) -> None:

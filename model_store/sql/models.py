@@ -23,6 +23,11 @@ class ModelTransactions(Transactions):
         with reading(self._engine) as connection:
             return int(connection.execute(select(func.count()).select_from(models)).scalar_one())
 
+    def count_versions(self) -> int:
+        """See `Registry`."""
+        with reading(self._engine) as connection:
+            return int(connection.execute(select(func.count()).select_from(versions)).scalar_one())
+
     def models(self, limit: int, after: str = "") -> list[Model]:
         """See `Registry`."""
         query = select(models).where(models.c.name > after).order_by(models.c.name).limit(limit)

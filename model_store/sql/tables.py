@@ -22,6 +22,8 @@ state = Table(
     Column("id", Integer, primary_key=True),
     Column("schema_version", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
+    # What tells this store from others, so that a backup of one is never written over another's.
+    Column("store", String(32), nullable=False, server_default=""),
 )
 
 models = Table(

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
 from model_store.failpoints import reach
 from model_store.sql import tables
-from model_store.sql.connection import database_flaws, open_engine, reading, writing
-from model_store.sql.migrations import migrate
+from model_store.sql.connection import database_flaws, open_engine, reading, write_patiently, writing
+from model_store.sql.migrations import check_current, migrate
 
 versions, state = tables.versions, tables.state
 
@@ -19,11 +19,21 @@ RELEASED_AT_ONCE = 500
 class Transactions:
     """See `Registry`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, as_it_is: bool = False) -> None:
         self._listeners: list[Callable[[], None]] = []
         self._engine = open_engine(url)
-        with writing(self._engine) as connection:
-            migrate(connection)
+        try:
+            self._prepare(as_it_is)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    def _prepare(self, as_it_is: bool) -> None:
+        if as_it_is:
+            with reading(self._engine) as connection:
+                check_current(connection)
+        else:
+            write_patiently(self._engine, migrate)
 
     def close(self) -> None:
         """Close the pooled connections; the registry opens new ones when it is used again."""
@@ -61,7 +71,8 @@ class Transactions:
     def probe(self) -> None:
         """See `Registry`."""
         with writing(self._engine) as connection:
-            connection.rollback()  # that the write lock was given is the proof
+            connection.execute(update(state).values(revision=state.c.revision))
+            connection.rollback()  # that it could be written is the proof
 
     def release(self, digests: Collection[str], unlink: Callable[[str], None]) -> None:
         """See `Registry`."""

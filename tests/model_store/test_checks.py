@@ -118,7 +118,7 @@ def test_drift_is_another_release_of_what_a_model_was_made_with(
     monkeypatch: pytest.MonkeyPatch, fitted: dict[str, str], uploaded: dict[str, str], expected: list[str]
 ) -> None:
     monkeypatch.setattr(environment, "running", lambda: RUNNING)
-    found = [str(entry).partition(":")[0] for entry in drift(fitted, uploaded)]
+    found = [str(entry).partition(":")[0] for entry in drift("skops", fitted, uploaded)]
     assert found == expected
     version = msgspec.structs.replace(OLD, fitted=fitted, environment=uploaded)
     for on_drift, status in (("refuse", "failed"), ("warn", "warning"), ("allow", "passed")):
@@ -128,7 +128,17 @@ def test_drift_is_another_release_of_what_a_model_was_made_with(
 def test_the_releases_that_run_are_those_of_the_hosts() -> None:
     from model_store.estimators.facts import environment as judged_with
 
-    assert environment.running().items() <= judged_with().items()
+    running = {name: release for name, release in environment.running().items() if name != "onnxruntime"}
+    assert running.items() <= judged_with().items()
+
+
+def test_what_a_program_depends_on_is_its_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "running", lambda: RUNNING | {"onnxruntime": "1.31.1"})
+    then = {"python": "3.9.1", "scikit-learn": "1.2.0", "onnxruntime": "1.22.0"}
+    assert [entry.package for entry in drift("onnx", {}, then)] == ["onnxruntime"]
+    assert [entry.package for entry in drift("npz", {}, then | {"numpy": "1.26.0"})] == ["numpy"]
+    monkeypatch.setattr(environment, "running", lambda: RUNNING)
+    assert drift("onnx", {}, then) == ()
 
 
 @pytest.mark.parametrize(

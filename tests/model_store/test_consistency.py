@@ -13,9 +13,10 @@ from sqlalchemy import event
 from model_store import artifacts
 from model_store.artifacts import LocalArtifacts
 from model_store.backup import NotCopied, backup, restore
-from model_store.catalog import Catalog, open_catalog
+from model_store.catalog import Catalog, Publication, look_at, open_catalog
 from model_store.consistency import Flaw, check
-from model_store.entities import Attribution, Draft, Facts
+from model_store.entities import Attribution, Draft, Facts, Patience
+from model_store.errors import StorageError
 from model_store.schema import Column, Schema
 
 BY = Attribution("ann", "request-1")
@@ -132,7 +133,7 @@ def copied(source: Path, target: Path) -> list[str]:
 
 def contents(folder: Path) -> list[Flaw | str]:
     """What a check of a copy finds, and what the copy holds."""
-    opened = open_catalog(folder)
+    opened = look_at(folder)
     try:
         digests = [version.digest for version in opened.registry.versions("iris")]
         return [*check(opened, older_than=NOW), *digests]
@@ -180,22 +181,155 @@ def test_a_version_that_is_deleted_while_it_is_copied_is_not_in_the_backup(
 
 
 def test_a_backup_does_not_touch_what_is_none(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "to_ann.txt").write_text("dear", encoding="utf-8")
+    letters, other = tmp_path / "letters", tmp_path / "other"
+    letters.mkdir()
+    (letters / "to_ann.txt").write_text("dear", encoding="utf-8")
+    live = open_catalog(other)
+    digest = publish(live, b"live")
+    copied(other, tmp_path / "others")
     for action in (
-        lambda: copied(folder, tmp_path / "letters"),
-        lambda: copied(tmp_path / "letters", tmp_path / "copy"),
-        lambda: restore(tmp_path / "letters", tmp_path / "new", lambda *_: None),
+        lambda: copied(folder, letters),
+        lambda: copied(letters, tmp_path / "copy"),
+        lambda: copied(folder, other),
+        lambda: copied(folder, tmp_path / "others"),
+        lambda: copied(folder, folder),
+        lambda: copied(folder, folder / "inside"),
+        lambda: copied(folder, folder.parent),
+        lambda: restore(letters, tmp_path / "new", lambda *_: None),
         lambda: restore(folder, folder, lambda *_: None),
+        lambda: restore(tmp_path / "others", folder, lambda *_: None),
     ):
         with pytest.raises(NotCopied):
             action()
-    assert [path.name for path in (tmp_path / "letters").iterdir()] == ["to_ann.txt"]
+    assert [path.name for path in letters.iterdir()] == ["to_ann.txt"]
+    assert live.registry.version("iris", 1).digest == digest
+    live.artifacts.verify(digest)
+    live.registry.close()
+    assert contents(tmp_path / "others") == [digest]
+    assert not (folder / "inside").exists()
+
+
+@pytest.mark.parametrize("journal", ["registry.db-journal", "registry.db-wal"])
+def test_a_restore_does_not_go_beside_the_journal_of_another_registry(
+    catalog: Catalog, folder: Path, tmp_path: Path, journal: str
+) -> None:
+    """SQLite would apply it to the restored one."""
+    copied(folder, tmp_path / "copy")
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / journal).write_bytes(b"left")
+    with pytest.raises(NotCopied, match="Move it away"):
+        restore(tmp_path / "copy", tmp_path / "back", lambda *_: None)
+
+
+def test_damage_in_a_backup_is_mended_by_the_next_one(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    copied(folder, tmp_path / "copy")
+    copy = LocalArtifacts(tmp_path / "copy")
+    digest = catalog.registry.version("iris", 1).digest
+    copy.path(digest).write_bytes(b"onE")
+    assert copied(folder, tmp_path / "copy") == []
+    copy.verify(digest)
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no database" * 100])
+def test_a_registry_that_is_none_is_not_copied(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "registry.db").write_bytes(content)
+    for action in (copied, lambda *folders: restore(*folders, lambda *_: None)):
+        with pytest.raises(NotCopied):
+            action(tmp_path / "bad", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_backup_is_not_served(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    copied(folder, tmp_path / "copy")
+    with pytest.raises(StorageError, match="is a backup"):
+        open_catalog(tmp_path / "copy")
+
+
+def test_artifacts_without_a_registry_are_not_taken_for_garbage(catalog: Catalog, folder: Path) -> None:
+    catalog.registry.close()
+    (folder / "registry.db").write_bytes(b"")
+    with pytest.raises(StorageError, match="registry is missing or empty"):
+        open_catalog(folder)
+    assert len(list((folder / "blobs").glob("*/*"))) == 2
+
+
+@pytest.mark.parametrize("name", ["with space", "what?mode=ro", "100%20", "a#b"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    if os.name == "nt" and "?" in name:
+        pytest.skip("no such name on Windows")
+    opened = open_catalog(tmp_path / name)
+    digest = publish(opened, b"one")
+    opened.registry.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+    assert copied(tmp_path / name, tmp_path / "copy") == []
+    assert contents(tmp_path / "copy") == [digest]
+
+
+def test_looking_does_not_change_what_is_looked_at(tmp_path: Path) -> None:
+    for content in (b"", (Path(__file__).parent.parent / "registries" / "2.sql").read_bytes()):
+        path = tmp_path / "registry.db"
+        path.unlink(missing_ok=True)
+        with sqlite3.connect(path) as database:
+            database.executescript(content.decode())
+        database.close()
+        before = path.read_bytes()
+        with pytest.raises(RuntimeError):
+            look_at(tmp_path)
+        assert path.read_bytes() == before
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "registry.db") as database:
+        database.execute("CREATE TABLE letters (text)")
+    database.close()
+    with pytest.raises(RuntimeError, match="something else"):
+        open_catalog(tmp_path)
+
+
+def test_bytes_that_cannot_be_read_are_found_and_the_rest_is_checked(catalog: Catalog, tmp_path: Path) -> None:
+    """A folder in the place of a file cannot be read, as a file on a failing disk."""
+    blob(catalog, 1).unlink()
+    blob(catalog, 1).mkdir()
+    blob(catalog, 2).write_bytes(b"twO")
+    assert found(catalog) == [("unreadable", "iris version 1", False), ("damaged", "iris version 2", False)]
+
+
+def test_the_same_bytes_again_bring_back_what_is_gone(catalog: Catalog, folder: Path) -> None:
+    line = [models.skops_bytes(models.line())]
+    version, _ = catalog.publish("line", line, BY, Publication(number=1))
+    catalog.artifacts.path(version.digest).unlink()
+    assert catalog.publish("line", line, BY, Publication(number=1))[1] is False
+    catalog.artifacts.verify(version.digest)
+
+
+def test_a_version_that_is_deleted_while_it_is_checked_is_no_flaw(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = LocalArtifacts.open
+
+    def delete_first(store: LocalArtifacts, digest: str) -> object:
+        if any(version.version == 2 for version in catalog.registry.versions("iris")):
+            catalog.delete_version("iris", 2, BY)
+        return opened(store, digest)
+
+    monkeypatch.setattr(LocalArtifacts, "open", delete_first)
+    assert list(check(catalog, repair=True)) == []
+
+
+def test_damage_is_written_down_once_and_a_quarantine_stays(catalog: Catalog) -> None:
+    registry = catalog.registry
+    one, two = registry.version("iris", 1), registry.version("iris", 2)
+    for _ in range(3):
+        registry.note_damage(one, BY)
+    assert [event.action for event in registry.events("iris")].count("damage") == 1
+    registry.note_crash(two, "ModelCrashed", Patience(1), BY)
+    registry.note_damage(two, BY)
+    assert registry.version("iris", 2).state == "quarantined"
 
 
 def test_a_notebook_has_a_version_rehearsed_and_switched_to(folder: Path) -> None:
     """The use cases need no server: here everything happens in this process."""
-    from model_store.catalog import Publication
     from model_store.examples import Examples
     from model_store.rehearsal import LocalRehearsal
     from model_store.switching import Switch, Switchboard

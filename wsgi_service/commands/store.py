@@ -10,8 +10,8 @@ from typing import Any
 import click
 import msgspec
 
-from model_store.backup import REGISTRY, backup, restore
-from model_store.catalog import open_catalog
+from model_store.backup import backup, restore
+from model_store.catalog import REGISTRY, look_at, open_catalog
 from model_store.consistency import check
 from model_store.errors import StoreError
 
@@ -39,7 +39,7 @@ def check_store(folder: Path, repair: bool, as_json: bool) -> None:
     if not (folder / REGISTRY).is_file():
         raise click.ClickException(f"There is no registry in {folder}.")
     try:
-        catalog = open_catalog(folder)
+        catalog = open_catalog(folder) if repair else look_at(folder)
         try:
             flaws = list(_checked(catalog, repair))
         finally:
@@ -61,7 +61,7 @@ def check_store(folder: Path, repair: bool, as_json: bool) -> None:
 def backup_store(directory: Path, folder: Path) -> None:
     """Copy the data folder to DIRECTORY, also while a server is at work in it.
 
-    An earlier backup in DIRECTORY is brought up to date. A backup is a data folder itself.
+    An earlier backup of the same data folder in DIRECTORY is brought up to date.
     """
     _copy(backup, folder, directory)
 
@@ -75,8 +75,7 @@ def restore_store(directory: Path, folder: Path) -> None:
 
 
 def _checked(catalog: Any, repair: bool) -> Iterator[Any]:
-    versions = sum(model.versions for model in catalog.registry.models(limit=1_000_000))
-    with _bar("Checking", versions) as bar:
+    with _bar("Checking", catalog.registry.count_versions()) as bar:
         yield from check(catalog, repair, tell=bar.update)
 
 

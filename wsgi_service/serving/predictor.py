@@ -123,7 +123,7 @@ class Predictor:
                 self._note(version, error, by)
             raise
         except ArtifactCorrupt:
-            self._registry.update_version(version.model, version.version, {"state": "corrupt"}, by)
+            self._registry.note_damage(version, by)
             raise
 
     def _call(self, version: Version, request: frames.Predict | None, buffers: list[Buffer]) -> Replied:
@@ -159,7 +159,7 @@ class Predictor:
         reply, _ = host.call(frames.Load(key, path, key, version.format, self._policy), [], LOAD_LIMIT)
         assert isinstance(reply, frames.Done)  # noqa: S101 - the only reply to Load besides Failed
         host.loaded[key] = self._measured[key] = reply.memory
-        for drifted in drift(version.fitted, version.environment):
+        for drifted in drift(version.format, version.fitted, version.environment):
             log.info("%s version %d: %s", version.model, version.version, drifted)
 
     def _make_room(self, host: Host, needed: int) -> None:

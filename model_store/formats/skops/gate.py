@@ -24,6 +24,7 @@ from model_store.formats.skops.nodes import CHILDREN, Node, State, TooDeep
 from model_store.safety import Policy
 
 #: skops names an entry after the number of the object, or after a random UUID.
+RELEASE = re.compile(r"[0-9][0-9A-Za-z.+]{0,39}")
 ENTRY_NAME = re.compile(r"schema\.json|[0-9]{1,20}\.np[yz]|[0-9a-f-]{36}\.bin")
 #: What scipy.sparse.save_npz writes, for all kinds of matrices.
 SPARSE_ENTRY = re.compile(r"(_is_array|col|coords|data|format|indices|indptr|offsets|row|shape)\.npy")
@@ -274,7 +275,18 @@ def _apply(subject: SkopsFile, audit: Audit) -> frozenset[str]:
         audit.apply(RULES, subject)
     finally:
         audit.classes = _classes(subject)
+    audit.fitted = _fitted(subject.schema)
     return frozenset(node.type for node in subject.nodes if node.loader != "JsonNode")
+
+
+def _fitted(schema: dict[str, Any]) -> dict[str, str]:
+    """The release of scikit-learn, which every estimator of it saves among its attributes, and that of skops."""
+    try:
+        saved = json.loads(schema["content"]["content"]["_sklearn_version"]["content"])
+    except (KeyError, TypeError, ValueError):
+        saved = None
+    said = {"scikit-learn": saved, "skops": schema.get("_skops_version")}
+    return {name: text for name, text in said.items() if isinstance(text, str) and RELEASE.fullmatch(text)}
 
 
 def _classes(file: SkopsFile) -> tuple[str, ...]:
