@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from model_store.artifacts import Artifacts, LocalArtifacts, Staged
 from model_store.entities import (
@@ -23,6 +23,7 @@ from model_store.entities import (
     Model,
     UploadKey,
     Version,
+    check_annotations,
     check_name,
     check_version,
     now,
@@ -96,9 +97,16 @@ class Catalog:
         return msgspec.structs.replace(version, warnings=(*drifted, *version.warnings)) if drifted else version
 
     def create_model(self, name: str, description: str | None, tags: Any, by: Attribution) -> Model:
-        """Add an empty model. Raises InvalidName or ModelExists."""
+        """Add an empty model. Raises InvalidName, InvalidMetadata or ModelExists."""
+        check_annotations(description, tags)
         model = Model(name=check_name(name), description=description, tags=tags or {})
         return self.registry.create_model(model, by)
+
+    def update_model(self, name: str, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded) -> Model:
+        """Change description or tags; null takes one back. Raises ModelNotFound or InvalidMetadata."""
+        check_annotations(changes.get("description"), changes.get("tags"))
+        values = changes | ({"tags": changes["tags"] or {}} if "tags" in changes else {})
+        return self.registry.update_model(name, values, by, guard)
 
     def delete_model(self, name: str, by: Attribution, guard: Guard = unguarded) -> None:
         """Delete a model with all its versions. Raises ModelNotFound."""
@@ -165,15 +173,15 @@ class Catalog:
         found = self._inspector.inspect(staged.path, options.column_names)
         check_class_names(found.facts.schema, options.class_names)
         self._check_drift(found)
-        examples, proven = self._rehearse(staged, found.facts, options)
+        examples, wrong = self._rehearse(staged, found.facts, options)
         return Draft(
             digest=staged.digest,
             size=staged.size,
-            facts=_sampled(found.facts, examples),
+            facts=_with_examples(found.facts, examples, wrong),
             safety=found.safety,
             class_names=options.class_names,
             examples=examples,
-            proven=proven,
+            proven=not wrong,
         )
 
     def _check_drift(self, found: Inspection) -> None:
@@ -183,10 +191,10 @@ class Catalog:
                 f"{drifted[0]} This server takes only models of the releases that it runs.", found.safety
             )
 
-    def _rehearse(self, staged: Staged, facts: Facts, options: Publication) -> tuple[Examples | None, bool]:
-        """The examples of an upload with their outputs, and whether it answers them as it should."""
+    def _rehearse(self, staged: Staged, facts: Facts, options: Publication) -> tuple[Examples | None, int]:
+        """The examples of an upload with their outputs, and how many it answers otherwise than was given."""
         if options.examples is None:
-            return None, True
+            return None, 0
         given = options.examples.read(facts, options.class_names)
         check_examples(given, facts.methods)
         methods = {*wanted(facts.methods), *given.outputs}
@@ -194,7 +202,8 @@ class Catalog:
             answers = self._inspector.answers(staged, facts, given.rows, sorted(methods))
         except RehearsalFailed as error:
             raise InvalidExamples(f"The model does not answer its examples: {error}") from error
-        return completed(given, answers), next(mismatches(given, answers), None) is None
+        wrong = {found.row for found in mismatches(given, answers, facts.schema.classes is not UNSET)}
+        return completed(given, answers), len(wrong)
 
     def set_examples(
         self,
@@ -216,8 +225,9 @@ class Catalog:
         methods = {*wanted(version.methods), *given.outputs}
         answers = rehearsal.answers(version, given.rows, sorted(methods), by)
         whole = completed(given, answers)
+        wrong = list(mismatches(given, answers, version.schema.classes is not UNSET))
         self.registry.set_examples(version.model, version.version, whole, by, guard)
-        return whole, list(mismatches(given, answers))
+        return whole, wrong
 
     def update_version(
         self, model: str, number: int, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded
@@ -228,6 +238,7 @@ class Catalog:
             VersionNotFound: there is no such version.
             InvalidMetadata: names that do not fit the estimator.
         """
+        check_annotations(changes.get("description"), changes.get("tags"))
         version = self.registry.version(model, number)
         values = dict(changes)
         if "class_names" in values:
@@ -250,11 +261,18 @@ class Catalog:
         self.registry.forget_answers(now(-KEY_AGE))
 
 
-def _sampled(facts: Facts, examples: Examples | None) -> Facts:
-    """Facts whose columns have the first example as their sample."""
+def _with_examples(facts: Facts, examples: Examples | None, wrong: int) -> Facts:
+    """Facts whose columns have the first example as sample, with a warning if examples were answered wrong."""
     if examples is None:
         return facts
-    return msgspec.structs.replace(facts, schema=facts.schema.with_samples(examples.rows[0]))
+    schema = facts.schema.with_samples(examples.rows[0])
+    if not wrong:
+        return msgspec.structs.replace(facts, schema=schema)
+    warning = (
+        f"At the upload {wrong} of {len(examples.rows)} examples were answered otherwise than was given, "
+        "so no alias came to this version by itself."
+    )
+    return msgspec.structs.replace(facts, schema=schema, warnings=(*facts.warnings, warning))
 
 
 def _upload_key(model: str, staged: Staged, options: Publication) -> UploadKey | None:

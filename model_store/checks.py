@@ -1,7 +1,6 @@
 """What is checked before an alias moves, and the report about it."""
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -63,11 +62,14 @@ def verdict_of(checks: Iterable[Check]) -> Status:
     return "failed" if "failed" in found else "warning" if "warning" in found else "passed"
 
 
-def check_examples(examples: Examples | None, answers: dict[str, list[Any]]) -> Check:
-    """Whether the version answers its examples as it should."""
+def check_examples(examples: Examples | None, answers: dict[str, list[Any]], classes: bool) -> Check:
+    """Whether the version, which has classes or not, answers its examples as it should."""
     if examples is None:
         return Check(check="examples", status="warning", message="The version has no examples to be tried with.")
-    wrong = list(mismatches(examples, answers))
+    if not any(output is not None for outputs in examples.outputs.values() for output in outputs):
+        message = "There is no output of the examples that could be compared."
+        return Check(check="examples", status="warning", message=message)
+    wrong = list(mismatches(examples, answers, classes))
     rows = len({mismatch.row for mismatch in wrong})
     details = {
         "rows": len(examples.rows),
@@ -160,8 +162,11 @@ def _narrows(old: Column, new: Column) -> bool:
     """Whether a category that was taken is not any more."""
     if not new.closed:
         return False
-    known = new.categories if isinstance(new.categories, tuple) else ()
-    return not old.closed or any(value not in known for value in islice(old.categories, len(known) + 1))  # type: ignore[arg-type]
+    known, were = (
+        frozenset(column.categories) if isinstance(column.categories, tuple) else frozenset()
+        for column in (new, old)
+    )
+    return not old.closed or not were <= known
 
 
 def _output_differences(old: Schema, new: Schema) -> list[str]:

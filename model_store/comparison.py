@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 
-from model_store.examples import TOLERANCE, agree, is_number
+from model_store.examples import TOLERANCE, agree, is_number, shortened
 from model_store.schema import Classes, Scalar
 
 #: Rows that disagree which a comparison shows.
@@ -22,12 +22,12 @@ class Answered(Struct, frozen=True, kw_only=True):
 
     Attributes:
         predictions: one entry for each row.
-        probabilities: one list for each row, in the order of the classes, where there are any.
+        probabilities: rows x classes, where there are any.
         classes: of the version.
     """
 
     predictions: list[Any]
-    probabilities: list[Any] | None = None
+    probabilities: Any = None
     classes: Classes | UnsetType = UNSET
 
 
@@ -69,33 +69,38 @@ class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def compare(a: Answered, b: Answered, tolerance: float = TOLERANCE) -> Comparison:
     """Hold the answers of two versions for the same rows against each other."""
     pairs = list(zip(a.predictions, b.predictions, strict=True))
-    wrong = [
-        Disagreement(row, one, other) for row, (one, other) in enumerate(pairs) if not agree(one, other, tolerance)
-    ]
     labelled = _is_labelled(a) and _is_labelled(b)
+    near = 0.0 if labelled else tolerance
+    wrong = [row for row, (one, other) in enumerate(pairs) if not agree(one, other, near)]
     return Comparison(
         rows=len(pairs),
         agreement=1.0 - len(wrong) / len(pairs),
-        tolerance=tolerance,
+        tolerance=near,
         confusion=_confusion(pairs) if labelled else None,
         differences=None if labelled else _differences(pairs),
         largest_probability_change=_probability_change(a, b),
-        disagreements=wrong[:SHOWN],
+        disagreements=[Disagreement(row, *map(shortened, pairs[row])) for row in wrong[:SHOWN]],
     )
 
 
 def _is_labelled(answered: Answered) -> bool:
     """Whether each prediction is one label."""
-    classes = answered.classes
-    return classes is not UNSET and not any(isinstance(label, tuple) for label in classes)
+    one_list = answered.classes is not UNSET and not any(isinstance(label, tuple) for label in answered.classes)
+    return one_list and not any(isinstance(prediction, list) for prediction in answered.predictions)
+
+
+def _key(label: Any) -> tuple[bool, Any]:
+    """A label in a form in which true is not 1."""
+    return isinstance(label, bool), label
 
 
 def _confusion(pairs: Sequence[tuple[Any, Any]]) -> Confusion | None:
-    counted = Counter(pairs)
-    labels = sorted({label for pair in counted for label in pair}, key=lambda label: (str(type(label)), label))
+    counted = Counter((_key(one), _key(other)) for one, other in pairs)
+    labels = sorted({label for pair in counted for label in pair}, key=lambda key: (str(type(key[1])), key[1]))
     if len(labels) > MOST_LABELS:
         return None
-    return Confusion(labels, [[counted[one, other] for other in labels] for one in labels])
+    counts = [[counted[one, other] for other in labels] for one in labels]
+    return Confusion([label for _, label in labels], counts)
 
 
 def _differences(pairs: Sequence[tuple[Any, Any]]) -> dict[str, float] | None:
@@ -106,21 +111,23 @@ def _differences(pairs: Sequence[tuple[Any, Any]]) -> dict[str, float] | None:
         if len(values) != len(others) or not all(is_number(value) for value in (*values, *others)):
             return None
         changes += [after - before for before, after in zip(values, others, strict=True)]
-    found = np.quantile(changes, QUANTILES).tolist()
-    return {f"{quantile:g}": value for quantile, value in zip(QUANTILES, found, strict=True)}
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.quantile(changes, QUANTILES)
+    if not np.isfinite(found).all():
+        return None
+    return {f"{quantile:g}": value for quantile, value in zip(QUANTILES, found.tolist(), strict=True)}
 
 
 def _probability_change(a: Answered, b: Answered) -> dict[str, Any] | None:
     if a.probabilities is None or b.probabilities is None or not (_is_labelled(a) and _is_labelled(b)):
         return None
-    classes, others = list(a.classes or ()), list(b.classes or ())
-    shared = [label for label in classes if label in others]
+    places, others = ({_key(label): index for index, label in enumerate(side.classes or ())} for side in (a, b))
+    shared = [label for label in places if label in others]
     if not shared:
         return None
-    one = np.array(a.probabilities, dtype=float)[:, [classes.index(label) for label in shared]]
-    other = np.array(b.probabilities, dtype=float)[:, [others.index(label) for label in shared]]
-    change = other - one
+    change = b.probabilities[:, [others[label] for label in shared]]
+    change = change - a.probabilities[:, [places[label] for label in shared]]
     if not np.isfinite(change).all():
         return None
     row, column = np.unravel_index(np.abs(change).argmax(), change.shape)
-    return {"row": int(row), "class": shared[column], "change": float(change[row, column])}
+    return {"row": int(row), "class": shared[column][1], "change": float(change[row, column])}

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from model_store.errors import InvalidName, InvalidVersion
+from model_store.errors import InvalidMetadata, InvalidName, InvalidVersion
 from model_store.examples import Examples
 from model_store.safety import Report
 from model_store.schema import Schema
@@ -20,6 +21,8 @@ NAME_RULE = (
     "beginning and ending with a letter or digit"
 )
 MAX_VERSION = 2**31 - 1
+#: Characters of a description, and bytes of tags; lists and histories hold many of them.
+LONGEST_DESCRIPTION, LARGEST_TAGS = 10_000, 64 << 10
 VERSION_RULE = f"a version is a whole number from 1 to {MAX_VERSION}, without leading zeros"
 #: The alias that a predict without version or alias means.
 LIVE = "live"
@@ -189,6 +192,14 @@ def check_name(name: str, kind: str = "model") -> str:
     if not re.fullmatch(NAME_PATTERN, name):
         raise InvalidName(f"The {kind} name is not allowed. A name has {NAME_RULE}.")
     return name
+
+
+def check_annotations(description: str | None, tags: Tags | None) -> None:
+    """Raises InvalidMetadata for a description or tags that are too long to be listed."""
+    if description is not None and len(description) > LONGEST_DESCRIPTION:
+        raise InvalidMetadata(f"A description has at most {LONGEST_DESCRIPTION} characters.")
+    if tags is not None and len(msgspec.json.encode(tags)) > LARGEST_TAGS:
+        raise InvalidMetadata(f"Tags take at most {LARGEST_TAGS >> 10} KB.")
 
 
 def check_version(number: int) -> int:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from model_store.errors import InvalidExamples
+from model_store.outcomes import usual_method
 from model_store.schema import Scalar
 
 #: Rows of examples that a version can have.
@@ -16,8 +17,12 @@ MOST = 1000
 LARGEST = 4 << 20
 #: How far a number may be from the expected one: `|a - b| <= tolerance * max(1, |b|)`.
 TOLERANCE = 1e-6
-#: The methods whose outputs are kept, where a version has them; the first one is the usual method.
-KEPT = ("predict", "transform", "predict_proba")
+#: The method whose outputs are kept beside those of the usual one.
+PROBABILITIES = "predict_proba"
+#: The method whose numbers are labels where a version has classes, and are compared as labels are.
+LABELS = "predict"
+#: Entries of a long output, and characters of a long text, that a mismatch shows.
+SHOWN_ENTRIES, SHOWN_CHARACTERS = 10, 200
 
 
 class Examples(Struct, frozen=True, kw_only=True):
@@ -47,8 +52,8 @@ class Mismatch(Struct, frozen=True):
 
 def wanted(methods: Sequence[str]) -> tuple[str, ...]:
     """The methods whose outputs are kept for a version with these methods."""
-    usual = next((name for name in ("predict", "transform") if name in methods), None)
-    return tuple(name for name in KEPT if name in methods and name in {usual, "predict_proba"})
+    usual = usual_method(methods)
+    return (usual, PROBABILITIES) if PROBABILITIES in methods and usual != PROBABILITIES else (usual,)
 
 
 def completed(examples: Examples, answers: Mapping[str, list[Any]]) -> Examples:
@@ -82,12 +87,19 @@ def check_examples(examples: Examples, methods: Sequence[str]) -> None:
             )
 
 
-def mismatches(examples: Examples, answers: Mapping[str, list[Any]]) -> Iterator[Mismatch]:
-    """The examples whose answers are not the expected ones."""
+def mismatches(examples: Examples, answers: Mapping[str, list[Any]], classes: bool) -> Iterator[Mismatch]:
+    """The examples whose answers are not the expected ones.
+
+    Args:
+        examples: with their outputs.
+        answers: method -> one entry for each row.
+        classes: whether the version has classes, so that its predictions are labels.
+    """
     for method, outputs in examples.outputs.items():
+        tolerance = 0.0 if classes and method == LABELS else examples.tolerance
         for row, (expected, answered) in enumerate(zip(outputs, answers[method], strict=True)):
-            if not agree(expected, answered, examples.tolerance):
-                yield Mismatch(row, method, expected, answered)
+            if not agree(expected, answered, tolerance):
+                yield Mismatch(row, method, shortened(expected), shortened(answered))
 
 
 def agree(expected: Any, answered: Any, tolerance: float = TOLERANCE) -> bool:
@@ -96,8 +108,25 @@ def agree(expected: Any, answered: Any, tolerance: float = TOLERANCE) -> bool:
         pairs = zip(expected, answered, strict=False)
         return len(expected) == len(answered) and all(agree(a, b, tolerance) for a, b in pairs)
     if is_number(expected) and is_number(answered):
-        return bool(abs(expected - answered) <= tolerance * max(1.0, abs(expected)))
+        return bool(expected == answered) or _near(expected, answered, tolerance)
     return type(expected) is type(answered) and bool(expected == answered)
+
+
+def _near(expected: float, answered: float, tolerance: float) -> bool:
+    try:
+        return bool(abs(expected - answered) <= tolerance * max(1.0, abs(expected)))
+    except OverflowError:  # an integer that no float can hold
+        return False
+
+
+def shortened(output: Any) -> Any:
+    """An output as a report shows it: the beginning of what is long."""
+    if isinstance(output, list):
+        more = ["…"] if len(output) > SHOWN_ENTRIES else []
+        return [*(shortened(entry) for entry in output[:SHOWN_ENTRIES]), *more]
+    if isinstance(output, str) and len(output) > SHOWN_CHARACTERS:
+        return output[:SHOWN_CHARACTERS] + "…"
+    return output
 
 
 def is_number(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """What a method of an estimator gives, as one entry for each row that JSON can carry."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,3 +30,8 @@ def _finite_list(array: np.ndarray[Any, Any]) -> tuple[list[Any], bool]:
     objects = array.astype(object)
     objects[~np.isfinite(array)] = None
     return objects.tolist(), False
+
+
+def usual_method(methods: Sequence[str]) -> str:
+    """What a request without a method means: predict, or transform where there is no predict."""
+    return next((name for name in ("predict", "transform") if name in methods), methods[0])

@@ -2,7 +2,7 @@
 
 import time
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from model_store.checks import Check, Checks, check_environment, check_examples, check_schema, verdict_of
 from model_store.entities import Alias, Attribution, Guard, Version, now, unguarded
@@ -67,7 +67,7 @@ class Switchboard:
             current = self._pointed_to(switch.model, switch.alias)
             switch.guard(current)
             report = self._report(switch, current, by)
-            if switch.dry_run or not report.moved:
+            if switch.dry_run or (report.verdict == "failed" and not switch.force):
                 return self._only_report(switch, report)
             try:
                 return self._move(switch, current, report, by)
@@ -77,8 +77,8 @@ class Switchboard:
 
     def roll_back(
         self, model: str, alias: str, by: Attribution, expected: int | None = None, guard: Guard = unguarded
-    ) -> tuple[int, int]:
-        """Point an alias to what it pointed to before; returns from which version to which.
+    ) -> tuple[int, Alias]:
+        """Point an alias to what it pointed to before; returns from which version, and the alias.
 
         It asks only that the version loads with its digest.
 
@@ -93,20 +93,27 @@ class Switchboard:
             AliasNotFound: there is no such alias.
             AliasMoved: it points to another version than expected.
             NothingBefore: there is nothing to go back to.
-            RehearsalFailed, ArtifactCorrupt: the version before does not load.
+            RehearsalFailed: the version before does not load.
         """
         current = self._registry.alias(model, alias)
         guard(current)
         _check_expected(current, current.version if expected is None else expected)
         target = self._registry.previous(model, alias)
-        self._rehearsal.load(self._registry.version(model, target), by)
+        self._check_loads(self._registry.version(model, target), by)
 
         def still(there: Alias | None) -> None:
             guard(there)
             _check_expected(there, current.version)
 
-        self._registry.roll_back(model, alias, target, by, still)
-        return current.version, target
+        return current.version, self._registry.roll_back(model, alias, target, by, still)
+
+    def _check_loads(self, version: Version, by: Attribution) -> None:
+        try:
+            self._rehearsal.load(version, by)
+        except (RehearsalFailed, ArtifactCorrupt) as error:
+            raise RehearsalFailed(
+                f"Version {version.version} cannot take over again: {error} Point the alias to another version."
+            ) from error
 
     def _pointed_to(self, model: str, alias: str) -> Alias | None:
         try:
@@ -128,7 +135,7 @@ class Switchboard:
             alias=switch.alias,
             against=old.version if old else None,
             verdict=verdict,
-            moved=not switch.dry_run and (verdict != "failed" or switch.force),
+            moved=not switch.dry_run and (verdict != "failed" or switch.force) and old != version,
             forced=verdict == "failed" and switch.force,
             dry_run=switch.dry_run,
             checks=checks,
@@ -145,12 +152,12 @@ class Switchboard:
             return (Check(check="loads", status="failed", message=str(error)),)
         loads = Check(check="loads", status="passed", message="It loads in a model host, and its digest holds.")
         if examples is None:
-            return loads, check_examples(None, {})
+            return loads, check_examples(None, {}, False)
         try:
             answers = self._rehearsal.answers(version, examples.rows, tuple(examples.outputs), by)
         except (RehearsalFailed, ArtifactCorrupt) as error:
             return loads, Check(check="examples", status="failed", message=str(error))
-        return loads, check_examples(examples, answers)
+        return loads, check_examples(examples, answers, version.schema.classes is not UNSET)
 
     def _only_report(self, switch: Switch, report: Checks) -> Switched:
         self._registry.add_checks(report)

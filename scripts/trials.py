@@ -41,7 +41,7 @@ MOST_REQUESTS = 40
 MOST_PASSES = 6
 NOW = -60.0
 MODELS = ("a", "b", "c")
-OK, CREATED, SERVER_ERROR = 200, 201, 500
+OK, CREATED, NO_CONTENT, SERVER_ERROR = 200, 201, 204, 500
 
 
 # The writer: a whole server, but for the hosts
@@ -249,8 +249,11 @@ def _change_something(connection: Connection, ledger: Ledger, chance: random.Ran
     elif kind < 0.9:  # noqa: PLR2004
         status, answer = connection.send_json("PUT", f"/models/{model}/aliases/live", {"version": number})
     else:
+        # Until it is answered nobody knows whether it happened.
         ledger.asked_to_delete.add((model, number))
         status, answer = connection.ask("DELETE", f"/models/{model}/versions/{number}")
+        if status != NO_CONTENT:
+            ledger.asked_to_delete.discard((model, number))
     ledger.answers[status] += 1
     if status == CREATED and "digest" in answer:
         ledger.uploaded(answer)

@@ -13,7 +13,7 @@ from wsgi_service.problems import Problem
 HEADERS = ("Content-Digest", "Repr-Digest")
 #: The algorithms that the RFC recommends; others are ignored.
 ALGORITHMS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
-MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):\s*")
+MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):(?:;[^,]*)?\s*")
 
 
 class Verification:

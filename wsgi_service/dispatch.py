@@ -35,7 +35,9 @@ class Dispatcher:
         self._map = url_map
         self._exposure = exposure
         self._settings = settings
-        self._slots = threading.BoundedSemaphore(settings.threads - RESERVED_THREADS)
+        heavy = threading.BoundedSemaphore(settings.threads - RESERVED_THREADS)
+        urgent = threading.BoundedSemaphore(RESERVED_THREADS // 2)
+        self._slots = {Work.PREDICT: heavy, Work.UPLOAD: heavy, Work.URGENT: urgent}
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""
@@ -67,15 +69,16 @@ class Dispatcher:
     @contextmanager
     def _slot(self, route: Route) -> Iterator[None]:
         """One of the counted slots for heavy work, taken without waiting. Raises Busy."""
-        if route.work is Work.LIGHT:
+        slots = self._slots.get(route.work)
+        if slots is None:
             yield
             return
-        if not self._slots.acquire(blocking=False):
-            raise Busy("All slots for uploads and predicts are taken. Try again in a moment.")
+        if not slots.acquire(blocking=False):
+            raise Busy("All slots for this kind of work are taken. Try again in a moment.")
         try:
             yield
         finally:
-            self._slots.release()
+            slots.release()
 
 
 def match(adapter: MapAdapter, path: str | None = None, method: str | None = None) -> tuple[Route, dict[str, Any]]:

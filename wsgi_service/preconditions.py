@@ -4,14 +4,30 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from werkzeug.wrappers import Request
+from werkzeug.wrappers import Request, Response
 
 from model_store.entities import Guard
 from wsgi_service.problems import Problem
-from wsgi_service.responses import entity_tag
+from wsgi_service.responses import entity_tag, json_response
 
 ENTITY_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 ENTITY_TAGS = re.compile(rf"\s*{ENTITY_TAG}(?:\s*,\s*{ENTITY_TAG})*\s*")
+
+
+def representation(request: Request, value: Any) -> Response:
+    """The JSON of what is at an address, with a strong ETag; 304 if the client has it. Raises a 412 Problem."""
+    tag = entity_tag(value)
+    check_if_match(request, tag)
+    response = json_response(value)
+    response.set_etag(tag)
+    return response.make_conditional(request)
+
+
+def check_if_match(request: Request, tag: str) -> None:
+    """Raises a 412 Problem for a request that wants another state than the one with this tag."""
+    wanted = _wanted(request.headers.get("If-Match"))
+    if wanted is not None and not wanted & {"*", tag}:
+        raise _stale(tag)
 
 
 def guard(request: Request, show: Callable[[Any], Any] | None = None, required: bool = False) -> Guard:
@@ -27,13 +43,15 @@ def guard(request: Request, show: Callable[[Any], Any] | None = None, required: 
             preconditions do not hold, and 428 if there must be some.
     """
     wanted = _wanted(request.headers.get("If-Match"))
-    only_new = request.headers.get("If-None-Match", "").strip() == "*"
+    unwanted = _unwanted(request.headers.get("If-None-Match"))
 
     def check(there: Any) -> None:
-        if only_new and there is not None:
+        asked = wanted is not None or unwanted
+        tag = entity_tag(show(there) if show else there) if asked and there is not None else ""
+        if there is not None and unwanted & {"*", tag}:
             raise not_new()
         if wanted is not None:
-            _check_match(wanted, there, show)
+            _check_match(wanted, there, tag)
         elif required and there is not None:
             raise Problem(
                 428,
@@ -63,14 +81,20 @@ def _wanted(header: str | None) -> set[str] | None:
     return {tag.strip('"') for tag in re.findall(ENTITY_TAG, header) if not tag.startswith("W/")}
 
 
-def _check_match(wanted: set[str], there: Any, show: Callable[[Any], Any] | None) -> None:
+def _unwanted(header: str | None) -> set[str]:
+    """The tags that would not do, compared weakly (RFC 9110, section 13.1.2)."""
+    if header is None:
+        return set()
+    return {"*"} if header.strip() == "*" else {tag.strip('W/"') for tag in re.findall(ENTITY_TAG, header)}
+
+
+def _check_match(wanted: set[str], there: Any, tag: str) -> None:
     if there is None:
         raise Problem(412, "precondition-failed", "If-Match asks for something that is there, and this is not.")
-    current = entity_tag(show(there) if show else there)
-    if "*" not in wanted and current not in wanted:
-        raise Problem(
-            412,
-            "precondition-failed",
-            "It was changed since you read it. GET it again, look at what is different, and send its new ETag.",
-            {"ETag": f'"{current}"'},
-        )
+    if not wanted & {"*", tag}:
+        raise _stale(tag)
+
+
+def _stale(tag: str) -> Problem:
+    detail = "It was changed since you read it. GET it again, look at what is different, and send its new ETag."
+    return Problem(412, "precondition-failed", detail, {"ETag": f'"{tag}"'})

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT = 600.0
@@ -42,11 +42,11 @@ class Remote:
 
     def __init__(self, url: str, token: str = "") -> None:
         self.url = url.rstrip("/")
-        self._parts = urlsplit(self.url)
+        self._parts = _parts_of(self.url)
         self._tag: str | None = None
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
-            raise RemoteError("The server's address must be like http://127.0.0.1:8080")
+        if not token.isascii() or not token.isprintable():
+            raise RemoteError("The token in WSGI_SERVICE_TOKEN must be of printable ASCII characters.")
 
     def get(self, path: str) -> Any:
         """The JSON at a path. Raises RemoteError."""
@@ -113,6 +113,17 @@ class Remote:
             ) from None
         finally:
             connection.close()
+
+
+def _parts_of(url: str) -> SplitResult:
+    """The parts of a server's address. Raises RemoteError."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and (parts.port or parts.port is None):
+            return parts
+    except ValueError:  # a port that is no number, a bracket left open
+        pass
+    raise RemoteError("The server's address must be like http://127.0.0.1:8080")
 
 
 def address(*parts: str | int) -> str:

@@ -146,10 +146,10 @@ def integer_parameter(request: Request, name: str, default: int, lowest: int, hi
 
 def flag_parameter(request: Request, name: str) -> bool:
     """Whether the query string asks for something: `?name=true`. Raises InvalidRequest."""
-    text = request.args.get(name, "false").lower()
-    if text not in ("true", "false", "1", "0", ""):
-        raise InvalidRequest(f"{name} must be true or false.")
-    return text in ("true", "1", "")
+    texts = [text.lower() for text in request.args.getlist(name)] or ["false"]
+    if len(texts) > 1 or texts[0] not in {"true", "false", "1", "0", ""}:
+        raise InvalidRequest(f"{name} must be true or false, and stand once.")
+    return texts[0] in {"true", "1", ""}
 
 
 def has_body(request: Request) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 import msgspec
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Response
 
 from model_store.failpoints import reach
 
@@ -25,13 +25,6 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
 def entity_tag(representation: Any) -> str:
     """The strong validator of what is answered in JSON: a hash of its bytes."""
     return hashlib.sha256(json_bytes(representation)).hexdigest()[:32]
-
-
-def representation(request: Request, value: Any) -> Response:
-    """The JSON of what is at an address, with a strong ETag; 304 if the client has it (RFC 9110, section 13)."""
-    response = json_response(value)
-    response.set_etag(entity_tag(value))
-    return response.make_conditional(request)
 
 
 def changed(value: Any, shown: Any, location: str | None = None) -> Response:

@@ -21,10 +21,14 @@ class Scope(Enum):
 
 
 class Work(Enum):
-    """How much a route asks of the server: its body limit, and whether it takes one of the counted slots."""
+    """How much a route asks of the server: its body limit, and which of the counted slots it takes.
+
+    What is urgent waits for a model host as well, but must not be kept out by predicts.
+    """
 
     LIGHT = "light"
     PREDICT = "predict"
+    URGENT = "urgent"
     UPLOAD = "upload"
 
 
@@ -41,6 +45,7 @@ class Route:
         limits = {
             Work.UPLOAD: settings.upload_limit,
             Work.PREDICT: settings.predict_limit,
+            Work.URGENT: 1,
             Work.LIGHT: 1,
         }
         return limits[self.work] * MEGABYTE
@@ -100,9 +105,9 @@ def build(resources: Any) -> Map:
             rule(f"{version}/quarantine", "DELETE", versions.lift_quarantine, Scope.WRITE),
             rule(f"{model}/aliases", "GET", aliases.list, Scope.READ),
             rule(alias, "GET", aliases.read, Scope.READ),
-            rule(alias, "PUT", aliases.put, Scope.WRITE),
+            rule(alias, "PUT", aliases.put, Scope.WRITE, Work.PREDICT),
             rule(alias, "DELETE", aliases.delete, Scope.WRITE),
-            rule(f"{alias}/rollback", "POST", aliases.roll_back, Scope.WRITE),
+            rule(f"{alias}/rollback", "POST", aliases.roll_back, Scope.WRITE, Work.URGENT),
             *(
                 rule(path, method, call, Scope.READ, Work.PREDICT)
                 for path, by_body, by_link in (

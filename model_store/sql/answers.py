@@ -24,6 +24,11 @@ def keep(connection: Connection, key: UploadKey, version: Version) -> None:
     connection.execute(insert(answered).values(**values, created_at=now()))
 
 
+def forget_model(connection: Connection, model: str) -> None:
+    """Forget the answers of uploads to a model that is being deleted."""
+    connection.execute(delete(answered).where(answered.c.key.startswith(f"{model} ", autoescape=True)))
+
+
 def forget(connection: Connection, before: str) -> None:
     """Forget the answers of uploads from before a moment."""
     connection.execute(delete(answered).where(answered.c.created_at < before))

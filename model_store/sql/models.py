@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, select, update
 
 from model_store.entities import Action, Attribution, Guard, Model, unguarded
 from model_store.errors import ModelExists
-from model_store.sql import statements, tables
+from model_store.sql import answers, statements, tables
 from model_store.sql.connection import reading
 from model_store.sql.log import log
 from model_store.sql.transactions import Transactions
@@ -71,5 +71,6 @@ class ModelTransactions(Transactions):
             connection.execute(delete(aliases).where(aliases.c.model == name))
             retire(connection, name, [row.version for row in rows])
             connection.execute(delete(models).where(models.c.name == name))
+            answers.forget_model(connection, name)
             log(connection, by, Action.DELETE_MODEL, name, before=statements.described(model))
             return {row.digest for row in rows}

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,17 +176,47 @@ def test_whatever_was_answered_agrees_with_itself(value: Any) -> None:
 
 def test_examples_name_their_mismatches() -> None:
     examples = Examples(rows=((1.0, "red"), (2.0, "red")), outputs={"predict": ["a", "b"]}, given=("predict",))
-    assert check_examples(examples, {"predict": ["a", "b"]}).status == "passed"
-    failed = check_examples(examples, {"predict": ["a", "c"]})
+    assert check_examples(examples, {"predict": ["a", "b"]}, True).status == "passed"
+    failed = check_examples(examples, {"predict": ["a", "c"]}, True)
     assert (failed.status, failed.details["mismatches"]) == ("failed", 1)
-    assert [mismatch.row for mismatch in mismatches(examples, {"predict": ["x", "b"]})] == [0]
-    assert check_examples(None, {}).status == "warning"
+    assert [mismatch.row for mismatch in mismatches(examples, {"predict": ["x", "b"]}, True)] == [0]
+    assert check_examples(None, {}, False).status == "warning"
 
 
 def test_the_outputs_that_are_kept_are_the_usual_ones() -> None:
     assert wanted(("predict", "predict_proba", "transform")) == ("predict", "predict_proba")
     assert wanted(("transform",)) == ("transform",)
-    assert wanted(("decision_function",)) == ()
+    assert wanted(("score_samples",)) == ("score_samples",)
+
+
+def test_labels_are_equal_or_not_however_near_their_numbers_are() -> None:
+    examples = Examples(rows=((1.0,),), outputs={"predict": [10_000_001]}, tolerance=5.0)
+    assert len(list(mismatches(examples, {"predict": [10_000_002]}, classes=True))) == 1
+    assert list(mismatches(examples, {"predict": [10_000_002]}, classes=False)) == []
+
+
+def test_examples_without_anything_to_compare_are_a_warning() -> None:
+    for outputs in ({}, {"predict": [None]}):
+        examples = Examples(rows=((1.0,),), outputs=outputs)
+        assert check_examples(examples, {"predict": [None]}, False).status == "warning"
+
+
+def test_numbers_that_no_float_holds_do_not_agree() -> None:
+    assert agree(10**400, 1.5) is False
+    assert agree(10**400, 10**400) is True
+
+
+def test_a_mismatch_shows_the_beginning_of_what_is_long() -> None:
+    examples = Examples(rows=((1.0,),), outputs={"predict": [[0.0] * 5000]})
+    (found,) = mismatches(examples, {"predict": [["x" * 5000] * 5000]}, False)
+    assert found.expected == [*[0.0] * 10, "…"]
+    assert len(msgspec.json.encode(found)) < 3000
+
+
+def test_very_many_categories_are_compared_at_once() -> None:
+    many = tuple(range(200_000))
+    old, new = with_column(1, categories=many), with_column(1, categories=(*many, "one more"))
+    assert (check_schema(old, new).status, check_schema(new, old).status) == ("warning", "failed")
 
 
 @pytest.mark.parametrize(
@@ -209,8 +240,8 @@ def test_examples_with_very_large_outputs_are_refused() -> None:
 
 
 def test_labels_of_several_kinds_and_classes_that_only_one_knows_are_compared() -> None:
-    one = Answered(predictions=["a", "b"], probabilities=[[0.5, 0.5], [0.1, 0.9]], classes=("a", "b"))
-    other = Answered(predictions=["c", "b"], probabilities=[[0.2, 0.8], [0.9, 0.1]], classes=("b", "c"))
+    one = Answered(predictions=["a", "b"], probabilities=np.array([[0.5, 0.5], [0.1, 0.9]]), classes=("a", "b"))
+    other = Answered(predictions=["c", "b"], probabilities=np.array([[0.2, 0.8], [0.9, 0.1]]), classes=("b", "c"))
     found = compare(one, other)
     assert found.agreement == 0.5
     assert found.confusion is not None
@@ -222,3 +253,23 @@ def test_outputs_of_several_columns_are_compared_by_all_their_differences() -> N
     found = compare(Answered(predictions=[[1.0, 2.0]]), Answered(predictions=[[1.0, 5.0]]))
     assert (found.differences or {})["1"] == 3.0
     assert compare(Answered(predictions=["x"]), Answered(predictions=[1.0])).differences is None
+
+
+def test_true_is_not_one_in_a_confusion() -> None:
+    one = Answered(predictions=[1, 0], classes=(0, 1))
+    other = Answered(predictions=[True, False], classes=(False, True))
+    found = compare(one, other)
+    assert (found.agreement, found.confusion is not None) == (0.0, True)
+    assert found.confusion is not None
+    assert sum(row[index] for index, row in enumerate(found.confusion.counts)) == 0
+
+
+def test_rows_of_several_labels_have_no_confusion() -> None:
+    both = Answered(predictions=[[0, 1]], classes=(0, 1))
+    assert compare(both, both).confusion is None
+    assert compare(both, Answered(predictions=[1], classes=(0, 1))).confusion is None
+
+
+def test_differences_that_are_too_large_are_left_out() -> None:
+    found = compare(Answered(predictions=[-1.7e308]), Answered(predictions=[1.7e308]))
+    assert (found.differences, found.agreement) == (None, 0.0)

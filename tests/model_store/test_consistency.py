@@ -344,6 +344,7 @@ def test_a_notebook_has_a_version_rehearsed_and_switched_to(folder: Path) -> Non
         board = Switchboard(catalog.registry, rehearsal)
         done = board.activate(Switch(model="line", alias="live", version=2), BY)
         assert (done.checks.verdict, catalog.registry.alias("line", "live").version) == ("passed", 2)
-        assert board.roll_back("line", "live", BY) == (2, 1)
+        before, alias = board.roll_back("line", "live", BY)
+        assert (before, alias.version) == (2, 1)
     finally:
         catalog.registry.close()

@@ -177,6 +177,61 @@ def test_an_alias_that_moved_meanwhile_is_checked_again(iris: StrictClient, app:
     assert (answer.status_code, checked, answer.json["checks"]["against"]) == (200, [1, 3], 3)
 
 
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("dryrun=true", {"version": 2}),
+        ("dry-run=1", {"version": 2}),
+        ("dry_run=false&dry_run=true", {"version": 2}),
+        ("version=2", {"version": 2}),
+        ("force=true", {"version": 2}),
+        ("reason=x", {"version": 2}),
+        ("version=2", None),
+    ],
+)
+def test_what_is_not_understood_never_moves_an_alias(iris: StrictClient, query: str, body: Any) -> None:
+    answer = iris.put(f"{LIVE}?{query}", json=body) if body else iris.put(f"{LIVE}?{query}", data=b"garbage{{{")
+    assert (answer.status_code in {415, 422}, live(iris)) == (True, 1)
+
+
+def test_moving_to_where_it_points_already_moves_nothing(iris: StrictClient) -> None:
+    before = events(iris)
+    answer = iris.put(LIVE, json={"version": 1})
+    assert (answer.status_code, answer.json["checks"]["moved"]) == (200, False)
+    assert events(iris) == before
+
+
+def test_a_roll_back_is_not_kept_out_by_predicts(iris: StrictClient, app: Any) -> None:
+    """All slots for heavy work are taken, as under overload."""
+    from wsgi_service.routes import Work
+
+    iris.put(LIVE, json={"version": 2})
+    slots = app.wsgi_app._app._slots[Work.PREDICT]
+    taken = 0
+    while slots.acquire(blocking=False):
+        taken += 1
+    assert iris.put(LIVE, json={"version": 1}).status_code == 503
+    assert iris.post(f"{LIVE}/rollback").json["to"] == 1
+    slots.release(taken)
+
+
+def test_the_tag_of_a_roll_back_is_of_the_alias_that_it_made(iris: StrictClient, app: Any) -> None:
+    """Even if somebody moves it before the answer is written."""
+    from model_store.entities import Attribution
+
+    iris.put(LIVE, json={"version": 2})
+    registry, moves = app.catalog.registry, iter([2])
+
+    def move_at_once() -> None:
+        for number in moves:
+            registry.set_alias("iris", "live", number, Attribution("other", "other"))
+
+    registry.subscribe(move_at_once)
+    answer = iris.post(f"{LIVE}/rollback")
+    assert (answer.json["to"], live(iris)) == (1, 2)
+    assert iris.put(LIVE, json={"version": 1}, headers={"If-Match": answer.headers["ETag"]}).status_code == 412
+
+
 def test_roll_back_says_from_where_to_where(iris: StrictClient) -> None:
     iris.put(LIVE, json={"version": 2})
     answer = iris.post(f"{LIVE}/rollback", json={"reason": "it was worse"})
@@ -195,6 +250,7 @@ def test_a_retried_roll_back_that_says_from_where_goes_back_once(iris: StrictCli
     assert iris.post(f"{LIVE}/rollback", json={"from": 3}).json["to"] == 2
     again = iris.post(f"{LIVE}/rollback", json={"from": 3})
     assert (again.status_code, again.json["type"], live(iris)) == (409, "/problems/alias-moved", 2)
+    assert iris.post(f"{LIVE}/rollback?from=3", json={"reason": "x"}).status_code == 422
     assert iris.post(f"{LIVE}/rollback?from=2").json["to"] == 1
 
 
@@ -208,7 +264,8 @@ def test_roll_back_asks_that_the_version_loads_with_its_digest(iris: StrictClien
     iris.put(LIVE, json={"version": 2})
     flip(app.catalog.artifacts.path(iris.get("/models/iris/versions/1").json["digest"]))
     answer = iris.post(f"{LIVE}/rollback")
-    assert (answer.status_code, answer.json["type"], live(iris)) == (503, "/problems/artifact-corrupt", 2)
+    assert (answer.status_code, answer.json["type"], live(iris)) == (409, "/problems/rehearsal-failed", 2)
+    assert "Version 1 cannot take over again" in answer.json["detail"]
 
 
 def test_roll_back_of_what_is_not_there_is_not_found(iris: StrictClient) -> None:
@@ -232,7 +289,8 @@ def test_history_is_a_chain_in_pages_that_outlives_its_model(iris: StrictClient)
     assert first["events"] == told[:2]
     rest = iris.get(f"/models/iris/history?page_token={first['next_page_token']}").json
     assert rest == {"events": told[2:]}
-    assert iris.get("/models/nobody/history").status_code == 404
+    for query in ("", "?page_token=5"):
+        assert iris.get(f"/models/nobody/history{query}").status_code == 404
     assert iris.get("/models/iris/history?limit=0").status_code == 422
     assert iris.get("/models/iris/history?page_token=x").status_code == 422
 
@@ -241,10 +299,9 @@ def test_a_model_of_another_release_warns_and_never_stands_in_the_way_of_going_b
     client.put_model("iris", of_release("1.7.0", LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])))
     client.put_model("iris", models.line(), 2)
     version = client.get("/models/iris/versions/1").json
-    assert (version["fitted"], version["warnings"][0][:31]) == (
-        {"scikit-learn": "1.7.0"},
-        "Fitted with scikit-learn 1.7.0,",
-    )
+    assert version["fitted"]["scikit-learn"] == "1.7.0"
+    assert version["warnings"][0].startswith("Fitted with scikit-learn 1.7.0, served with ")
+    assert client.get("/models/iris/versions/2").json["fitted"].keys() == {"scikit-learn", "skops"}
     assert client.get("/models/iris/versions/2").json["warnings"] == []
     client.put(LIVE, json={"version": 2})
     report = client.put(f"{LIVE}?dry_run=1", json={"version": 1}).json["checks"]

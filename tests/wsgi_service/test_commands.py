@@ -243,3 +243,31 @@ def test_looking_after_a_folder_without_a_store_says_so(run: Any, tmp_path: Path
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "registry.db").write_bytes(b"this is no database" * 100)
     assert run("check", "--data", str(tmp_path / "bad")).exit_code == 1
+
+
+def test_a_server_address_or_token_that_is_none_is_a_line(run: Any) -> None:
+    for url in ("http://127.0.0.1:abc", "http://[::1", "ftp://x", "http://:80"):
+        done = run("models", "--server", url)
+        assert (done.exit_code, "must be like http://127.0.0.1:8080" in done.output) == (1, True), url
+    runner = CliRunner()
+    for token in ("a\nb", "\u00e9"):
+        done = runner.invoke(group, ["models"], env={"WSGI_SERVICE_TOKEN": token})
+        assert (done.exit_code, token in done.output, "Traceback" in done.output) == (1, False, False)
+
+
+def test_what_others_wrote_does_not_reach_the_terminal_as_it_is(run: Any, iris_file: str) -> None:
+    run("push", iris_file, "shouted")
+    run("push", iris_file, "shouted")
+    run("activate", "shouted", "2", "--reason", "a\nb\x1b[31m\u202ec")
+    last = run("history", "shouted").output.splitlines()[-1]
+    assert last.endswith(" a\\nb\\x1b[31m\\u202ec")
+
+
+def test_compare_reads_json_as_windows_writes_it(run: Any, iris_file: str, tmp_path: Path) -> None:
+    run("push", iris_file, "windows")
+    for number, encoding in enumerate(("utf-8-sig", "utf-16")):
+        path = tmp_path / f"{number}.json"
+        path.write_text('{"instances": [[1, 2, 3, 4]]}', encoding=encoding)
+        assert "rows       1" in run("compare", "windows", "1", "live", str(path)).output
+    path.write_text("[" * 100_000, encoding="utf-8")
+    assert "not valid JSON" in run("compare", "windows", "1", "live", str(path)).output

@@ -8,7 +8,8 @@ import pytest
 from conftest import StrictClient
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.multiclass import OneVsRestClassifier
 
 FEATURES, TARGET = load_iris(return_X_y=True)
 FOREST = RandomForestClassifier(3, max_depth=1, random_state=0).fit(FEATURES, TARGET)
@@ -87,8 +88,39 @@ def test_a_record_may_have_columns_that_only_one_version_knows(client: StrictCli
         ({"a": 1, "b": 2, "instances": []}, 422),
         ({"a": 1, "b": 2, "instances": [[1]]}, 422),
         ({"a": 1, "b": 2, "rows": [[1]]}, 422),
+        ({"a": "9" * 5000, "b": 2, "instances": [[1, 2, 3, 4]]}, 422),
+        ({"a": "\u0661", "b": 2, "instances": [[1, 2, 3, 4]]}, 422),
         ({"a": 1, "b": 2, "instances": [[1, 2, 3, 4]] * 100_001}, 413),
     ],
 )
 def test_what_cannot_be_compared_is_refused(iris: StrictClient, body: Any, status: int) -> None:
     assert iris.post(ADDRESS, json=body).status_code == status
+
+
+def test_a_heading_without_rows_is_refused(iris: StrictClient) -> None:
+    answer = iris.post(f"{ADDRESS}?a=1&b=2", data="x0,x1,x2,x3\n", content_type="text/csv")
+    assert (answer.status_code, "no rows" in answer.json["detail"]) == (422, True)
+
+
+def test_a_parameter_that_is_not_known_is_refused(iris: StrictClient) -> None:
+    answer = iris.post(f"{ADDRESS}?a=1&b=2&c=3", data="1,2,3,4\n", content_type="text/csv")
+    assert answer.status_code == 422
+
+
+def test_rows_of_several_labels_are_compared(client: StrictClient) -> None:
+    targets = np.array([[0, 1], [1, 0], [1, 1], [0, 0]] * 5)
+    features = np.arange(20.0).reshape(-1, 1)
+    client.put_model("iris", OneVsRestClassifier(LogisticRegression()).fit(features, targets))
+    client.put_model("iris", RandomForestClassifier(3, random_state=0).fit(features, targets), 2)
+    answer = client.post(ADDRESS, json={"a": 1, "b": 2, "instances": features.tolist()})
+    assert answer.status_code == 200
+    assert "confusion" not in answer.json["comparison"]
+
+
+def test_only_a_few_comparisons_are_made_at_once(iris: StrictClient, app: Any) -> None:
+    rule = next(rule for rule in app.url_map.iter_rules() if rule.rule.endswith("/compare"))
+    turns = rule.endpoint.call.__self__._turns
+    while turns.acquire(blocking=False):
+        pass
+    refused = iris.post(ADDRESS, json={"a": 1, "b": 2, "instances": [[1, 2, 3, 4]]})
+    assert (refused.status_code, refused.json["type"]) == (503, "/problems/busy")

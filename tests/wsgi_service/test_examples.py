@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import StrictClient
 from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
 
 ROWS = load_iris().data[[0, 60, 120]].tolist()
 IRIS = models.skops_bytes(models.iris())
@@ -122,7 +123,10 @@ def test_a_text_pipeline_has_examples_of_texts(client: StrictClient) -> None:
         ({"predictions": [1]}, 422, "invalid-request"),
         ({"instances": ROWS, "outputs": []}, 422, "invalid-request"),
         ({"instances": ROWS, "predictions": [0]}, 422, "invalid-examples"),
-        ({"instances": ROWS, "tolerance": "x"}, 422, "invalid-request"),
+        ({"instances": ROWS, "tolerance": "x"}, 422, "invalid-examples"),
+        ({"instances": ROWS, "tolerance": 10**400}, 422, "invalid-examples"),
+        ({"instances": ROWS, "predictions": [0, 1, 10**400]}, 422, "invalid-examples"),
+        ({"instances": ROWS, "probabilities": [[0, 1, 10**30]] * 3}, 422, "invalid-examples"),
         ({"instances": ROWS, "tolerance": -1}, 422, "invalid-examples"),
         ({"instances": ROWS * 400}, 422, "invalid-examples"),
     ],
@@ -143,13 +147,51 @@ def test_examples_that_do_not_fit_are_refused(iris: StrictClient, body: Any, sta
         (b"x0,x1,x2,x3\n1,2,3,\xff\n", 400, "UTF-8"),
         (b"x0,x1,x2,x3\n1,2,3,\n", 422, "row 0, column 'x3'"),
         (b"x0,x1,x2,x3,prediction\n1,2,3,4,rose\n", 422, "none of the classes"),
-        (b"x0,x1,x2,x3,probability_0\n1,2,3,4,1\n", 422, "all classes are needed"),
+        (b"x0,x1,x2,x3,probability_0\n1,2,3,4,1\n", 422, "one column for each class"),
+        (
+            b"x0,x1,x2,x3,probability_0,probability_1,probability_2,probability_9\n1,2,3,4,1,0,0,0\n",
+            422,
+            "no other",
+        ),
+        (b"x0,x1,x2,x3\n", 422, "no rows"),
         (b"x0,x1,x2,x3,probability_0,probability_1,probability_2\n1,2,3,4,1,0,no\n", 422, "not a number"),
     ],
 )
 def test_csv_that_does_not_fit_is_refused(iris: StrictClient, body: bytes, status: int, words: str) -> None:
     answer = iris.put(ADDRESS, data=body, content_type="text/csv")
     assert (answer.status_code, words in answer.json["detail"]) == (status, True), answer.json
+
+
+@pytest.mark.parametrize("written", ["True", "true", "TRUE", " true "])
+def test_labels_in_csv_may_be_written_as_pandas_writes_them(client: StrictClient, written: str) -> None:
+    numbers, truth = [[0.0], [1.0]] * 5, [False, True] * 5
+    client.put_model("iris", LogisticRegression().fit(numbers, truth))
+    answer = client.put(ADDRESS, data=f"x0,prediction\n1,{written}\n", content_type="text/csv")
+    assert answer.json["predictions"] == [True]
+    client.put_model("iris", LogisticRegression().fit(numbers, [0, 3] * 5), 2)
+    second = ADDRESS.replace("/1/", "/2/")
+    assert client.put(second, data="x0,prediction\n1,3.0\n", content_type="text/csv").json["predictions"] == [3]
+
+
+def test_json_is_read_as_windows_writes_it_and_never_as_csv(iris: StrictClient) -> None:
+    text = '{"instances": [[1, 2, 3, 4]]}'
+    for body in (text.encode("utf-8-sig"), text.encode("utf-16")):
+        assert iris.put(ADDRESS, data=body, content_type="application/json").status_code == 200
+    for body in (b"1,2,3,4", b"[[1,2,3,4]]", b""):
+        answer = iris.put(ADDRESS, data=body, content_type="application/json")
+        assert answer.status_code in {400, 422}
+        assert "CSV" not in answer.json["detail"]
+
+
+def test_the_answer_has_the_tag_of_what_is_there_now(iris: StrictClient) -> None:
+    answer = iris.put(ADDRESS, json={"instances": ROWS, "tolerance": 1})
+    assert answer.headers["ETag"] == iris.get(ADDRESS).headers["ETag"]
+
+
+def test_a_model_may_have_a_column_that_is_called_prediction(client: StrictClient) -> None:
+    client.put_model("iris", models.line(), column_names="prediction")
+    answer = client.put(ADDRESS, data="prediction\n2\n", content_type="text/csv")
+    assert (answer.json["instances"], answer.json["given"]) == ([{"prediction": 2}], [])
 
 
 def test_another_type_is_a_415(iris: StrictClient) -> None:
@@ -166,6 +208,7 @@ def test_examples_come_with_the_upload(client: StrictClient) -> None:
 def test_a_first_version_that_fails_its_examples_does_not_get_live(client: StrictClient) -> None:
     assert upload(client, csv("prediction") + "5.1,3.5,1.4,0.2,2\n").status_code == 201
     assert client.get("/models/iris").json["aliases"] == {}
+    assert "At the upload 1 of 1 examples" in client.get("/models/iris/versions/1").json["warnings"][0]
 
 
 @pytest.mark.parametrize(

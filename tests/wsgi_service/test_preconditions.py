@@ -98,6 +98,31 @@ def test_if_none_match_makes_only_what_is_new(iris: StrictClient) -> None:
     assert iris.put("/models/iris/versions/3", data=IRIS, headers=new).status_code == 201
 
 
+def test_reading_with_a_stale_tag_is_a_problem_and_not_the_thing_itself(iris: StrictClient) -> None:
+    for address in ("/models/iris", "/models/iris/versions/1/artifact"):
+        answer = iris.get(address, headers={"If-Match": STALE})
+        assert (answer.status_code, answer.mimetype) == (412, "application/problem+json")
+
+
+def test_a_change_that_asks_for_another_state_than_the_one_there_is_refused(iris: StrictClient) -> None:
+    etag = iris.get(LIVE).headers["ETag"]
+    refused = iris.put(LIVE, json={"version": 2}, headers={"If-None-Match": f"{STALE}, W/{etag}"})
+    assert refused.status_code == 412
+    assert iris.put(LIVE, json={"version": 2}, headers={"If-None-Match": STALE}).status_code == 200
+
+
+def test_an_upload_to_a_list_that_changed_is_refused(iris: StrictClient) -> None:
+    address = "/models/iris/versions"
+    etag = iris.get(address).headers["ETag"]
+    for tag, status in ((STALE, 412), (etag, 201), (etag, 412)):
+        assert iris.post(address, data=IRIS, headers={"If-Match": tag}).status_code == status
+
+
+def test_a_head_request_has_no_ranges(iris: StrictClient) -> None:
+    answer = iris.head("/models/iris/versions/1/artifact", headers={"Range": "bytes=0-9"})
+    assert (answer.status_code, "Content-Range" in answer.headers) == (200, False)
+
+
 def test_lifting_a_quarantine_and_going_back_honour_preconditions(iris: StrictClient) -> None:
     iris.put(LIVE, json={"version": 2})
     etag = iris.get(LIVE).headers["ETag"]
@@ -121,6 +146,7 @@ def test_a_server_can_ask_for_preconditions_where_an_alias_moves(folder: Any, po
         assert (refused.status_code, refused.json["type"]) == (428, "/problems/precondition-required")
         assert call(headers={"If-Match": client.get(LIVE).headers["ETag"]}).status_code in {200, 204}
     assert client.put(LIVE, json={"version": 1}).status_code == 201, "a new alias needs none"
+    assert client.put(f"{LIVE}?dry_run=true", json={"version": 2}).status_code == 200, "nor does a dry run"
     client.put(LIVE, json={"version": 2}, headers={"If-Match": "*"})
     assert client.post(f"{LIVE}/rollback", json={"from": 2}).status_code == 200, "from is a precondition too"
     service.catalog.registry.close()
@@ -138,7 +164,7 @@ def test_an_upload_is_held_against_the_digest_that_came_with_it(
     assert (wrong.status_code, wrong.json["type"]) == (422, "/problems/digest-mismatch")
     assert client.get("/models/line").status_code == 404
     assert left_behind() == []
-    both = f"md5=:AAAA:, sha-256=:{digest_of(LINE)}:, sha-512=:{digest_of(LINE, 'sha512')}:"
+    both = f"md5=:AAAA:, sha-256=:{digest_of(LINE)}:;q=1, sha-512=:{digest_of(LINE, 'sha512')}:"
     assert client.put("/models/line/versions/1", data=LINE, headers={header: both}).status_code == 201
 
 
@@ -202,10 +228,17 @@ def test_a_key_that_is_none_is_a_400(client: StrictClient, key: str) -> None:
 
 
 def test_the_same_key_twice_at_once_is_a_409(client: StrictClient) -> None:
-    with turn("k"):
+    with turn("line", "k"):
         again = post(client, "k")
     assert (again.status_code, again.json["type"]) == (409, "/problems/upload-under-way")
-    assert post(client, "k").status_code == 201
+    with turn("other", "k"):
+        assert post(client, "k").status_code == 201
+
+
+def test_the_keys_of_a_model_go_with_it(client: StrictClient) -> None:
+    assert [post(client, "k").json["version"], post(client, "k").json["version"]] == [1, 1]
+    client.delete("/models/line")
+    assert post(client, "k").json["version"] == 2
 
 
 def test_forms_have_keys_as_well_and_their_examples_belong_to_the_upload(client: StrictClient) -> None:

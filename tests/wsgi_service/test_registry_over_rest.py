@@ -260,3 +260,14 @@ def test_changes_are_written_down_with_their_request(client: StrictClient, app: 
         "change-7",
         {"version": 1},
     )
+
+
+@pytest.mark.parametrize("changes", [{"description": "x" * 10_001}, {"tags": ["x" * 70_000]}])
+def test_descriptions_and_tags_are_short_enough_to_be_listed(client: StrictClient, changes: Any) -> None:
+    client.put_model("line", LINE)
+    for answer in (
+        client.put("/models/line", json=changes),
+        client.put("/models/line/versions/1", json=changes),
+        client.post("/models", json={"name": "other", **changes}),
+    ):
+        assert (answer.status_code, answer.json["type"]) == (422, "/problems/invalid-metadata")

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import click
 
 from wsgi_service.commands.options import server_options, show, table
+from wsgi_service.inputs.csv_body import looks_like_json
 from wsgi_service.remote import Remote, address
 
 
@@ -23,7 +24,7 @@ def compare(name: str, a: str, b: str, file: Path, remote: Remote, as_json: bool
     FILE is CSV, or JSON with "instances", or a JSON list of rows.
     """
     path, content = address("models", name, "compare"), file.read_bytes()
-    if content.lstrip()[:1] in (b"{", b"["):
+    if looks_like_json(content):
         document = remote.send_json("POST", path, {"a": a, "b": b, "instances": _instances(content)})
     else:
         query = urlencode({"a": a, "b": b})
@@ -34,7 +35,7 @@ def compare(name: str, a: str, b: str, file: Path, remote: Remote, as_json: bool
 def _instances(content: bytes) -> Any:
     try:
         body = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.ClickException(f"The file is not valid JSON: {error}") from None
     return body.get("instances", [body]) if isinstance(body, dict) else body
 

@@ -50,8 +50,14 @@ def checks_lines(report: dict[str, Any]) -> list[str]:
     return [f"  {check['status']:8} {check['check']}: {check['message']}" for check in report["checks"]]
 
 
+def printable(text: str) -> str:
+    """A text that others wrote, with what could move a terminal's cursor or colours escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def table(rows: list[list[str]]) -> str:
     """Rows with their columns aligned; the first row is the heading."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

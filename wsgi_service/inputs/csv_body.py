@@ -34,10 +34,21 @@ def read_csv(body: bytes, names: Collection[str], also: Sequence[str] = ()) -> l
         raise InvalidRequest("The CSV has no rows.")
     if not _is_heading(lines[0], names, also):
         return [list(line) for line in lines]
+    if len(lines) == 1:
+        raise InvalidRequest("The CSV has a heading and no rows.")
     heading = [name.strip() for name in lines[0]]
     if len(set(heading)) < len(heading):
         raise InvalidRequest("The heading of the CSV names a column twice.")
     return [_by_name(heading, index, line) for index, line in enumerate(lines[1:])]
+
+
+def looks_like_json(body: bytes) -> bool:
+    """Whether a body without a media type begins as a JSON object or list does."""
+    if body.startswith(UTF16):
+        begin = body[: len(body[:200]) // 2 * 2].decode("utf-16", "replace")
+    else:
+        begin = body[:200].decode("utf-8-sig", "replace")
+    return begin.lstrip()[:1] in {"{", "["}
 
 
 def _text(body: bytes) -> str:

@@ -1,5 +1,6 @@
 """Examples of a version: rows with the outputs that are expected for them, from JSON or CSV."""
 
+import math
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -8,9 +9,10 @@ from msgspec import UNSET, Raw
 
 from model_store.entities import Facts
 from model_store.errors import InvalidExamples
-from model_store.examples import KEPT, TOLERANCE, Examples, is_number
+from model_store.examples import TOLERANCE, Examples, is_number
+from model_store.outcomes import usual_method
 from model_store.schema import Schema
-from wsgi_service.inputs.cells import NUMBER, read_text_cell
+from wsgi_service.inputs.cells import INT64, NUMBER, read_text_cell
 from wsgi_service.inputs.csv_body import TextRow, read_csv
 from wsgi_service.inputs.errors import InvalidRequest
 from wsgi_service.inputs.json_body import INSTANCES, decode_value, parse_object
@@ -21,8 +23,8 @@ PREDICTIONS, PROBABILITIES, TOLERATED = "predictions", "probabilities", "toleran
 KNOWN = (INSTANCES, PREDICTIONS, PROBABILITIES, TOLERATED)
 
 
-def read_examples(body: bytes, facts: Facts, class_names: tuple[str, ...] | None) -> Examples:
-    """Examples from a body, which is JSON if it begins with a brace, otherwise CSV.
+def read_examples(body: bytes, facts: Facts, class_names: tuple[str, ...] | None, json: bool) -> Examples:
+    """Examples from a body in JSON or CSV.
 
     JSON has `instances` and, where they are known, `predictions`, `probabilities` and the `tolerance`; CSV has the
     version's columns and, where they are known, `prediction` and one `probability_<class>` for each class.
@@ -30,7 +32,7 @@ def read_examples(body: bytes, facts: Facts, class_names: tuple[str, ...] | None
     Raises:
         InvalidRows, InvalidRequest, MalformedBody, InvalidExamples.
     """
-    if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    if json:
         return _from_json(parse_object(body), facts, class_names)
     return _from_csv(body, facts, class_names)
 
@@ -42,17 +44,32 @@ def _from_json(body: dict[str, Raw], facts: Facts, class_names: tuple[str, ...] 
     for key in (INSTANCES, PREDICTIONS, PROBABILITIES):
         if not isinstance(values.get(key, []), list):
             raise InvalidRequest(f'"{key}" must be a list with one entry for each row.')
-    tolerance = values.get(TOLERATED, TOLERANCE)
-    if not is_number(tolerance):
-        raise InvalidRequest('"tolerance" must be a number.')
     outputs = {}
     if PREDICTIONS in values:
         meant = _class_by_name(facts.schema, class_names)
-        outputs[_usual(facts)] = [meant(value) for value in values[PREDICTIONS]]
+        outputs[usual_method(facts.methods)] = [meant(value) for value in values[PREDICTIONS]]
     if PROBABILITIES in values:
         outputs["predict_proba"] = values[PROBABILITIES]
+    if _has_huge_numbers(outputs):
+        raise InvalidExamples("An expected output is a number that is out of range.")
     rows = tuple(read_rows(facts.schema, values[INSTANCES]))
+    tolerance = _tolerance(values.get(TOLERATED, TOLERANCE))
     return Examples(rows=rows, outputs=outputs, given=tuple(outputs), tolerance=tolerance)
+
+
+def _tolerance(value: Any) -> float:
+    try:
+        return float(value) if is_number(value) else math.nan
+    except OverflowError:
+        return math.inf
+
+
+def _has_huge_numbers(value: Any) -> bool:
+    """Whether there is an integer anywhere that JSON can carry and a database or a float cannot."""
+    if isinstance(value, dict | list):
+        parts = value.values() if isinstance(value, dict) else value
+        return any(_has_huge_numbers(part) for part in parts)
+    return isinstance(value, int) and not INT64[0] <= value <= INT64[1]
 
 
 def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None) -> Examples:
@@ -62,7 +79,7 @@ def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None) ->
     outputs: dict[str, list[Any]] = {}
     if PREDICTION in expected[0]:
         meant = _prediction_of_text(facts, class_names)
-        outputs[_usual(facts)] = [meant(entry[PREDICTION]) for entry in expected]
+        outputs[usual_method(facts.methods)] = [meant(entry[PREDICTION].strip()) for entry in expected]
     if any(name.startswith(PROBABILITY) for name in expected[0]):
         names = _probability_names(facts.schema, class_names, expected[0])
         outputs["predict_proba"] = [[_number(entry[name]) for name in names] for entry in expected]
@@ -75,11 +92,6 @@ def take_outputs(row: TextRow, columns: Collection[str]) -> dict[str, str]:
         return {}
     outputs = [name for name in row if name == PREDICTION or name.startswith(PROBABILITY)]
     return {name: row.pop(name) for name in outputs if name not in columns}
-
-
-def _usual(facts: Facts) -> str:
-    """The method whose outputs are called predictions."""
-    return next((name for name in KEPT if name in facts.methods), "predict")
 
 
 def _class_by_name(schema: Schema, class_names: tuple[str, ...] | None) -> Callable[[Any], Any]:
@@ -118,9 +130,19 @@ def _text_of(label: Any) -> str:
 
 
 def _looked_up(by_text: dict[str, Any], text: str) -> Any:
-    if text not in by_text:
+    """The class that a text means; numbers and truth may be written in other ways than JSON does."""
+    if text in by_text:
+        return by_text[text]
+    same = (label for label in by_text.values() if _means(text, label))
+    if (label := next(same, None)) is None:
         raise InvalidExamples(f"An expected prediction is none of the classes: {', '.join(list(by_text)[:20])}.")
-    return by_text[text]
+    return label
+
+
+def _means(text: str, label: Any) -> bool:
+    if isinstance(label, bool):
+        return text.lower() == str(label).lower()
+    return is_number(label) and bool(NUMBER.fullmatch(text)) and float(text) == label
 
 
 def _probability_names(schema: Schema, class_names: tuple[str, ...] | None, given: dict[str, str]) -> list[str]:
@@ -129,9 +151,10 @@ def _probability_names(schema: Schema, class_names: tuple[str, ...] | None, give
     for text, label in _classes_by_text(schema, class_names):
         by_class.setdefault(label, []).append(PROBABILITY + text)
     names = [next((name for name in names if name in given), "") for names in by_class.values()]
-    if not names or not all(names):
+    others = {name for name in given if name.startswith(PROBABILITY)} - set(names)
+    if not names or not all(names) or others:
         wanted = ", ".join(options[0] for options in list(by_class.values())[:20])
-        raise InvalidExamples(f"Of the probabilities all classes are needed: {wanted}.")
+        raise InvalidExamples(f"Of the probabilities one column for each class is needed, and no other: {wanted}.")
     return names
 
 
@@ -146,7 +169,7 @@ def show_examples(examples: Examples, schema: Schema, methods: tuple[str, ...]) 
     names = schema.column_names
     rows: list[Any] = [dict(zip(names, row, strict=True)) for row in examples.rows]
     shown: dict[str, Any] = {INSTANCES: [row[0] for row in examples.rows] if schema.text else rows}
-    usual = next((name for name in KEPT if name in methods), None)
+    usual = usual_method(methods)
     for key, method in ((PREDICTIONS, usual), (PROBABILITIES, "predict_proba")):
         if method in examples.outputs:
             shown[key] = examples.outputs[method]

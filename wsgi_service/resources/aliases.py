@@ -8,16 +8,17 @@ from model_store.entities import MAX_VERSION
 from model_store.registry import Registry
 from model_store.switching import Switch, Switchboard, Switched
 from wsgi_service.inputs.errors import InvalidRequest
-from wsgi_service.preconditions import guard
+from wsgi_service.preconditions import guard, representation
 from wsgi_service.requests import (
     change_by,
     check_media_type,
+    check_parameters,
     flag_parameter,
     has_body,
     integer_parameter,
     read_json,
 )
-from wsgi_service.responses import changed, json_response, no_content, representation
+from wsgi_service.responses import changed, json_response, no_content
 
 
 class Pointer(Struct):
@@ -59,28 +60,31 @@ class Aliases:
 
     def put(self, request: Request, model: str, alias: str) -> Response:
         """Point an alias to a version, from the body or the query string, if the version passes its checks."""
-        pointer = _read_pointer(request)
+        check_parameters(request, "version", "reason", "force", "dry_run")
+        pointer, dry_run = _read_pointer(request), flag_parameter(request, "dry_run")
         switch = Switch(
             model=model,
             alias=alias,
             version=pointer.version,
             force=pointer.force,
-            dry_run=flag_parameter(request, "dry_run"),
-            guard=guard(request, required=self._strict),
+            dry_run=dry_run,
+            guard=guard(request, required=self._strict and not dry_run),
         )
         return _switched(self._switchboard.activate(switch, change_by(request, pointer.reason)))
 
     def roll_back(self, request: Request, model: str, alias: str) -> Response:
         """Point an alias to what it pointed to before."""
+        check_parameters(request, "from", "reason")
         body = _read_return(request)
         check = guard(request, required=self._strict and body.expected is None)
         by = change_by(request, body.reason)
-        before, after = self._switchboard.roll_back(model, alias, by, body.expected, check)
-        said = {"model": model, "alias": alias, "from": before, "to": after}
-        return changed(said, self._registry.alias(model, alias))
+        before, pointer = self._switchboard.roll_back(model, alias, by, body.expected, check)
+        said = {"model": model, "alias": alias, "from": before, "to": pointer.version}
+        return changed(said, pointer)
 
     def delete(self, request: Request, model: str, alias: str) -> Response:
         """Delete an alias."""
+        check_parameters(request, "reason")
         check = guard(request, required=self._strict)
         self._registry.delete_alias(model, alias, change_by(request), check)
         return no_content()
@@ -95,11 +99,13 @@ def _switched(switched: Switched) -> Response:
 
 
 def _read_pointer(request: Request) -> Pointer:
-    if "version" in request.args:
+    """What is asked for, from the body or from the query string, where one of them must be silent."""
+    if not has_body(request):
+        if "version" not in request.args:
+            raise InvalidRequest('Say which version: ?version=3, or {"version": 3} as JSON.')
         number = integer_parameter(request, "version", 1, 1, MAX_VERSION)
         return Pointer(number, force=flag_parameter(request, "force"))
-    if not has_body(request):
-        raise InvalidRequest('Say which version: ?version=3, or {"version": 3} as JSON.')
+    _check_said_once(request, "version", "force", "reason")
     check_media_type(request, ("application/json",))
     body, _ = read_json(request, Pointer)
     if not 1 <= body.version <= MAX_VERSION:
@@ -111,6 +117,15 @@ def _read_return(request: Request) -> Return:
     if not has_body(request):
         number = integer_parameter(request, "from", 0, 1, MAX_VERSION)
         return Return(expected=number or None)
+    _check_said_once(request, "from", "reason")
     check_media_type(request, ("application/json",))
     body, _ = read_json(request, Return)
     return body
+
+
+def _check_said_once(request: Request, *names: str) -> None:
+    """Raises InvalidRequest if a request with a body has in its query string what belongs in the body."""
+    if beside := [name for name in names if name in request.args]:
+        raise InvalidRequest(
+            f"The request has a body: {', '.join(beside)} must stand in it, not in the query string."
+        )

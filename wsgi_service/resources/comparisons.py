@@ -1,13 +1,16 @@
 """Comparisons: /models/{name}/compare, two versions on the same rows."""
 
+import re
+import threading
 from typing import Any
 
+import numpy as np
 from msgspec import UNSET, Raw
 from werkzeug.wrappers import Request, Response
 
 from model_store.comparison import Answered, compare
 from model_store.entities import MAX_VERSION, Attribution, Version, check_name
-from model_store.outcomes import row_major
+from model_store.outcomes import row_major, usual_method
 from model_store.schema import Schema
 from wsgi_service.inputs.cells import read_text_cell
 from wsgi_service.inputs.csv_body import TextRow, read_csv
@@ -15,14 +18,18 @@ from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
 from wsgi_service.inputs.examples import take_outputs
 from wsgi_service.inputs.json_body import INSTANCES, check_row_limit, decode_value, parse_object
 from wsgi_service.inputs.rows import shared_rows, tabulate
-from wsgi_service.requests import attribution, consumes, read_body, request_id
+from wsgi_service.requests import attribution, check_parameters, consumes, read_body, request_id
 from wsgi_service.responses import json_response
 from wsgi_service.serving.directory import Directory
-from wsgi_service.serving.predictor import Predictor, usual_method
+from wsgi_service.serving.errors import Busy
+from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.tables import Table
 
 JSON, CSV = "application/json", "text/csv"
 SIDES = ("a", "b")
+NUMBER = re.compile(r"[1-9][0-9]{0,9}")
+#: Comparisons at once; each holds up to four results in memory.
+AT_ONCE = 2
 PROBABILITIES = "predict_proba"
 
 
@@ -39,10 +46,20 @@ class Comparisons:
         self._directory = directory
         self._predictor = predictor
         self._row_limit = row_limit
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
 
     @consumes(JSON, CSV)
     def compare(self, request: Request, model: str) -> Response:
         """Compare two versions, each a number or an alias, on the rows of the body."""
+        check_parameters(request, *SIDES)
+        if not self._turns.acquire(blocking=False):
+            raise Busy("Other comparisons are being made. Try again in a moment.")
+        try:
+            return self._compare(request, model)
+        finally:
+            self._turns.release()
+
+    def _compare(self, request: Request, model: str) -> Response:
         body = read_body(request)
         sides, rows = _from_json(body) if request.mimetype == JSON else (request.args, body)
         versions = [self._find(model, sides.get(side), side) for side in SIDES]
@@ -54,7 +71,7 @@ class Comparisons:
         return json_response({"model": model, **named, **comparison, "request_id": request_id(request)})
 
     def _find(self, model: str, named: Any, side: str) -> Version:
-        if isinstance(named, str) and named.isdecimal():
+        if isinstance(named, str) and NUMBER.fullmatch(named):
             named = int(named)
         if isinstance(named, bool) or not isinstance(named, int | str):
             raise InvalidRequest(f'"{side}" must be the number of a version, or an alias.')
@@ -81,10 +98,11 @@ class Comparisons:
         return tables
 
     def _ask(self, version: Version, table: Table, by: Attribution) -> Answered:
-        predictions, _ = row_major(self._predictor.predict(version, usual_method(version), table, by))
+        predictions, _ = row_major(self._predictor.predict(version, usual_method(version.methods), table, by))
         probabilities = None
         if PROBABILITIES in version.methods:
-            probabilities, _ = row_major(self._predictor.predict(version, PROBABILITIES, table, by))
+            result = self._predictor.predict(version, PROBABILITIES, table, by)
+            probabilities = result if isinstance(result, np.ndarray) else None
         return Answered(
             predictions=predictions, probabilities=probabilities, classes=version.schema.classes or UNSET
         )

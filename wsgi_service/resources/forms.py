@@ -79,7 +79,10 @@ def _parse(
     try:
         parts = parser.parse(cast("IO[bytes]", stream), boundary, request.content_length)
     except RequestEntityTooLarge:
-        raise too_large(request.environ[BODY_LIMIT]) from None
+        raise RequestEntityTooLarge(
+            f"A form has at most {MAX_PARTS} parts, and fields of at most {MAX_FIELD_MEMORY >> 10} KB. "
+            "Send what is longer as a file."
+        ) from None
     except OSError as error:
         raise disk_error(error) from error
     except ValueError:

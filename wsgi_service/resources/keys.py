@@ -14,7 +14,8 @@ from wsgi_service.problems import Problem
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
-_under_way: set[str] = set()
+#: Models and keys.
+_under_way: set[tuple[str, str]] = set()
 _lock = threading.Lock()
 
 
@@ -30,17 +31,18 @@ def idempotency_key(request: Request) -> str | None:
 
 
 @contextmanager
-def turn(key: str | None) -> Iterator[None]:
-    """The time in which a key's first request is under way. Raises a 409 Problem for another one in it."""
+def turn(model: str, key: str | None) -> Iterator[None]:
+    """The time in which the first upload with a key is under way. Raises a 409 Problem for another one in it."""
     if key is None:
         yield
         return
+    upload = (model, key)
     with _lock:
-        if key in _under_way:
+        if upload in _under_way:
             raise Problem(409, "upload-under-way", "An upload with this Idempotency-Key is still under way.")
-        _under_way.add(key)
+        _under_way.add(upload)
     try:
         yield
     finally:
         with _lock:
-            _under_way.discard(key)
+            _under_way.discard(upload)

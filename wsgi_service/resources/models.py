@@ -11,9 +11,9 @@ from werkzeug.wrappers import Request, Response
 from model_store.catalog import Catalog
 from model_store.entities import NAME_PATTERN, Tags
 from wsgi_service.inputs.errors import InvalidRequest
-from wsgi_service.preconditions import guard
+from wsgi_service.preconditions import guard, representation
 from wsgi_service.requests import change_by, check_parameters, consumes, integer_parameter, read_json
-from wsgi_service.responses import changed, json_response, no_content, representation
+from wsgi_service.responses import changed, no_content
 
 #: The largest id of an event that a page can begin behind.
 MAX_EVENT = 10**12 - 1
@@ -48,7 +48,7 @@ class Models:
         page: dict[str, Any] = {"models": models[:limit]}
         if len(models) > limit:
             page["next_page_token"] = _write_token(models[limit - 1].name)
-        return json_response(page)
+        return representation(request, page)
 
     @consumes("application/json")
     def create(self, request: Request) -> Response:
@@ -68,7 +68,7 @@ class Models:
         limit = integer_parameter(request, "limit", 1000, 1, 1000)
         after = integer_parameter(request, "page_token", 0, 1, MAX_EVENT)
         events = self._catalog.registry.events(model, limit + 1, after)
-        if not events and not after:
+        if not events and not (after and self._catalog.registry.events(model, 1)):
             self._catalog.registry.model(model)  # raises: a model without any history was never there
         page: dict[str, Any] = {"events": events[:limit]}
         if len(events) > limit:
@@ -79,9 +79,7 @@ class Models:
     def update(self, request: Request, model: str) -> Response:
         """Change the keys given of a model; null takes one back."""
         _, changes = read_json(request, ModelChanges)
-        if "tags" in changes:
-            changes["tags"] = changes["tags"] or {}
-        updated = self._catalog.registry.update_model(model, changes, change_by(request), guard(request))
+        updated = self._catalog.update_model(model, changes, change_by(request), guard(request))
         return changed(updated, updated)
 
     def delete(self, request: Request, model: str) -> Response:

@@ -8,6 +8,7 @@ from msgspec import UNSET, Raw, Struct
 from werkzeug.wrappers import Request, Response
 
 from model_store.entities import MAX_VERSION, Version, check_name
+from model_store.outcomes import usual_method
 from model_store.schema import Schema
 from wsgi_service.inputs.answers import answer
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, UnsupportedMethod
@@ -18,7 +19,7 @@ from wsgi_service.requests import attribution, consumes, read_body, request_id
 from wsgi_service.responses import json_response
 from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
-from wsgi_service.serving.predictor import Predictor, usual_method
+from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.tables import Table
 
 METHOD = "method"
@@ -95,7 +96,7 @@ class Predictions:
     def _answer(self, request: Request, control: Control, read: Callable[[Schema], Table], flat: bool) -> Response:
         target = self._directory.find(control.model, control.version, control.alias)
         version = target.version
-        method = usual_method(version) if control.method is None else control.method
+        method = usual_method(version.methods) if control.method is None else control.method
         try:
             _check_method(version, method)
             table = read(version.schema)

@@ -18,13 +18,14 @@ from model_store.errors import NoExamples, NoReport, NotFound
 from model_store.examples import LARGEST, Examples
 from model_store.rehearsal import Rehearsal
 from wsgi_service.digests import repr_digest
+from wsgi_service.inputs.csv_body import looks_like_json
 from wsgi_service.inputs.examples import read_examples, show_examples
-from wsgi_service.preconditions import guard
+from wsgi_service.preconditions import check_if_match, guard, representation
 from wsgi_service.problems import Problem
 from wsgi_service.requests import change_by, check_media_type, chunks, names_parameter, read_body, read_json
 from wsgi_service.resources.forms import read_form
 from wsgi_service.resources.keys import idempotency_key, turn
-from wsgi_service.responses import changed, no_content, representation
+from wsgi_service.responses import changed, no_content
 
 CSV = "text/csv"
 #: Examples answered otherwise than was given that an answer shows.
@@ -59,8 +60,7 @@ class Versions:
 
     def list(self, request: Request, model: str) -> Response:
         """List a model's versions by number."""
-        versions = [self._catalog.described(version) for version in self._registry.versions(model)]
-        return representation(request, {"versions": versions})
+        return representation(request, self._list(model))
 
     def publish(self, request: Request, model: str) -> Response:
         """Upload an artifact; the server gives it the next number."""
@@ -94,6 +94,7 @@ class Versions:
     def artifact(self, request: Request, model: str, number: int) -> Response:
         """Download the bytes that were uploaded (Range and If-None-Match: RFC 9110; digests: RFC 9530)."""
         version = self._registry.version(model, number)
+        check_if_match(request, version.digest)
         file = self._catalog.artifacts.open(version.digest)
         try:
             return _download(request, version, file)
@@ -132,7 +133,8 @@ class Versions:
 
         check = guard(request, show)
         names = version.class_names or None
-        given = read_examples(read_body(request), msgspec.convert(version, Facts, from_attributes=True), names)
+        facts = msgspec.convert(version, Facts, from_attributes=True)
+        given = read_examples(read_body(request), facts, names, request.mimetype == JSON)
         by = change_by(request)
         examples, wrong = self._catalog.set_examples(version, given, self._rehearsal, by, check)
         said = show(examples) | {"mismatches": wrong[:SHOWN]}
@@ -143,6 +145,9 @@ class Versions:
         self._registry.lift_quarantine(model, number, change_by(request), guard(request, self._show))
         return no_content()
 
+    def _list(self, model: str) -> dict[str, Any]:
+        return {"versions": [self._catalog.described(version) for version in self._registry.versions(model)]}
+
     def _show(self, version: Version | None) -> Any:
         return version and self._catalog.described(version)
 
@@ -150,8 +155,10 @@ class Versions:
         check = guard(request, self._show)
         if number is not None:
             check(self._there(model, number))
+        elif "If-Match" in request.headers:
+            guard(request, self._list)(model)
         key = idempotency_key(request) if number is None else None
-        with _parts(request, self._catalog.artifacts.incoming) as (fields, body, examples), turn(key):
+        with _parts(request, self._catalog.artifacts.incoming) as (fields, body, examples), turn(model, key):
             options = Publication(
                 number=number,
                 class_names=names_parameter(fields("class_names"), "class_names"),
@@ -175,7 +182,8 @@ def _given_examples(body: bytes | None) -> GivenExamples | None:
     if body is None:
         return None
     digest = hashlib.sha256(body).hexdigest()
-    return GivenExamples(digest, lambda facts, class_names: read_examples(body, facts, class_names))
+    json = looks_like_json(body)
+    return GivenExamples(digest, lambda facts, class_names: read_examples(body, facts, class_names, json))
 
 
 @contextmanager
@@ -206,6 +214,8 @@ def _download(request: Request, version: Version, file: BinaryIO) -> Response:
         conditional=False,
     )
     response.content_length = version.size
+    if request.method == "HEAD":
+        request.environ.pop("HTTP_RANGE", None)  # a range is for GET (RFC 9110, section 14.2)
     response.headers["Repr-Digest"] = repr_digest(version.digest)
     response.make_conditional(request.environ, accept_ranges=True, complete_length=version.size)
     if response.status_code == HTTPStatus.OK:  # a part of it has another digest

@@ -182,11 +182,6 @@ class Predictor:
             log.exception("the crash could not be noted")
 
 
-def usual_method(version: Version) -> str:
-    """What a request without a method means: predict, or transform where there is no predict."""
-    return next((name for name in ("predict", "transform") if name in version.methods), version.methods[0])
-
-
 def _check_servable(version: Version) -> None:
     if version.state == "corrupt":
         raise ArtifactCorrupt("The stored bytes of this version are damaged, so it is not served.")
