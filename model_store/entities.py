@@ -22,7 +22,7 @@ NAME_RULE = (
 )
 MAX_VERSION = 2**31 - 1
 #: Characters of a description, and bytes of tags; lists and histories hold many of them.
-LONGEST_DESCRIPTION, LARGEST_TAGS = 10_000, 64 << 10
+LONGEST_DESCRIPTION, LARGEST_TAGS = 10_000, 16 << 10
 VERSION_RULE = f"a version is a whole number from 1 to {MAX_VERSION}, without leading zeros"
 #: The alias that a predict without version or alias means.
 LIVE = "live"

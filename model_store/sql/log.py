@@ -30,6 +30,13 @@ def log(connection: Connection, by: Attribution, action: Action, model: str, **w
     connection.execute(update(state).values(revision=state.c.revision + 1))
 
 
+def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What an event keeps of a change: of what was and of what is, the keys that are different."""
+    changed = [name for name in after if before.get(name) != after[name]]
+    sides = {"before": before, "after": after}
+    return {side: {name: values[name] for name in changed} for side, values in sides.items()}
+
+
 def _last_hash(connection: Connection, model: str) -> str | None:
     query = select(events.c.hash).where(events.c.model == model).order_by(events.c.id.desc()).limit(1)
     return connection.execute(query).scalar()

@@ -8,7 +8,7 @@ from model_store.entities import Action, Attribution, Guard, Model, unguarded
 from model_store.errors import ModelExists
 from model_store.sql import answers, statements, tables
 from model_store.sql.connection import reading
-from model_store.sql.log import log
+from model_store.sql.log import difference, log
 from model_store.sql.transactions import Transactions
 from model_store.sql.versions import retire
 
@@ -56,8 +56,8 @@ class ModelTransactions(Transactions):
             if changes:
                 connection.execute(update(models).where(models.c.name == name).values(**changes))
             after = statements.read_models(connection, [statements.model_row(connection, name)])[0]
-            said = {"before": statements.described(before), "after": statements.described(after)}
-            log(connection, by, Action.UPDATE_MODEL, name, **said)
+            changed = difference(statements.described(before), statements.described(after))
+            log(connection, by, Action.UPDATE_MODEL, name, **changed)
             return after
 
     def delete_model(self, name: str, by: Attribution, guard: Guard = unguarded) -> set[str]:

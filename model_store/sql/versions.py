@@ -10,7 +10,7 @@ from model_store.errors import VersionInUse
 from model_store.sql import answers, statements, tables
 from model_store.sql.connection import reading, writing
 from model_store.sql.evidence import forget_evidence, insert_examples
-from model_store.sql.log import log
+from model_store.sql.log import difference, log
 from model_store.sql.transactions import Transactions
 
 versions, retired = tables.versions, tables.retired
@@ -85,10 +85,8 @@ class VersionTransactions(Transactions):
             if values := statements.column_values(before, changes):
                 connection.execute(update(versions).where(statements.is_version(model, number)).values(**values))
             after = statements.read_version(connection, model, number)
-            log(
-                connection, by, Action.UPDATE_VERSION, model, version=number,
-                before=statements.annotations(before), after=statements.annotations(after),
-            )  # fmt: skip
+            changed = difference(statements.annotations(before), statements.annotations(after))
+            log(connection, by, Action.UPDATE_VERSION, model, version=number, **changed)
             return after
 
     def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> str:

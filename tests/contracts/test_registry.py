@@ -364,6 +364,16 @@ def test_a_changed_event_breaks_the_chain_where_it_was_changed(registry: Registr
         )
 
 
+def test_an_event_keeps_what_was_changed_and_no_more(registry: Registry) -> None:
+    registry.add_version("iris", draft(), BY)
+    registry.update_version("iris", 1, {"description": "first"}, BY)
+    event = registry.events("iris")[-1]
+    assert (event.before, event.after) == ({"description": None}, {"description": "first"})
+    registry.update_model("iris", {"tags": ["a"]}, BY)
+    event = registry.events("iris")[-1]
+    assert (event.before, event.after) == ({"tags": {}}, {"tags": ["a"]})
+
+
 def test_events_come_in_pages(registry: Registry) -> None:
     activated(registry, 2)
     events = registry.events("iris")
