@@ -192,6 +192,7 @@ class Registry(Protocol):
         """Atomically write that a version's bytes are damaged, so that it is not served, unless that is known.
 
         A version in quarantine stays there: it is not served either, and somebody is to lift it.
+        Raises ModelNotFound or VersionNotFound.
         """
 
     def lift_quarantine(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> Version:

@@ -30,6 +30,7 @@ class HistoryTransactions(Transactions):
     def note_damage(self, version: Version, by: Attribution) -> None:
         """See `Registry`."""
         with self._writing() as connection:
+            statements.check_version(connection, version.model, version.version)
             changed = connection.execute(
                 update(versions)
                 .where(statements.is_version(version.model, version.version) & (versions.c.state == "ready"))

@@ -22,6 +22,7 @@ from model_store.artifacts import digest_of
 from model_store.entities import Attribution
 from model_store.errors import ArtifactCorrupt
 from wsgi_service.app import create_app
+from wsgi_service.routes import Work
 from wsgi_service.serving import frames
 from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed
 from wsgi_service.serving.hosts import HostPool
@@ -264,8 +265,8 @@ def test_only_so_many_may_wait_for_one_version(own_pool: HostPool) -> None:
 def test_a_full_house_is_refused_at_once(client: StrictClient, app: Any) -> None:
     client.put_model("iris", models.iris())
     dispatcher = app.wsgi_app._app
-    dispatcher._slots = threading.BoundedSemaphore(1)
-    with dispatcher._slots:
+    dispatcher._slots[Work.PREDICT] = slots = threading.BoundedSemaphore(1)
+    with slots:
         answer = client.post("/predict", json={"instances": ROWS})
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         assert client.get("/healthz").status_code == 200
