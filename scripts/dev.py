@@ -30,6 +30,8 @@ APART_FROM_EXTRAS = tuple(
     f"--ignore=tests/{name}.py"
     for name in (
         "test_fuzz",
+        "test_registry_walk",
+        "test_trials",
         "model_store/test_estimators",
         "wsgi_service/test_audit",
         "wsgi_service/test_hosts",

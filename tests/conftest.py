@@ -33,8 +33,11 @@ class StrictClient(Client):
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         kwargs.setdefault("buffered", True)
         response = super().open(*args, **kwargs)
-        if "json" in (response.content_type or "") and response.data:
-            json.loads(response.data, parse_constant=_no_constants)
+        if "json" in (response.content_type or ""):
+            lines = "ndjson" in response.content_type
+            for document in response.data.splitlines() if lines else [response.data]:
+                if document:
+                    json.loads(document, parse_constant=_no_constants)
         return response
 
     def put_model(self, name: str, estimator: Any, number: int = 1, **fields: str) -> TestResponse:

@@ -41,6 +41,12 @@ def changed(value: Any, shown: Any, location: str | None = None) -> Response:
     return response
 
 
+def bytes_response(content: bytes, media_type: str, headers: dict[str, str]) -> Response:
+    """An answer in a format of its own; text is in UTF-8."""
+    charset = "; charset=utf-8" if media_type.startswith("text/") else ""
+    return Response(content, headers=headers, content_type=media_type + charset)
+
+
 def no_content() -> Response:
     """204, without the Content-Type that a response otherwise has."""
     response = Response(status=204)

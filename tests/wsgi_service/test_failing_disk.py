@@ -11,8 +11,8 @@ from conftest import StrictClient
 
 from model_store import failpoints
 from model_store.failpoints import Failure, Point
-from wsgi_service import parser, server
-from wsgi_service.resources import forms, system
+from wsgi_service import forms, parser, server
+from wsgi_service.resources import system
 
 LINE = models.skops_bytes(models.line())
 BEFORE_THE_ROW: tuple[Point, ...] = ("after_tmp_write", "after_fsync", "after_rename")

@@ -8,6 +8,8 @@ from typing import Any
 from model_store.schema import Column
 
 NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*", re.ASCII)
+NUMERIC = frozenset({"number", "integer"})
 INT64 = (-(2**63), 2**63 - 1)
 SHOWN_CATEGORIES = 20
 #: What a cell becomes: None is a missing value.
@@ -39,12 +41,21 @@ def read_cell(column: Column, value: Any, allowed: Allowed) -> Cell:
 
 
 def read_text_cell(column: Column, value: str, allowed: Allowed) -> Cell:
-    """The same for a value from a query string, where everything is text and an empty text is missing."""
+    """The same for a value that came as text, where an empty one is missing."""
     if value == "" and _cannot_be_empty(column):
         return read_cell(column, None, allowed)
     if column.type == "any" and NUMBER.fullmatch(value):
         return _number(value)
+    if column.type in NUMERIC and DECIMAL_COMMA.fullmatch(value):
+        raise BadCell("expected a number with a decimal point; to have decimal commas read, add ?decimal=,")
     return read_cell(column, value, allowed)
+
+
+def read_decimal_comma(column: Column, value: str, allowed: Allowed) -> Cell:
+    """The same where numbers are written with a decimal comma."""
+    if column.type in {*NUMERIC, "any"} and DECIMAL_COMMA.fullmatch(value):
+        value = value.replace(",", ".")
+    return read_text_cell(column, value, allowed)
 
 
 def _cannot_be_empty(column: Column) -> bool:

@@ -1,16 +1,24 @@
 """What is wrong with rows, said so that whoever sent them can mend them."""
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 MAX_ROW_ERRORS = 100
 
 
 class RowError(Struct, frozen=True):
-    """One cell or row that is wrong; rows count from 0."""
+    """One cell or row that is wrong.
+
+    Attributes:
+        row: counted from 0.
+        column: None if it is about the whole row.
+        message: what was expected, never what was given.
+        line: of a CSV body, as a spreadsheet shows it.
+    """
 
     row: int
     column: str | None
     message: str
+    line: int | UnsetType = UNSET
 
 
 class MalformedBody(Exception):

@@ -1,6 +1,7 @@
-"""A JSON body: instances as lists or records, or one flat record, with a few control keys beside them."""
+"""A JSON body: rows as lists, records, columns or as pandas writes them, or one record, and control keys."""
 
 import codecs
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ from msgspec import Raw
 
 from model_store.schema import Schema
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
-from wsgi_service.inputs.rows import tabulate
+from wsgi_service.inputs.rows import Misshapen, check_rows
+from wsgi_service.inputs.sent import Read, Reading, Sent
 from wsgi_service.serving.tables import Table
 
 INSTANCES = "instances"
@@ -47,23 +49,81 @@ def decode_value(raw: Raw) -> Any:
         raise _malformed(error) from None
 
 
-def read_instances(schema: Schema, raw: Raw, row_limit: int) -> Table:
-    """The table of `instances`. Raises InvalidRows, InvalidRequest, TooManyRows or MalformedBody."""
-    table = _read_matrix(schema, raw, row_limit)
+def read_sent(body: bytes, keys: Collection[str]) -> Sent:
+    """What a JSON body sends: rows in one of FORMS, or one flat record, with control keys beside them.
+
+    Raises:
+        MalformedBody, InvalidRequest: it is no JSON object.
+    """
+    given = parse_object(body)
+    control = {key: decode_value(given.pop(key)) for key in keys if key in given}
+    form = next((name for name in FORMS if name in given and bytes(memoryview(given[name])[:1]) in b"[{"), None)
+    if form is None and INSTANCES in given:
+        form = INSTANCES
+
+    def read(schema: Schema, reading: Reading) -> Read:
+        if form is None:
+            record = {name: decode_value(value) for name, value in given.items()}
+            return check_rows(schema, [record], reading.row_by_row)
+        if len(given) > 1:
+            raise InvalidRequest(f'The body has keys beside "{form}" that are not known here.')
+        return _read_form(schema, form, given[form], reading)
+
+    return Sent(control, read, flat=form is None)
+
+
+def _read_form(schema: Schema, form: str, raw: Raw, reading: Reading) -> Read:
+    table = _read_matrix(schema, raw, reading.row_limit) if form == INSTANCES else None
     if table is not None:
-        return table
-    rows = decode_value(raw)
+        return Read(table.rows, table)
+    rows = FORMS[form](decode_value(raw))
     if not isinstance(rows, list):
-        raise InvalidRequest('"instances" must be a list of rows: lists of values, or records.')
+        raise InvalidRequest(f'"{form}" must be a list of rows: lists of values, or records.')
     if not rows:
-        raise InvalidRequest('"instances" has no rows.')
-    check_row_limit(len(rows), row_limit)
-    return tabulate(schema, rows)
+        raise InvalidRequest(f'"{form}" has no rows.')
+    check_row_limit(len(rows), reading.row_limit)
+    return check_rows(schema, rows, reading.row_by_row)
 
 
-def read_record(schema: Schema, record: dict[str, Raw]) -> Table:
-    """The table of one flat record. Raises like `read_instances`."""
-    return tabulate(schema, [{name: decode_value(value) for name, value in record.items()}])
+def _as_they_are(rows: Any) -> Any:
+    return rows
+
+
+def _from_columns(columns: Any) -> Any:
+    """Rows of an object with a list for each column; a list is one of rows."""
+    if not isinstance(columns, dict):
+        return columns
+    lists = list(columns.values())
+    if not all(isinstance(values, list) for values in lists) or len({len(values) for values in lists}) > 1:
+        raise InvalidRequest('"inputs" must have a list for each column, all of the same length.')
+    return [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
+
+
+def _from_split(frame: Any) -> Any:
+    """Rows of a DataFrame as pandas writes it with orient="split"."""
+    if not isinstance(frame, dict) or not isinstance(frame.get("data"), list):
+        raise InvalidRequest('"dataframe_split" must have "columns" and "data".')
+    names = frame.get("columns")
+    if names is None:
+        return frame["data"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidRequest('The "columns" of "dataframe_split" must be a list of names.')
+    return [_named(names, row) for row in frame["data"]]
+
+
+def _named(names: list[str], row: Any) -> Any:
+    if not isinstance(row, list) or len(row) != len(names):
+        return Misshapen(f"expected a list of {len(names)} values, one for each of the columns")
+    return dict(zip(names, row, strict=True))
+
+
+#: Key -> how its value becomes rows.
+FORMS: dict[str, Callable[[Any], Any]] = {
+    INSTANCES: _as_they_are,
+    "inputs": _from_columns,
+    "dataframe_split": _from_split,
+    "dataframe_records": _as_they_are,
+}
 
 
 def check_row_limit(rows: int, limit: int) -> None:

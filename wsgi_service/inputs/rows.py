@@ -1,21 +1,26 @@
 """Rows, by position or by name, become a checked table of the version's columns."""
 
 import difflib
-from collections.abc import Collection, Sequence
+import sys
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from model_store.schema import Column, Schema
-from wsgi_service.inputs.cells import BadCell, Cell, allowed_by, read_cell, read_text_cell
+from wsgi_service.inputs.cells import Allowed, BadCell, Cell, allowed_by, read_cell
 from wsgi_service.inputs.errors import MAX_ROW_ERRORS, InvalidRows, RowError
+from wsgi_service.inputs.sent import Read
 from wsgi_service.serving.tables import Cells, Table
 
+#: Reads one value for a column, whose allowed values are given with it.
+CellReader = Callable[[Column, Any, Allowed], Cell]
 #: The widest table for which the right name is guessed for a wrong one.
 GUESSED_COLUMNS = 300
 
 
-def tabulate(schema: Schema, rows: Sequence[Any], read: Any = read_cell) -> Table:
+def tabulate(schema: Schema, rows: Sequence[Any], read: CellReader = read_cell) -> Table:
     """The table of rows that are lists (by position), records (by name) or, for a text pipeline, texts.
 
     Raises:
@@ -25,6 +30,16 @@ def tabulate(schema: Schema, rows: Sequence[Any], read: Any = read_cell) -> Tabl
     for index, row in enumerate(rows):
         checked.add(index, row)
     return checked.table()
+
+
+def check_rows(schema: Schema, rows: Sequence[Any], row_by_row: bool, read: CellReader = read_cell) -> Read:
+    """The same rows; if they are read row by row, those that are wrong are left out and named."""
+    checked = _Checked(schema, read, row_by_row)
+    for index, row in enumerate(rows):
+        checked.add(index, row)
+    if not row_by_row or not checked.errors:
+        return Read(len(rows), checked.table())
+    return Read(len(rows), checked.table_of_the_good(), checked.good, checked.errors)
 
 
 def shared_rows(schema: Schema, rows: Sequence[Any], known: Collection[str]) -> list[Any]:
@@ -38,14 +53,7 @@ def shared_rows(schema: Schema, rows: Sequence[Any], known: Collection[str]) -> 
     ]
 
 
-def tabulate_texts(schema: Schema, record: dict[str, str]) -> Table:
-    """The table of one record whose values are all text, from a query string. Raises InvalidRows."""
-    checked = _Checked(schema, read_text_cell)
-    checked.add(0, record)
-    return checked.table()
-
-
-def read_rows(schema: Schema, rows: Sequence[Any], read: Any = read_cell) -> list[tuple[Cell, ...]]:
+def read_rows(schema: Schema, rows: Sequence[Any], read: CellReader = read_cell) -> list[tuple[Cell, ...]]:
     """The values of rows, in the order of the columns, as they are when the rows are valid. Raises InvalidRows."""
     checked = _Checked(schema, read)
     for index, row in enumerate(rows):
@@ -53,17 +61,26 @@ def read_rows(schema: Schema, rows: Sequence[Any], read: Any = read_cell) -> lis
     return checked.rows()
 
 
+class Misshapen(Struct, frozen=True):
+    """A row that cannot even be taken apart, and what is said about it."""
+
+    message: str
+
+
 class _Checked:
     """Rows that are being checked, column by column; errors gather until there are enough of them."""
 
-    def __init__(self, schema: Schema, read: Any = read_cell) -> None:
+    def __init__(self, schema: Schema, read: CellReader = read_cell, row_by_row: bool = False) -> None:
         self._schema = schema
         self._names = schema.column_names
         self._known = frozenset(self._names)
         self._read = read
+        self._most_errors = sys.maxsize if row_by_row else MAX_ROW_ERRORS
         self._allowed = [allowed_by(column) for column in schema.inputs]
         self._columns: list[list[Cell]] = [[] for _ in schema.inputs]
-        self._errors: list[RowError] = []
+        self.errors: list[RowError] = []
+        #: The rows that are right.
+        self.good: list[int] = []
 
     def add(self, index: int, row: Any) -> None:
         if self._schema.text and isinstance(row, str):
@@ -72,41 +89,52 @@ class _Checked:
             self._add_values(index, self._by_name(index, row))
         elif isinstance(row, list):
             self._add_values(index, self._by_position(index, row))
+        elif isinstance(row, Misshapen):
+            self._fail(index, None, row.message)
         else:
             self._fail(index, None, f"expected a list of {len(self._columns)} values, or a record")
-        if len(self._errors) >= MAX_ROW_ERRORS:
-            raise InvalidRows(self._errors)
+        if len(self.errors) >= self._most_errors:
+            raise InvalidRows(self.errors)
 
     def table(self) -> Table:
-        if not self._errors:
-            cells = [
-                self._cells(column, values)
-                for column, values in zip(self._schema.inputs, self._columns, strict=True)
-            ]
-        if self._errors:
-            raise InvalidRows(self._errors)
+        if self.errors:
+            raise InvalidRows(self.errors)
+        return self._assemble()
+
+    def table_of_the_good(self) -> Table | None:
+        return self._assemble() if self.good else None
+
+    def _assemble(self) -> Table:
+        """The table of the rows that are right. Raises InvalidRows if a column mixes kinds."""
+        cells = [
+            self._cells(column, values) for column, values in zip(self._schema.inputs, self._columns, strict=True)
+        ]
         rows = len(self._columns[0])
         if all(cell.kind == "f8" for cell in cells):
             return Table(rows, matrix=np.column_stack([cell.values for cell in cells]))
         return Table(rows, columns=cells)
 
     def rows(self) -> list[tuple[Cell, ...]]:
-        if self._errors:
-            raise InvalidRows(self._errors)
+        if self.errors:
+            raise InvalidRows(self.errors)
         return list(zip(*self._columns, strict=True))
 
     def _fail(self, row: int, column: str | None, message: str) -> None:
-        self._errors.append(RowError(row, column, message))
+        self.errors.append(RowError(row, column, message))
 
     def _add_values(self, index: int, values: list[Any] | None) -> None:
         if values is None:
             return
-        parts = zip(self._schema.inputs, self._allowed, self._columns, values, strict=True)
-        for column, allowed, column_values, value in parts:
+        cells: list[Cell] = []
+        for column, allowed, value in zip(self._schema.inputs, self._allowed, values, strict=True):
             try:
-                column_values.append(self._read(column, value, allowed))
+                cells.append(self._read(column, value, allowed))
             except BadCell as error:
                 self._fail(index, column.name, str(error))
+        if len(cells) == len(self._columns):
+            self.good.append(index)
+            for column_values, cell in zip(self._columns, cells, strict=True):
+                column_values.append(cell)
 
     def _by_position(self, index: int, row: list[Any]) -> list[Any] | None:
         names = self._names
@@ -119,14 +147,14 @@ class _Checked:
         return None
 
     def _by_name(self, index: int, record: dict[str, Any]) -> list[Any] | None:
-        before = len(self._errors)
+        before = len(self.errors)
         for column in self._schema.inputs:
             if column.name not in record and not column.optional:
                 self._fail(index, column.name, "is missing")
         unknown = [name for name in record if name not in self._known]
         if unknown:
             self._fail(index, None, self._unknown(unknown))
-        if len(self._errors) > before:
+        if len(self.errors) > before:
             return None
         return [record.get(column.name) for column in self._schema.inputs]
 
@@ -139,13 +167,13 @@ class _Checked:
 
     def _worth_a_guess(self, unknown: list[str]) -> list[str]:
         """Guessing is slow: it is done for the first wrong row of a table that is not too wide."""
-        return unknown[:3] if not self._errors and len(self._names) <= GUESSED_COLUMNS else []
+        return unknown[:3] if not self.errors and len(self._names) <= GUESSED_COLUMNS else []
 
     def _cells(self, column: Column, values: list[Cell]) -> Cells:
         kind = _kind_of(column, values)
         if kind is None:
-            self._fail(0, column.name, "the rows mix numbers, text and booleans in this column")
-            return Cells("f8", np.zeros(len(values)))
+            message = "the rows mix numbers, text and booleans in this column"
+            raise InvalidRows([RowError(0, column.name, message)])
         return _pack(kind, values)
 
 

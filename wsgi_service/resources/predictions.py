@@ -1,30 +1,35 @@
 """Predictions: POST with a body, or GET a link that carries one row."""
 
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Struct
 from werkzeug.wrappers import Request, Response
 
-from model_store.entities import MAX_VERSION, Version, check_name
+from model_store.entities import MAX_VERSION, Attribution, Version, check_name
 from model_store.outcomes import usual_method
-from model_store.schema import Schema
-from wsgi_service.inputs.answers import answer
+from wsgi_service.inputs import form_body
+from wsgi_service.inputs.bodies import MEDIA_TYPES, read_sent, typed
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, UnsupportedMethod
-from wsgi_service.inputs.json_body import INSTANCES, parse_object, read_instances, read_record
-from wsgi_service.inputs.rows import tabulate_texts
+from wsgi_service.inputs.json_body import INSTANCES
+from wsgi_service.inputs.sent import Read, Reading, Sent
+from wsgi_service.outputs import csv_answer, json_answer, ndjson_answer, npy_answer
+from wsgi_service.outputs.answer import Answer, entries
+from wsgi_service.outputs.negotiation import CSV, JSON, NPY, wanted_format
+from wsgi_service.outputs.negotiation import MEDIA_TYPES as ANSWERED
 from wsgi_service.problems import RowsRefused
-from wsgi_service.requests import attribution, consumes, read_body, request_id
-from wsgi_service.responses import json_response
+from wsgi_service.requests import attribution, check_parameters, consumes, request_id
+from wsgi_service.responses import bytes_response, json_response
 from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
 from wsgi_service.serving.predictor import Predictor
-from wsgi_service.serving.tables import Table
 
-METHOD = "method"
-#: Keys of /predict that are not columns. Under a model's own address only `instances` and `method` are not.
+METHOD, PROBABILITIES = "method", "predict_proba"
+#: What a request to /predict may say beside its rows; under a model's own address it is the method alone.
 WHO = ("model", "version", "alias")
+#: What may stand in the query string of a request with a body.
+HOW = ("format", "on_error", "decimal")
 
 
 class Control(Struct):
@@ -43,67 +48,104 @@ class Predictions:
         directory: which version answers.
         predictor: has it answer.
         row_limit: most rows in one request.
+        folder: where large parts of forms wait until they are read.
     """
 
-    def __init__(self, directory: Directory, predictor: Predictor, row_limit: int) -> None:
+    def __init__(self, directory: Directory, predictor: Predictor, row_limit: int, folder: Path) -> None:
         self._directory = directory
         self._predictor = predictor
         self._row_limit = row_limit
+        self._folder = folder
 
-    @consumes("application/json")
+    @consumes(*MEDIA_TYPES)
     def predict(self, request: Request) -> Response:
-        """Predict with the version that the body names."""
-        body = parse_object(read_body(request))
-        control = _read_control(_take(body, *WHO, METHOD))
-        return self._from_body(request, control, body)
+        """Predict with the version that the body, or beside a body without names the query string, names."""
+        check_parameters(request, *WHO, METHOD, *HOW)
+        sent = read_sent(request, (*WHO, METHOD), self._folder)
+        return self._answer(request, _read_control(sent.control), sent)
 
-    @consumes("application/json")
+    @consumes(*MEDIA_TYPES)
     def predict_at(
         self, request: Request, model: str, number: int | None = None, alias: str | None = None
     ) -> Response:
         """Predict with the version that the address names."""
-        body = parse_object(read_body(request))
-        control = _read_control(_take(body, METHOD))
-        return self._from_body(request, _at(control, model, number, alias), body)
+        check_parameters(request, METHOD, *HOW)
+        sent = read_sent(request, (METHOD,), self._folder)
+        return self._answer(request, _at(_read_control(sent.control), model, number, alias), sent)
 
     def follow(self, request: Request) -> Response:
         """Predict the one row in the query string with the version that it names."""
         columns = request.args.to_dict()
-        control = _read_text_control(_take(columns, *WHO, METHOD))
-        return self._from_link(request, control, columns)
+        control = _read_control(typed(_take(columns, *WHO, METHOD)))
+        return self._answer(request, control, form_body.read_sent(columns, {}), how=False)
 
     def follow_at(
         self, request: Request, model: str, number: int | None = None, alias: str | None = None
     ) -> Response:
         """Predict the one row in the query string with the version that the address names."""
         columns = request.args.to_dict()
-        control = _read_text_control(_take(columns, METHOD))
-        return self._from_link(request, _at(control, model, number, alias), columns)
+        control = _at(_read_control(_take(columns, METHOD)), model, number, alias)
+        return self._answer(request, control, form_body.read_sent(columns, {}), how=False)
 
-    def _from_body(self, request: Request, control: Control, body: dict[str, Raw]) -> Response:
-        def read(schema: Schema) -> Table:
-            if INSTANCES not in body:
-                return read_record(schema, body)
-            if len(body) > 1:
-                raise InvalidRequest('The body has keys beside "instances" that are not known here.')
-            return read_instances(schema, body[INSTANCES], self._row_limit)
-
-        return self._answer(request, control, read, flat=INSTANCES not in body)
-
-    def _from_link(self, request: Request, control: Control, columns: dict[str, str]) -> Response:
-        return self._answer(request, control, lambda schema: tabulate_texts(schema, columns), flat=True)
-
-    def _answer(self, request: Request, control: Control, read: Callable[[Schema], Table], flat: bool) -> Response:
+    def _answer(self, request: Request, control: Control, sent: Sent, how: bool = True) -> Response:
+        """The answer to rows; `how` it is read and written stands in the query string, unless that is the row."""
+        reading = _reading(request, self._row_limit) if how else Reading(self._row_limit)
+        format_ = wanted_format(request, how)
         target = self._directory.find(control.model, control.version, control.alias)
-        version = target.version
+        version, by = target.version, attribution(request)
         method = usual_method(version.methods) if control.method is None else control.method
         try:
             _check_method(version, method)
-            table = read(version.schema)
-            result = self._predictor.predict(version, method, table, attribution(request))
+            read = sent.read(version.schema, reading)
+            result = self._ask(version, method, read, by)
+            answer = _answered(target, method, result, read, sent.flat, request_id(request))
+            if format_ == CSV and control.method is None and PROBABILITIES in version.methods:
+                answer.probabilities, _ = entries(self._ask(version, PROBABILITIES, read, by), read)
         except (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge) as error:
             raise RowsRefused(error, _help(target)) from error
-        return json_response(answer(target, method, result, flat, request_id(request)))
+        return _written(answer, result, format_, reading.row_by_row)
+
+    def _ask(self, version: Version, method: str, read: Read, by: Attribution) -> Any:
+        return None if read.table is None else self._predictor.predict(version, method, read.table, by)
+
+
+def _answered(target: Target, method: str, result: Any, read: Read, flat: bool, request_id_: str) -> Answer:
+    predictions, finite = entries(result, read)
+    return Answer(
+        version=target.version,
+        alias=target.alias,
+        method=method,
+        predictions=predictions,
+        finite=finite,
+        request_id=request_id_,
+        errors=read.errors,
+        passing=read.passing,
+        flat=flat,
+    )
+
+
+def _written(answer: Answer, result: Any, format_: str, row_by_row: bool) -> Response:
+    """An answer in a format, with who gave it in headers, since not every format has a place for that."""
+    version = answer.version
+    headers = {"X-Model": version.model, "X-Model-Version": str(version.version), "X-Model-Digest": version.digest}
+    if format_ == JSON:
+        return json_response(json_answer.write(answer), headers=headers)
+    if format_ == CSV:
+        content = csv_answer.write(answer, row_by_row)
+    elif format_ == NPY:
+        content = npy_answer.write(result, answer)
+    else:
+        content = ndjson_answer.write(answer)
+    return bytes_response(content, ANSWERED[format_], headers)
+
+
+def _reading(request: Request, row_limit: int) -> Reading:
+    on_error, decimal = request.args.get("on_error", "fail"), request.args.get("decimal", ".")
+    if on_error not in {"fail", "row"}:
+        raise InvalidRequest("on_error must be fail or row.")
+    if decimal not in {".", ","}:
+        raise InvalidRequest("decimal must be . or ,")
+    return Reading(row_limit, on_error == "row", decimal)
 
 
 def _take(source: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -111,17 +153,10 @@ def _take(source: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: source.pop(key) for key in keys if key in source}
 
 
-def _read_control(raw: dict[str, Raw]) -> Control:
+def _read_control(given: dict[str, Any]) -> Control:
+    """What was said beside the rows. Raises InvalidRequest."""
     try:
-        control = msgspec.convert({key: msgspec.json.decode(value) for key, value in raw.items()}, Control)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"model, version, alias or method cannot be read: {error}.") from None
-    return _checked(control)
-
-
-def _read_text_control(texts: dict[str, str]) -> Control:
-    try:
-        return _checked(msgspec.convert(texts, Control, strict=False))
+        return _checked(msgspec.convert(given, Control))
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"model, version, alias or method cannot be read: {error}.") from None
 

@@ -18,12 +18,12 @@ from model_store.errors import NoExamples, NoReport, NotFound
 from model_store.examples import LARGEST, Examples
 from model_store.rehearsal import Rehearsal
 from wsgi_service.digests import repr_digest
+from wsgi_service.forms import read_form
 from wsgi_service.inputs.csv_body import looks_like_json
 from wsgi_service.inputs.examples import read_examples, show_examples
 from wsgi_service.preconditions import check_if_match, guard, representation
 from wsgi_service.problems import Problem
 from wsgi_service.requests import change_by, check_media_type, chunks, names_parameter, read_body, read_json
-from wsgi_service.resources.forms import read_form
 from wsgi_service.resources.keys import idempotency_key, turn
 from wsgi_service.responses import changed, no_content
 

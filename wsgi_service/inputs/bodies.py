@@ -1,0 +1,93 @@
+"""The body of a predict, by its media type: one module reads each."""
+
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from werkzeug.wrappers import Request
+
+from wsgi_service.forms import read_form
+from wsgi_service.inputs import csv_body, form_body, json_body, ndjson_body, npy_body
+from wsgi_service.inputs.errors import InvalidRequest
+from wsgi_service.inputs.sent import Sent
+from wsgi_service.problems import Problem
+from wsgi_service.requests import read_body
+
+JSON, FORM, FIELDS = "application/json", "multipart/form-data", "application/x-www-form-urlencoded"
+CSV, NDJSON, NPY = "text/csv", "application/x-ndjson", "application/x-npy"
+#: Media type -> what reads a body that has no place for anything but rows.
+READERS: dict[str, Callable[[bytes, dict[str, Any]], Sent]] = {
+    CSV: csv_body.read_sent,
+    NDJSON: ndjson_body.read_sent,
+    NPY: npy_body.read_sent,
+}
+MEDIA_TYPES = (JSON, CSV, FORM, NDJSON, NPY, FIELDS)
+DIGITS = re.compile("[0-9]{1,12}")
+#: How the names of files end, where a form does not say their type.
+ENDINGS = {".csv": CSV, ".tsv": CSV, ".ndjson": NDJSON, ".jsonl": NDJSON, ".npy": NPY, ".json": JSON}
+
+
+def read_sent(request: Request, keys: Collection[str], folder: Path) -> Sent:
+    """What a request sends.
+
+    Args:
+        request: with a body of one of MEDIA_TYPES.
+        keys: what may stand beside the rows: in a JSON body, in a form, otherwise in the query string.
+        folder: where large parts of a form wait until they are read.
+
+    Raises:
+        MalformedBody, InvalidRequest, Problem, RequestEntityTooLarge.
+    """
+    control = typed({key: request.args[key] for key in keys if key in request.args})
+    if request.mimetype == JSON:
+        return _beside(json_body.read_sent(read_body(request), keys), control)
+    if request.mimetype == FIELDS:
+        return _read_fields(request, keys, control)
+    if request.mimetype == FORM:
+        with read_form(request, folder) as form:
+            fields = typed({key: form.fields[key] for key in keys if key in form.fields})
+            body, type_ = b"".join(form.artifact()), _type_of(form.files["file"])
+        return _read_part(body, type_, control | fields, keys)
+    return READERS[request.mimetype](read_body(request), control)
+
+
+def typed(control: dict[str, Any]) -> dict[str, Any]:
+    """Control keys that came as text: a version that is written as a number is one."""
+    text = control.get("version", "")
+    return control | {"version": int(text)} if DIGITS.fullmatch(text) else control
+
+
+def _read_part(body: bytes, type_: str, control: dict[str, Any], keys: Collection[str]) -> Sent:
+    if type_ == JSON:
+        return _beside(json_body.read_sent(body, keys), control)
+    return READERS[type_](body, control)
+
+
+def _beside(sent: Sent, control: dict[str, Any]) -> Sent:
+    """What a body with control keys sends, with those that stood beside it."""
+    if twice := sent.control.keys() & control.keys():
+        raise InvalidRequest(f"{', '.join(sorted(twice))} must be said in one place only.")
+    return Sent(control | sent.control, sent.read, sent.flat)
+
+
+def _read_fields(request: Request, keys: Collection[str], control: dict[str, Any]) -> Sent:
+    """A record from an HTML form. Raises a 415 Problem for JSON that curl sent as a form."""
+    body = read_body(request)
+    if body.lstrip()[:1] in {b"{", b"["}:
+        raise Problem(
+            415,
+            "unsupported-media-type",
+            'This is JSON, sent as a form. With curl, add: -H "Content-Type: application/json"',
+        )
+    fields = form_body.parse(body)
+    control |= typed({key: fields.pop(key) for key in keys if key in fields})
+    return form_body.read_sent(fields, control)
+
+
+def _type_of(file: Any) -> str:
+    """The media type of a part: what it says, or how its name ends, or what it begins with."""
+    if file.mimetype in {*READERS, JSON}:
+        return str(file.mimetype)
+    ending = Path(file.filename or "").suffix.lower()
+    return ENDINGS.get(ending, CSV)

@@ -1,0 +1,61 @@
+"""A .npy body: one array of numbers, rows x columns (numpy's format, versions 1 to 3); never a pickled one."""
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from model_store.schema import Schema
+from wsgi_service.inputs.errors import InvalidRequest, MalformedBody
+from wsgi_service.inputs.json_body import check_row_limit
+from wsgi_service.inputs.rows import check_rows
+from wsgi_service.inputs.sent import Read, Reading, Sent
+from wsgi_service.serving.tables import Table
+
+MAGIC = b"\x93NUMPY"
+#: Characters of a header; an honest one has less than 200.
+LONGEST_HEADER = 10_000
+READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+EIGHT = 8
+
+
+def read_sent(body: bytes, control: dict[str, Any]) -> Sent:
+    """What a .npy body sends."""
+
+    def read(schema: Schema, reading: Reading) -> Read:
+        matrix = _read_matrix(body, reading.row_limit)
+        if matrix.shape[1] != len(schema.inputs):
+            message = f"expected {len(schema.inputs)} columns, got {matrix.shape[1]}"
+            raise InvalidRequest(f"The array has the wrong shape: {message}.")
+        plain = not schema.text and all(column.type == "number" and not column.closed for column in schema.inputs)
+        if plain and np.isfinite(matrix).all():
+            return Read(len(matrix), Table(len(matrix), matrix=matrix))
+        return check_rows(schema, _rows(matrix), reading.row_by_row)
+
+    return Sent(control, read)
+
+
+def _read_matrix(body: bytes, row_limit: int) -> Any:
+    """The array as float64. Raises MalformedBody, InvalidRequest or TooManyRows."""
+    file = io.BytesIO(body)
+    try:
+        shape, fortran, dtype = READERS[npy.read_magic(file)](file, max_header_size=LONGEST_HEADER)
+    except (KeyError, ValueError, SyntaxError, TypeError):
+        raise MalformedBody("The body is not a .npy file of version 1 or 2.") from None
+    if len(shape) != 2 or 0 in shape or dtype.kind not in "fiub" or dtype.itemsize > EIGHT:  # noqa: PLR2004
+        raise InvalidRequest("The array must be one of numbers with rows and columns, of at most 8 bytes each.")
+    if math.prod(shape) * dtype.itemsize != len(body) - file.tell():
+        raise MalformedBody("The array is not as long as its header says.")
+    check_row_limit(shape[0], row_limit)
+    values = np.frombuffer(body, dtype=dtype, offset=file.tell())
+    return values.reshape(shape, order="F" if fortran else "C").astype(np.float64, order="C")
+
+
+def _rows(matrix: Any) -> list[list[float | None]]:
+    """Rows of Python numbers; what is not a number is missing."""
+    objects = matrix.astype(object)
+    objects[np.isnan(matrix)] = None
+    rows: list[list[float | None]] = objects.tolist()
+    return rows

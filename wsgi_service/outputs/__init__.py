@@ -1,0 +1,1 @@
+"""What versions answer, as bodies: one module for each format, and one that chooses."""
