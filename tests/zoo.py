@@ -112,8 +112,10 @@ TOGETHER: dict[str, Any] = {
 }  # fmt: skip
 
 
-#: Estimators that multiply with a slice of a larger matrix. A file holds it in one piece: other last bits.
-NEARLY = dict.fromkeys(("LabelPropagation", "LabelSpreading"), ("last bits differ",))
+#: Estimators whose last bits depend on where their numbers lie in memory. The first is a kernel over few columns,
+#: which some processors compute otherwise from an address that is not a multiple of 32; the others multiply with a
+#: slice of a larger matrix, which a file holds in one piece.
+NEARLY = dict.fromkeys(("KernelRidge", "LabelPropagation", "LabelSpreading"), ("last bits may differ",))
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def check_answers(name: str, estimator: Any, rows: Any, path: Path, found: Any) 
         expected = getattr(estimator, method)(rows)
         for one, other in zip(_parts(loaded.call(method, *given)), _parts(expected), strict=True):
             if name in NEARLY:
-                np.testing.assert_allclose(one, other, rtol=1e-9)
+                np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
             else:
                 np.testing.assert_array_equal(one, other)
 
@@ -237,7 +239,7 @@ HEAD = """# Estimators
 
 What becomes of each estimator that scikit-learn {release} lists in `all_estimators()` and that answers for new
 rows: fitted on a little data, written with skops, uploaded, and asked for every method that it has. An accepted
-one answers exactly as before (where the last column says "last bits differ", to nine digits).
+one answers exactly as before (where the last column says "last bits may differ", to nine digits).
 
 Accepted are {accepted} of the {total} that have a skops form ({share:.1f} %). For accepted ones the last column
 names what is changed on loading (see `wsgi-service inspect`), for the others it says why they are refused.
