@@ -166,10 +166,10 @@ class Connection:
 
 @dataclass
 class Ledger:
-    """What was acknowledged, and what was asked for without an answer."""
+    """What was acknowledged: uploads, and deletions, with those that were asked for without an answer."""
 
     uploads: dict[tuple[str, int], str] = field(default_factory=dict)
-    asked_to_delete: set[tuple[str, int]] = field(default_factory=set)
+    deleted: set[tuple[str, int]] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     answers: Counter[int] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -249,16 +249,24 @@ def _change_something(connection: Connection, ledger: Ledger, chance: random.Ran
     elif kind < 0.9:  # noqa: PLR2004
         status, answer = connection.send_json("PUT", f"/models/{model}/aliases/live", {"version": number})
     else:
-        # Until it is answered nobody knows whether it happened.
-        ledger.asked_to_delete.add((model, number))
-        status, answer = connection.ask("DELETE", f"/models/{model}/versions/{number}")
-        if status != NO_CONTENT:
-            ledger.asked_to_delete.discard((model, number))
+        status, answer = _delete(connection, ledger, model, number)
     ledger.answers[status] += 1
     if status == CREATED and "digest" in answer:
         ledger.uploaded(answer)
     if status >= SERVER_ERROR:
         ledger.problems.append(f"an answer was {status}: {answer}")
+
+
+def _delete(connection: Connection, ledger: Ledger, model: str, number: int) -> tuple[int, Any]:
+    """Ask for a version's end; it counts as deleted if that was acknowledged, or was not answered at all."""
+    try:
+        status, answer = connection.ask("DELETE", f"/models/{model}/versions/{number}")
+    except Broken:
+        ledger.deleted.add((model, number))
+        raise
+    if status == NO_CONTENT:
+        ledger.deleted.add((model, number))
+    return status, answer
 
 
 def _look(folder: Path, ledger: Ledger, tally: Tally) -> None:
@@ -277,7 +285,7 @@ def _look(folder: Path, ledger: Ledger, tally: Tally) -> None:
 
 
 def _lost(catalog: Catalog, ledger: Ledger) -> Iterator[str]:
-    """What was acknowledged and is not there, though nobody asked to delete it."""
+    """What was acknowledged and is not there, though nobody deleted it."""
     there = {
         (version.model, version.version): version.digest
         for model in MODELS
@@ -285,7 +293,7 @@ def _lost(catalog: Catalog, ledger: Ledger) -> Iterator[str]:
         for version in catalog.registry.versions(model)
     }
     for key, digest in ledger.uploads.items():
-        if there.get(key) != digest and not (key not in there and key in ledger.asked_to_delete):
+        if there.get(key) != digest and not (key not in there and key in ledger.deleted):
             yield f"{key} was acknowledged with {digest} and is {there.get(key)}"
 
 
