@@ -5,6 +5,7 @@ from werkzeug.wrappers import Request
 
 from wsgi_service.inputs.errors import InvalidRequest
 
+ANYTHING = "*/*"
 JSON, CSV, NDJSON, NPY = "json", "csv", "ndjson", "npy"
 #: Format -> media type; the first one is for whoever takes anything.
 MEDIA_TYPES = {
@@ -22,8 +23,8 @@ def wanted_format(request: Request, named_there: bool = True) -> str:
         if named not in MEDIA_TYPES:
             raise InvalidRequest(f"format must be one of {', '.join(MEDIA_TYPES)}.")
         return named
-    if "Accept" not in request.headers:
-        return JSON
+    if request.headers.get("Accept", ANYTHING) in {ANYTHING, MEDIA_TYPES[JSON]}:
+        return JSON  # what nearly all clients send, and weighing types takes time
     best = request.accept_mimetypes.best_match(list(MEDIA_TYPES.values()))
     if best is None:
         raise NotAcceptable(f"Predictions are written as {', '.join(MEDIA_TYPES.values())}.")
