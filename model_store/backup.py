@@ -150,10 +150,11 @@ def _copy_blobs(wanted: dict[str, int], blobs: LocalArtifacts, copies: LocalArti
 
 def _copy_blob(digest: str, blobs: LocalArtifacts, copies: LocalArtifacts) -> bool:
     try:
-        blobs.verify(digest)
+        blobs.verify(digest)  # a disk that cannot be read is no reason to stop, one that cannot be written is
+        source = blobs.open(digest)
     except (ArtifactCorrupt, StorageError):
         return False
-    with blobs.open(digest) as file:
+    with source as file:
         staged = copies.stage(_pieces(file))
     try:
         if staged.digest == digest:

@@ -35,7 +35,7 @@ from model_store.examples import Examples, Mismatch, check_examples, completed, 
 from model_store.inspection import Inspector, LocalInspector
 from model_store.naming import check_class_names, rename_columns
 from model_store.registry import Registry
-from model_store.rehearsal import Rehearsal
+from model_store.rehearsal import Answers, Rehearsal
 from model_store.sql.registry import SqlRegistry, sqlite_url
 
 #: The file that the registry is in, in the data folder.
@@ -196,14 +196,13 @@ class Catalog:
         if options.examples is None:
             return None, 0
         given = options.examples.read(facts, options.class_names)
-        check_examples(given, facts.methods)
-        methods = {*wanted(facts.methods), *given.outputs}
         try:
-            answers = self._inspector.answers(staged, facts, given.rows, sorted(methods))
+            whole, wrong = _tried(
+                given, facts, lambda methods: self._inspector.answers(staged, facts, given.rows, methods)
+            )
         except RehearsalFailed as error:
             raise InvalidExamples(f"The model does not answer its examples: {error}") from error
-        wrong = {found.row for found in mismatches(given, answers, facts.schema.classes is not UNSET)}
-        return completed(given, answers), len(wrong)
+        return whole, len({mismatch.row for mismatch in wrong})
 
     def set_examples(
         self,
@@ -221,11 +220,7 @@ class Catalog:
             InvalidExamples: they do not fit the version.
             RehearsalFailed, ArtifactCorrupt: the version does not answer them.
         """
-        check_examples(given, version.methods)
-        methods = {*wanted(version.methods), *given.outputs}
-        answers = rehearsal.answers(version, given.rows, sorted(methods), by)
-        whole = completed(given, answers)
-        wrong = list(mismatches(given, answers, version.schema.classes is not UNSET))
+        whole, wrong = _tried(given, version, lambda methods: rehearsal.answers(version, given.rows, methods, by))
         self.registry.set_examples(version.model, version.version, whole, by, guard)
         return whole, wrong
 
@@ -259,6 +254,16 @@ class Catalog:
         self.artifacts.sweep_staged(older_than)
         self.registry.release(self.artifacts.digests(older_than), self.artifacts.unlink)
         self.registry.forget_answers(now(-KEY_AGE))
+
+
+def _tried(
+    given: Examples, described: Facts | Version, answer: Callable[[list[str]], Answers]
+) -> tuple[Examples, list[Mismatch]]:
+    """Examples with all outputs, and those that are answered otherwise than was given."""
+    check_examples(given, described.methods)
+    answers = answer(sorted({*wanted(described.methods), *given.outputs}))
+    wrong = list(mismatches(given, answers, described.schema.classes is not UNSET))
+    return completed(given, answers), wrong
 
 
 def _with_examples(facts: Facts, examples: Examples | None, wrong: int) -> Facts:

@@ -85,7 +85,11 @@ def _unwanted(header: str | None) -> set[str]:
     """The tags that would not do, compared weakly (RFC 9110, section 13.1.2)."""
     if header is None:
         return set()
-    return {"*"} if header.strip() == "*" else {tag.strip('W/"') for tag in re.findall(ENTITY_TAG, header)}
+    return (
+        {"*"}
+        if header.strip() == "*"
+        else {tag.removeprefix("W/").strip('"') for tag in re.findall(ENTITY_TAG, header)}
+    )
 
 
 def _check_match(wanted: set[str], there: Any, tag: str) -> None:

@@ -266,3 +266,15 @@ def test_numbers_in_csv_are_those_that_were_written(rows: list[list[float]]) -> 
     read = csv_body.read_sent(text, {}).read(schema, Reading(100))
     assert read.table is not None
     np.testing.assert_array_equal(read.table.matrix, np.array(rows, dtype=float))
+
+
+def test_very_wide_csv_is_read_by_looking_names_up() -> None:
+    """With 50,000 names in another order, searching a list for each would take minutes."""
+    names = [f"column {index}" for index in range(50_000)]
+    schema = Schema(inputs=tuple(Column(name=name, type="number") for name in names))
+    body = as_csv([[*range(49_999, -1, -1), "x"]], [*names[::-1], "id"])
+    read = csv_body.read_sent(body, {}).read(schema, Reading(100))
+    assert read.table is not None
+    assert read.table.matrix is not None
+    assert read.table.matrix[0, [0, 1, 49_999]].tolist() == [0.0, 1.0, 49_999.0]
+    assert read.passing == {"id": ["x"]}

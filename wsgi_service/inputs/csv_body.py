@@ -1,6 +1,5 @@
 """A CSV body: rows of texts under the names in its first line, or by position where it has none."""
 
-import codecs
 import csv
 import io
 from collections.abc import Collection, Sequence
@@ -13,13 +12,14 @@ from msgspec import Struct
 from model_store.schema import Schema
 from wsgi_service.inputs.cells import NUMBER, read_decimal_comma, read_text_cell
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, MalformedBody, RowError
-from wsgi_service.inputs.json_body import check_row_limit
+from wsgi_service.inputs.json_body import UTF16, check_row_limit
 from wsgi_service.inputs.rows import Misshapen, check_rows
 from wsgi_service.inputs.sent import Read, Reading, Sent
 from wsgi_service.serving.tables import Table
 
-UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 DELIMITERS = ",;\t"
+#: The columns of outputs, in examples that come as CSV as in answers that go as CSV.
+PREDICTION, PROBABILITY = "prediction", "probability_"
 
 #: A row by name, or by position.
 TextRow = dict[str, str] | list[str]
@@ -43,7 +43,7 @@ def read_sent(body: bytes, control: dict[str, Any]) -> Sent:
     """What a CSV body sends; columns that the version does not have pass through."""
 
     def read(schema: Schema, reading: Reading) -> Read:
-        lines = read_lines(body, schema.column_names)
+        lines = read_lines(body, frozenset(schema.column_names))
         check_row_limit(len(lines.rows), reading.row_limit)
         try:
             found = _read_table(schema, lines, reading)
@@ -100,10 +100,11 @@ def _read_table(schema: Schema, lines: Lines, reading: Reading) -> Read:
 
 def _in_order(schema: Schema, rows: list[list[str]], heading: list[str]) -> list[Any]:
     """Rows with the columns of the version in their order. Raises InvalidRows if one is missing."""
-    missing = [column.name for column in schema.inputs if column.name not in heading and not column.optional]
+    place_of = {name: place for place, name in enumerate(heading)}
+    missing = [column.name for column in schema.inputs if column.name not in place_of and not column.optional]
     if missing:
         raise InvalidRows([RowError(0, name, "is missing in the heading") for name in missing])
-    places = [heading.index(name) if name in heading else None for name in schema.column_names]
+    places = [place_of.get(name) for name in schema.column_names]
     width = len(heading)
     wrong = Misshapen(f"expected {width} fields, as many as in the heading")
     if places == list(range(width)):
@@ -133,8 +134,14 @@ def _with_lines(errors: list[RowError], lines: Lines) -> list[RowError]:
 
 def _passing(schema: Schema, lines: Lines) -> dict[str, Sequence[str]]:
     """The columns that the version does not have; of a row that is too short, what there is."""
-    others = [(place, name) for place, name in enumerate(lines.heading or ()) if name not in schema.column_names]
+    known = frozenset(schema.column_names)
+    others = [(place, name) for place, name in enumerate(lines.heading or ()) if name not in known]
     return {name: [row[place] if place < len(row) else "" for row in lines.rows] for place, name in others}
+
+
+def text_of(value: Any) -> str:
+    """A value as it stands in a field, or in the name of a column: texts as they are, others as in JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def looks_like_json(body: bytes) -> bool:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Collection
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, Raw
 
 from model_store.entities import Facts
@@ -13,12 +12,11 @@ from model_store.examples import TOLERANCE, Examples, is_number
 from model_store.outcomes import usual_method
 from model_store.schema import Schema
 from wsgi_service.inputs.cells import INT64, NUMBER, read_text_cell
-from wsgi_service.inputs.csv_body import TextRow, read_csv
+from wsgi_service.inputs.csv_body import PREDICTION, PROBABILITY, TextRow, read_csv, text_of
 from wsgi_service.inputs.errors import InvalidRequest
 from wsgi_service.inputs.json_body import INSTANCES, decode_value, parse_object
 from wsgi_service.inputs.rows import read_rows
 
-PREDICTION, PROBABILITY = "prediction", "probability_"
 PREDICTIONS, PROBABILITIES, TOLERATED = "predictions", "probabilities", "tolerance"
 KNOWN = (INSTANCES, PREDICTIONS, PROBABILITIES, TOLERATED)
 
@@ -73,16 +71,17 @@ def _has_huge_numbers(value: Any) -> bool:
 
 
 def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None) -> Examples:
-    rows = read_csv(body, facts.schema.column_names, (PREDICTION, PROBABILITY))
-    expected = [take_outputs(row, facts.schema.column_names) for row in rows]
+    names = frozenset(facts.schema.column_names)
+    rows = read_csv(body, names, (PREDICTION, PROBABILITY))
+    expected = [take_outputs(row, names) for row in rows]
     columns = tuple(read_rows(facts.schema, rows, read_text_cell))
     outputs: dict[str, list[Any]] = {}
     if PREDICTION in expected[0]:
         meant = _prediction_of_text(facts, class_names)
         outputs[usual_method(facts.methods)] = [meant(entry[PREDICTION].strip()) for entry in expected]
     if any(name.startswith(PROBABILITY) for name in expected[0]):
-        names = _probability_names(facts.schema, class_names, expected[0])
-        outputs["predict_proba"] = [[_number(entry[name]) for name in names] for entry in expected]
+        in_order = _probability_names(facts.schema, class_names, expected[0])
+        outputs["predict_proba"] = [[_number(entry[name]) for name in in_order] for entry in expected]
     return Examples(rows=columns, outputs=outputs, given=tuple(outputs))
 
 
@@ -122,11 +121,7 @@ def _classes_by_text(schema: Schema, class_names: tuple[str, ...] | None) -> lis
     if any(isinstance(label, tuple) for label in classes):
         raise InvalidExamples("Outputs of several columns cannot be given in CSV. Give the examples in JSON.")
     named = list(zip(class_names or (), classes, strict=False))
-    return [*named, *((_text_of(label), label) for label in classes)]
-
-
-def _text_of(label: Any) -> str:
-    return label if isinstance(label, str) else msgspec.json.encode(label).decode()
+    return [*named, *((text_of(label), label) for label in classes)]
 
 
 def _looked_up(by_text: dict[str, Any], text: str) -> Any:

@@ -5,12 +5,12 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import UNSET
 
+from wsgi_service.inputs.csv_body import PREDICTION, PROBABILITY, text_of
 from wsgi_service.outputs.answer import PER_CLASS, Answer, labels_of
 
-PREDICTION, PROBABILITY, ERROR = "prediction", "probability_", "error"
+ERROR = "error"
 
 
 def write(answer: Answer, row_by_row: bool) -> bytes:
@@ -37,9 +37,7 @@ def _rows(columns: list[Sequence[Any]]) -> Iterator[list[str]]:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if value is None else msgspec.json.encode(value).decode()
+    return "" if value is None else text_of(value)
 
 
 def _outputs(answer: Answer) -> dict[str, Sequence[Any]]:
@@ -69,7 +67,7 @@ def _by_class(answer: Answer, values: Sequence[Any]) -> dict[str, Sequence[Any]]
     version = answer.version
     classes = () if version.schema.classes is UNSET else version.schema.classes
     labels = classes if version.class_names is UNSET else version.class_names
-    return _columns([PROBABILITY + _cell(label) for label in labels], values)
+    return _columns([PROBABILITY + text_of(label) for label in labels], values)
 
 
 def _columns(names: list[str], values: Sequence[Any]) -> dict[str, Sequence[Any]]:

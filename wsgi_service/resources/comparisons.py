@@ -10,6 +10,7 @@ from werkzeug.wrappers import Request, Response
 
 from model_store.comparison import Answered, compare
 from model_store.entities import MAX_VERSION, Attribution, Version, check_name
+from model_store.examples import PROBABILITIES
 from model_store.outcomes import row_major, usual_method
 from model_store.schema import Schema
 from wsgi_service.inputs.cells import read_text_cell
@@ -30,7 +31,6 @@ SIDES = ("a", "b")
 NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 #: Comparisons at once; each holds up to four results in memory.
 AT_ONCE = 2
-PROBABILITIES = "predict_proba"
 
 
 class Comparisons:

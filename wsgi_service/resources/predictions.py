@@ -8,6 +8,7 @@ from msgspec import UNSET, Struct
 from werkzeug.wrappers import Request, Response
 
 from model_store.entities import MAX_VERSION, Attribution, Version, check_name
+from model_store.examples import PROBABILITIES
 from model_store.outcomes import usual_method
 from wsgi_service.inputs import form_body
 from wsgi_service.inputs.bodies import MEDIA_TYPES, read_sent, typed
@@ -25,7 +26,7 @@ from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
 from wsgi_service.serving.predictor import Predictor
 
-METHOD, PROBABILITIES = "method", "predict_proba"
+METHOD = "method"
 #: What a request to /predict may say beside its rows; under a model's own address it is the method alone.
 WHO = ("model", "version", "alias")
 #: What may stand in the query string of a request with a body.
