@@ -1,9 +1,21 @@
-"""What a method of an estimator gives, as one entry for each row that JSON can carry."""
+"""The methods that an estimator may have, and what they give: one entry for each row that JSON can carry."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+#: Everything a request may ask for; a client's word is compared with this list and never looked up.
+METHODS = (
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "decision_function",
+    "score_samples",
+    "transform",
+    "kneighbors",
+    "predict_std",
+)
 
 
 def row_major(result: Any) -> tuple[list[Any], bool]:

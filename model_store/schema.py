@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-ColumnType = Literal["number", "integer", "boolean", "string", "any"]
+ColumnType = Literal["number", "integer", "boolean", "string", "datetime", "any"]
 Scalar = str | int | float | bool | None
 #: One label per class; for several outputs one tuple of labels each.
 Classes = tuple[Scalar | tuple[Scalar, ...], ...]
@@ -19,7 +19,7 @@ class Column(Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: as it is written in a record.
-        type: `any` where the estimator does not say.
+        type: `any` where the estimator does not say. A `datetime` is ISO 8601 text without a time zone.
         nullable: whether a missing value (JSON null) is taken.
         categories: the values that the estimator was fitted on, where it says.
         other_categories: true where values outside `categories` are taken as well.
@@ -47,10 +47,15 @@ class Column(Struct, frozen=True, kw_only=True):
 
 
 class Output(Struct, frozen=True, kw_only=True):
-    """One output column of `predict`."""
+    """One output column of `predict`.
+
+    Attributes:
+        quantile: of the target that a regressor estimates, where it is not the mean.
+    """
 
     name: str
     type: ColumnType = "any"
+    quantile: float | UnsetType = UNSET
 
 
 class Schema(Struct, frozen=True, kw_only=True):

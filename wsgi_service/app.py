@@ -127,7 +127,9 @@ def _resources(
         models=Models(catalog),
         versions=Versions(catalog, rehearse),
         aliases=Aliases(registry, switchboard, settings.require_preconditions),
-        predictions=Predictions(directory, predictor, settings.row_limit, catalog.artifacts.incoming),
+        predictions=Predictions(
+            directory, predictor, registry.examples, settings.row_limit, catalog.artifacts.incoming
+        ),
         comparisons=Comparisons(directory, predictor, settings.row_limit),
         system=System(registry, catalog.artifacts, hosts, draining),
     )

@@ -43,7 +43,7 @@ def changed(value: Any, shown: Any, location: str | None = None) -> Response:
 
 def bytes_response(content: bytes, media_type: str, headers: dict[str, str]) -> Response:
     """An answer in a format of its own; text is in UTF-8."""
-    charset = "; charset=utf-8" if media_type.startswith("text/") else ""
+    charset = "; charset=utf-8" if media_type.startswith("text/") or media_type == "application/json" else ""
     return Response(content, headers=headers, content_type=media_type + charset)
 
 

@@ -20,6 +20,7 @@ from model_store.estimators.frames import as_input
 from model_store.estimators.inputs import read_inputs
 from model_store.estimators.methods import check_answers, methods_of
 from model_store.estimators.outputs import read_classes, read_outputs
+from model_store.estimators.passes import Passes
 from model_store.footprint import forget_peak, peak, resident
 from model_store.formats.rules import Audit
 from model_store.formats.sniffing import sniff
@@ -131,11 +132,12 @@ def _fitted(caught: list[warnings.WarningMessage]) -> dict[str, str]:
 def _try_out(estimator: Any, schema: Schema) -> tuple[str, ...]:
     """One line if the estimator cannot answer for rows like the sample that was read off it."""
     rows = as_input(schema, [[column.sample for column in schema.inputs]] * TRIED)
+    passes = Passes(estimator)
     for method in methods_of(estimator):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                getattr(estimator, method)(rows)
+                passes.call([method], rows)
         except Exception as error:  # noqa: BLE001 - whatever an estimator raises is what is being found out
             return (f"{method} raised {type(error).__name__} on a sample row made up from the schema.",)
     return ()

@@ -7,6 +7,8 @@ import numpy as np
 
 from model_store.schema import Column, Schema
 
+#: Dates and times as they travel: microseconds, without a time zone.
+TIMES = "datetime64[us]"
 DTYPES = {"number": np.float64, "integer": np.int64, "boolean": np.bool_}
 
 
@@ -55,6 +57,8 @@ def _array(column: Column, values: list[Any]) -> np.ndarray[Any, Any]:
         return np.array(values, dtype=DTYPES[column.type])
     if column.type in ("number", "integer"):
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    if column.type == "datetime":
+        return np.array([value or "NaT" for value in values], dtype=TIMES)
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array

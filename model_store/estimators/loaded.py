@@ -13,7 +13,7 @@ from model_store.errors import ArtifactCorrupt, MissingExtra
 from model_store.estimators.facts import PANDAS_MISSING, read_schema
 from model_store.estimators.frames import as_input, assemble
 from model_store.estimators.inputs import missing_texts
-from model_store.estimators.methods import METHODS
+from model_store.estimators.passes import Passes
 from model_store.outcomes import row_major
 from model_store.safety import STRICT, Policy
 
@@ -25,32 +25,31 @@ class Loaded:
     """An estimator and how it wants its rows."""
 
     def __init__(self, estimator: Any) -> None:
-        self._methods = {name: getattr(estimator, name, None) for name in METHODS}
+        self._passes = Passes(estimator)
         self._schema = read_schema(estimator)
         self._missing = missing_texts(estimator, len(self._schema.inputs))
         if self._schema.frame:
             _require_pandas()
 
-    def call(self, method: str, matrix: NDArray[np.float64] | None, columns: Sequence[Column]) -> Any:
-        """The result of a method for a matrix (rows x columns), or for one array or list per column."""
-        function = self._methods[method]
-        if function is None:
-            raise ValueError("the estimator has no such method")
+    def call(
+        self, methods: Sequence[str], matrix: NDArray[np.float64] | None, columns: Sequence[Column]
+    ) -> list[Any]:
+        """The result of each method for a matrix (rows x columns), or for one array or list per column."""
+        return self._passes.call(methods, self._input(matrix, columns))
+
+    def _input(self, matrix: NDArray[np.float64] | None, columns: Sequence[Column]) -> Any:
         if matrix is not None and not (self._schema.frame or self._schema.text):
-            return function(matrix)
+            return matrix
         if matrix is not None:
             columns = [(matrix[:, index], None) for index in range(matrix.shape[1])]
         arrays = [
             _array(values, valid, missing) for (values, valid), missing in zip(columns, self._missing, strict=True)
         ]
-        return function(assemble(self._schema, arrays))
+        return assemble(self._schema, arrays)
 
     def answers(self, method: str, rows: Sequence[Sequence[Any]]) -> list[Any]:
         """One entry for each row of Python values, as an answer has them."""
-        function = self._methods[method]
-        if function is None:
-            raise ValueError("the estimator has no such method")
-        result = function(as_input(self._schema, rows))
+        (result,) = self._passes.call([method], as_input(self._schema, rows))
         dense = result.toarray() if hasattr(result, "toarray") else result
         entries, _ = row_major(dense if isinstance(dense, list) else np.asarray(dense))
         return entries

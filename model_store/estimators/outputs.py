@@ -1,10 +1,13 @@
 """The outputs and classes of a fitted estimator."""
 
 import math
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
+from sklearn.linear_model import QuantileRegressor
 
 from model_store.errors import NotAPredictor
 from model_store.schema import Classes, ColumnType, Output, Scalar
@@ -31,13 +34,26 @@ def read_outputs(estimator: Any) -> tuple[Output, ...]:
     if len(types) > MAX_OUTPUTS:
         raise NotAPredictor(f"The estimator claims to have more than {MAX_OUTPUTS} outputs.")
     if len(types) == 1:
-        return (Output(name="prediction", type=types[0]),)
+        return (Output(name="prediction", type=types[0], quantile=_quantile(estimator)),)
     return tuple(Output(name=f"y{index}", type=type_) for index, type_ in enumerate(types))
+
+
+def _quantile(estimator: Any) -> float | UnsetType:
+    """Which quantile a regressor was fitted for, where it was fitted for one."""
+    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    if isinstance(last, QuantileRegressor):
+        return float(last.quantile)
+    if getattr(last, "loss", None) == "quantile":
+        return float(last.quantile if hasattr(last, "quantile") else last.alpha)
+    return UNSET
 
 
 def scalars(values: Any) -> list[Scalar]:
     """An array's values as Python scalars that JSON can carry."""
-    return [_scalar(value) for value in np.asarray(values).tolist()]
+    array = np.asarray(values)
+    if array.dtype.kind == "M":
+        array = array.astype("datetime64[us]")  # of anything finer numpy makes integers
+    return [_scalar(value) for value in array.tolist()]
 
 
 def type_of(values: Any) -> ColumnType:
@@ -49,6 +65,7 @@ def type_of(values: Any) -> ColumnType:
         "u": "integer",
         "f": "number",
         "U": "string",
+        "M": "datetime",
     }
     if array.dtype.kind == "O":
         return _type_of_objects([value for value in array.tolist() if not is_missing(value)])
@@ -74,7 +91,9 @@ def is_missing(value: Any) -> bool:
 
 
 def _scalar(value: Any) -> Scalar:
-    return value if isinstance(value, str | int | float | bool) else str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 def _types(estimator: Any) -> list[ColumnType]:

@@ -168,7 +168,8 @@ def _target_encoder(estimator: Any) -> list[Trait]:
 
 
 def _category_trait(values: Any, is_open: bool) -> Trait:
-    seen = np.asarray(values).tolist()
+    array = np.asarray(values)
+    seen = scalars(array) if array.dtype.kind == "M" else array.tolist()
     missing = [value for value in seen if is_missing(value)]
     present = [value for value in scalars(values) if not is_missing(value) and value not in ("nan", "None")]
     return Trait(
@@ -176,7 +177,7 @@ def _category_trait(values: Any, is_open: bool) -> Trait:
         nullable=bool(missing) or is_open,
         categories=tuple(present),
         open=is_open,
-        missing=missing[0] if missing else float("nan"),
+        missing=None if None in missing else float("nan"),
     )
 
 

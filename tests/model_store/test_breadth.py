@@ -86,4 +86,4 @@ def test_a_family_is_taken_and_predicts_equal(estimator: Any, folder: Path) -> N
     again = loaded.load(path, digest, sniff(path))
     for method in ("predict", "predict_proba", "decision_function"):
         if hasattr(estimator, method):
-            np.testing.assert_array_equal(again.call(method, X, []), getattr(estimator, method)(X))
+            np.testing.assert_array_equal(again.call([method], X, [])[0], getattr(estimator, method)(X))

@@ -46,7 +46,7 @@ def test_the_arrays_of_an_estimator_answer_as_it_does(estimator: Any, folder: Pa
     loaded = Loaded(load("npz", path))
     assert facts.format == "npz"
     for method in facts.methods:
-        answer, expected = loaded.call(method, rows, []), getattr(estimator, method)(rows)
+        answer, expected = loaded.call([method], rows, [])[0], getattr(estimator, method)(rows)
         if answer.dtype.kind == "f":
             np.testing.assert_allclose(answer, expected, rtol=1e-12, atol=1e-12)
         else:
@@ -69,7 +69,7 @@ def test_coefficients_alone_are_a_regression(folder: Path) -> None:
     path = folder / "model.npz"
     npz.save(path, [2.0, 3.0], intercept=1.0)
     assert inspect(path).facts.schema.classes is UNSET
-    assert Loaded(load("npz", path)).call("predict", np.array([[1.0, 1.0]]), []).tolist() == [6.0]
+    assert Loaded(load("npz", path)).call(["predict"], np.array([[1.0, 1.0]]), [])[0].tolist() == [6.0]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def answer(folder: Path) -> Any:
     """The result of a method of a program that was judged."""
 
     def answer_(method: str, rows: Any) -> Any:
-        return Loaded(load("onnx", folder / "model.onnx")).call(method, rows, [])
+        return Loaded(load("onnx", folder / "model.onnx")).call([method], rows, [])[0]
 
     return answer_
 

@@ -75,7 +75,7 @@ def test_a_type_of_ones_own_is_taken_where_it_is_trusted(folder: Path) -> None:
     policy = Policy(trusted=(name,))
     found = inspect(path, policy=policy)
     assert [(finding.severity, finding.where) for finding in found.safety.findings] == [("warning", name)]
-    assert Loaded(load("skops", path, policy)).call("predict", np.array([[2.0]]), []) == pytest.approx([5.0])
+    assert Loaded(load("skops", path, policy)).call(["predict"], np.array([[2.0]]), [])[0] == pytest.approx([5.0])
 
 
 def test_trusting_one_type_trusts_no_other_of_its_module(folder: Path) -> None:

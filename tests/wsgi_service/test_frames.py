@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from wsgi_service.serving import frames
-from wsgi_service.serving.tables import Cells, Table, decode_result, decode_table, encode_result, encode_table
+from wsgi_service.serving.tables import Cells, Table, decode_results, decode_table, encode_result, encode_table
 
 FLOATS = st.floats(allow_nan=True, width=64)
 
@@ -24,14 +24,18 @@ def through_a_pipe(header: Any, buffers: list[Any]) -> tuple[Any, list[bytearray
 
 def table_through_a_pipe(table: Table) -> Table:
     header, buffers = encode_table(table)
-    request, received = through_a_pipe(frames.Predict("k", "predict", header), buffers)
+    request, received = through_a_pipe(frames.Predict("k", ("predict",), header), buffers)
     return decode_table(request.table, received)
 
 
 def result_through_a_pipe(result: Any) -> Any:
+    """Sent twice over, with another result between, so that each must find its own buffers."""
     outcome, buffers = encode_result(result)
-    reply, received = through_a_pipe(frames.Predicted(outcome), buffers)
-    return decode_result(reply.outcome, received)
+    between, more = encode_result([np.zeros(1), np.zeros(2)])
+    reply, received = through_a_pipe(frames.Predicted((outcome, between, outcome)), [*buffers, *more, *buffers])
+    first, _, second = decode_results(reply.outcomes, received)
+    assert repr(first) == repr(second)
+    return second
 
 
 @given(st.lists(st.lists(FLOATS, min_size=3, max_size=3), min_size=1, max_size=20))

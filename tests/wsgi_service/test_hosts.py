@@ -27,7 +27,7 @@ from wsgi_service.serving import frames
 from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
-from wsgi_service.serving.tables import Table, decode_result, encode_table
+from wsgi_service.serving.tables import Table, decode_results, encode_table
 from wsgi_service.settings import Settings
 
 ROWS = [[5.1, 3.5, 1.4, 0.2]]
@@ -57,9 +57,9 @@ def load(host: Host, stored: tuple[Path, str]) -> None:
 
 def predict(host: Host, rows: list[list[float]], limit: float = PATIENCE) -> Any:
     header, buffers = encode_table(Table(len(rows), matrix=np.array(rows)))
-    reply, answer = host.call(frames.Predict("line", "predict", header), buffers, limit)
+    reply, answer = host.call(frames.Predict("line", ("predict",), header), buffers, limit)
     assert isinstance(reply, frames.Predicted)
-    return decode_result(reply.outcome, answer).tolist()
+    return decode_results(reply.outcomes, answer)[0].tolist()
 
 
 def test_a_host_loads_and_predicts(own_pool: HostPool, stored: Any) -> None:
@@ -89,9 +89,9 @@ def test_large_tables_go_over_and_come_back(own_pool: HostPool, stored: Any) -> 
     with own_pool.serving("line", PATIENCE) as host:
         load(host, stored)
         header, buffers = encode_table(Table(len(rows), matrix=rows))
-        reply, answer = host.call(frames.Predict("line", "predict", header), buffers, PATIENCE)
+        reply, answer = host.call(frames.Predict("line", ("predict",), header), buffers, PATIENCE)
     assert isinstance(reply, frames.Predicted)
-    np.testing.assert_array_equal(decode_result(reply.outcome, answer), models.line().predict(rows))
+    np.testing.assert_array_equal(decode_results(reply.outcomes, answer)[0], models.line().predict(rows))
 
 
 def test_a_host_that_dies_costs_its_own_call_only(own_pool: HostPool, stored: Any) -> None:

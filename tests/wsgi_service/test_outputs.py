@@ -50,7 +50,7 @@ def test_a_method_that_is_asked_for_comes_alone(iris: StrictClient) -> None:
         f"probability_{name}" for name in models.SPECIES
     ]
     assert table(send(iris, "?format=csv&method=decision_function"))[0][1:] == [
-        f"prediction_{index}" for index in range(3)
+        f"decision_{name}" for name in models.SPECIES
     ]
 
 
@@ -83,7 +83,7 @@ def test_several_outputs_are_several_columns(client: StrictClient) -> None:
     np.testing.assert_array_equal(np.array(rows[1:], dtype=float), expected)
     client.put_model("scaled", StandardScaler().fit(features))
     rows = table(client.post("/models/scaled/predict?format=csv", json={"instances": [[1, 2, 3], [4, 5, 6]]}))
-    assert rows[0] == ["prediction_0", "prediction_1", "prediction_2"]
+    assert rows[0] == ["transform_0", "transform_1", "transform_2"]
 
 
 def test_lines_of_json(iris: StrictClient) -> None:

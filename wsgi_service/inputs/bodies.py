@@ -1,6 +1,5 @@
 """The body of a predict, by its media type: one module reads each."""
 
-import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from werkzeug.wrappers import Request
 
 from wsgi_service.forms import read_form
 from wsgi_service.inputs import csv_body, form_body, json_body, ndjson_body, npy_body
+from wsgi_service.inputs.control import take
 from wsgi_service.inputs.errors import InvalidRequest
 from wsgi_service.inputs.sent import Sent
 from wsgi_service.problems import Problem
@@ -23,7 +23,6 @@ READERS: dict[str, Callable[[bytes, dict[str, Any]], Sent]] = {
     NPY: npy_body.read_sent,
 }
 MEDIA_TYPES = (JSON, CSV, FORM, NDJSON, NPY, FIELDS)
-DIGITS = re.compile("[0-9]{1,12}")
 #: How the names of files end, where a form does not say their type.
 ENDINGS = {".csv": CSV, ".tsv": CSV, ".ndjson": NDJSON, ".jsonl": NDJSON, ".npy": NPY, ".json": JSON}
 
@@ -39,23 +38,17 @@ def read_sent(request: Request, keys: Collection[str], folder: Path) -> Sent:
     Raises:
         MalformedBody, InvalidRequest, Problem, RequestEntityTooLarge.
     """
-    control = typed({key: request.args[key] for key in keys if key in request.args})
+    control = take(request.args.to_dict(), keys)
     if request.mimetype == JSON:
         return _beside(json_body.read_sent(read_body(request), keys), control)
     if request.mimetype == FIELDS:
         return _read_fields(request, keys, control)
     if request.mimetype == FORM:
         with read_form(request, folder) as form:
-            fields = typed({key: form.fields[key] for key in keys if key in form.fields})
+            fields = take(form.fields.to_dict(), keys)
             body, type_ = b"".join(form.artifact()), _type_of(form.files["file"])
         return _read_part(body, type_, control | fields, keys)
     return READERS[request.mimetype](read_body(request), control)
-
-
-def typed(control: dict[str, Any]) -> dict[str, Any]:
-    """Control keys that came as text: a version that is written as a number is one."""
-    text = control.get("version", "")
-    return control | {"version": int(text)} if DIGITS.fullmatch(text) else control
 
 
 def _read_part(body: bytes, type_: str, control: dict[str, Any], keys: Collection[str]) -> Sent:
@@ -81,7 +74,7 @@ def _read_fields(request: Request, keys: Collection[str], control: dict[str, Any
             'This is JSON, sent as a form. With curl, add: -H "Content-Type: application/json"',
         )
     fields = form_body.parse(body)
-    control |= typed({key: fields.pop(key) for key in keys if key in fields})
+    control |= take(fields, keys)
     return form_body.read_sent(fields, control)
 
 

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from model_store.schema import Column
@@ -103,6 +104,17 @@ def _string(value: Any) -> str:
     return value
 
 
+def _datetime(value: Any) -> str:
+    """ISO 8601 text in one way of writing it; a time with an offset becomes the time in UTC."""
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+    except (TypeError, ValueError, OverflowError):
+        raise BadCell("expected a date or a time, such as 2024-01-31 or 2024-01-31T12:00:00") from None
+    return moment.isoformat()
+
+
 def _any(value: Any) -> Cell:
     if isinstance(value, bool | str):
         return value
@@ -116,6 +128,7 @@ READERS: dict[str, Callable[[Any], Cell]] = {
     "integer": _integer,
     "boolean": _boolean,
     "string": _string,
+    "datetime": _datetime,
     "any": _any,
 }
 

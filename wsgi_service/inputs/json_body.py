@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Raw
 
 from model_store.schema import Schema
+from wsgi_service.inputs.control import RETURN
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.inputs.rows import Misshapen, check_rows
 from wsgi_service.inputs.sent import Read, Reading, Sent
@@ -56,8 +57,8 @@ def read_sent(body: bytes, keys: Collection[str]) -> Sent:
         MalformedBody, InvalidRequest: it is no JSON object.
     """
     given = parse_object(body)
-    control = {key: decode_value(given.pop(key)) for key in keys if key in given}
-    form = next((name for name in FORMS if name in given and bytes(memoryview(given[name])[:1]) in b"[{"), None)
+    control = {key: decode_value(given.pop(key)) for key in keys if key in given and _is_control(key, given[key])}
+    form = next((name for name in FORMS if name in given and _starts_with(given[name], b"[{")), None)
     if form is None and INSTANCES in given:
         form = INSTANCES
 
@@ -70,6 +71,15 @@ def read_sent(body: bytes, keys: Collection[str]) -> Sent:
         return _read_form(schema, form, given[form], reading)
 
     return Sent(control, read, flat=form is None)
+
+
+def _is_control(key: str, raw: Raw) -> bool:
+    """`return` may be the name of a column as well: it is a control key where it is a list."""
+    return key != RETURN or _starts_with(raw, b"[")
+
+
+def _starts_with(raw: Raw, one_of: bytes) -> bool:
+    return bytes(memoryview(raw)[:1]) in one_of
 
 
 def _read_form(schema: Schema, form: str, raw: Raw, reading: Reading) -> Read:

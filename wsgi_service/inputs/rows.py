@@ -12,10 +12,15 @@ from model_store.schema import Column, Schema
 from wsgi_service.inputs.cells import Allowed, BadCell, Cell, allowed_by, read_cell
 from wsgi_service.inputs.errors import MAX_ROW_ERRORS, InvalidRows, RowError
 from wsgi_service.inputs.sent import Read
-from wsgi_service.serving.tables import Cells, Table
+from wsgi_service.serving.frames import CellKind
+from wsgi_service.serving.tables import NUMPY, Cells, Table
 
 #: Reads one value for a column, whose allowed values are given with it.
 CellReader = Callable[[Column, Any, Allowed], Cell]
+#: Type of a column -> kind of its cells.
+KINDS: dict[str, CellKind] = {
+    "number": "f8", "integer": "i8", "boolean": "bool", "string": "text", "datetime": "time",
+}  # fmt: skip
 #: The widest table for which the right name is guessed for a wrong one.
 GUESSED_COLUMNS = 300
 
@@ -177,21 +182,24 @@ class _Checked:
         return _pack(kind, values)
 
 
-def _kind_of(column: Column, values: list[Cell]) -> str | None:
+def _kind_of(column: Column, values: list[Cell]) -> CellKind | None:
     """The kind of a column's cells; None if they are of several kinds."""
     if column.type != "any":
-        return {"number": "f8", "integer": "i8", "boolean": "bool", "string": "text"}[column.type]
+        return KINDS[column.type]
     kinds = {type(value) for value in values if value is not None}
     if len(kinds) > 1:
         return None
-    return {bool: "bool", str: "text"}.get(kinds.pop(), "f8") if kinds else "f8"
+    kind = kinds.pop() if kinds else float
+    return "bool" if kind is bool else "text" if kind is str else "f8"
 
 
-def _pack(kind: str, values: list[Cell]) -> Cells:
+def _pack(kind: CellKind, values: list[Cell]) -> Cells:
     if kind == "i8" and None not in values:
         return Cells("i8", np.array(values, dtype=np.int64))
     if kind in ("f8", "i8"):
         return Cells("f8", np.array(values, dtype=np.float64))  # numpy turns None into NaN here
+    if kind == "time":
+        return Cells("time", np.array([value or "NaT" for value in values], dtype=NUMPY["time"]))
     valid = np.array([value is not None for value in values])
     mask = None if valid.all() else valid
     if kind == "bool":

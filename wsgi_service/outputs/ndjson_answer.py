@@ -2,23 +2,30 @@
 
 from typing import Any
 
-from wsgi_service.outputs.answer import Answer, labels_of
+from wsgi_service.outputs.answer import Answer
 from wsgi_service.responses import json_bytes
 
 
 def write(answer: Answer) -> bytes:
-    """The lines of an answer: `prediction`, and where there are some `label` and `error`."""
-    labels = labels_of(answer)
-    errors: dict[int, Any] = {}
-    for error in answer.errors:
-        errors.setdefault(error.row, error)
+    """The lines of an answer.
+
+    Each has the `prediction` (or, where several methods were named, one key for each of them), and where there are
+    some the `label` and the `error`.
+    """
+    labels, errors = answer.labels, answer.first_errors
     lines = []
-    for row, prediction in enumerate(answer.predictions):
-        line: dict[str, Any] = {"prediction": prediction}
+    for row in range(answer.rows):
+        line = _line(answer, row)
         if labels is not None:
             line["label"] = labels[row]
         if row in errors:
-            error = errors[row]
-            line["error"] = {"column": error.column, "message": error.message}
+            line["error"] = {"column": errors[row].column, "message": errors[row].message}
         lines.append(json_bytes(line))
     return b"\n".join([*lines, b""])
+
+
+def _line(answer: Answer, row: int) -> dict[str, Any]:
+    if answer.several:
+        return {method: entries[row] for method, entries in answer.outputs.items()}
+    (entries,) = answer.outputs.values()
+    return {"prediction": entries[row]}

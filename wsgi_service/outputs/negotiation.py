@@ -14,6 +14,8 @@ MEDIA_TYPES = {
     NDJSON: "application/x-ndjson",
     NPY: "application/x-npy",
 }
+#: Those that are tables with named columns.
+TABLES = frozenset({CSV})
 
 
 def wanted_format(request: Request, named_there: bool = True) -> str:

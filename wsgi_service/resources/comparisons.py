@@ -10,8 +10,8 @@ from werkzeug.wrappers import Request, Response
 
 from model_store.comparison import Answered, compare
 from model_store.entities import MAX_VERSION, Attribution, Version, check_name
-from model_store.examples import PROBABILITIES
-from model_store.outcomes import row_major, usual_method
+from model_store.examples import PROBABILITIES, wanted
+from model_store.outcomes import row_major
 from model_store.schema import Schema
 from wsgi_service.inputs.cells import read_text_cell
 from wsgi_service.inputs.csv_body import TextRow, read_csv
@@ -98,13 +98,14 @@ class Comparisons:
         return tables
 
     def _ask(self, version: Version, table: Table, by: Attribution) -> Answered:
-        predictions, _ = row_major(self._predictor.predict(version, usual_method(version.methods), table, by))
-        probabilities = None
-        if PROBABILITIES in version.methods:
-            result = self._predictor.predict(version, PROBABILITIES, table, by)
-            probabilities = result if isinstance(result, np.ndarray) else None
+        methods = wanted(version.methods)
+        results = dict(zip(methods, self._predictor.predict(version, methods, table, by), strict=True))
+        predictions, _ = row_major(results[methods[0]])
+        probabilities = results.get(PROBABILITIES)
         return Answered(
-            predictions=predictions, probabilities=probabilities, classes=version.schema.classes or UNSET
+            predictions=predictions,
+            probabilities=probabilities if isinstance(probabilities, np.ndarray) else None,
+            classes=version.schema.classes or UNSET,
         )
 
 

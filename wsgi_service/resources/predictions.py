@@ -1,45 +1,34 @@
 """Predictions: POST with a body, or GET a link that carries one row."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 from werkzeug.wrappers import Request, Response
 
-from model_store.entities import MAX_VERSION, Attribution, Version, check_name
-from model_store.examples import PROBABILITIES
-from model_store.outcomes import usual_method
+from model_store.entities import Attribution, Version
+from model_store.examples import PROBABILITIES, Examples
+from model_store.schema import Schema
 from wsgi_service.inputs import form_body
-from wsgi_service.inputs.bodies import MEDIA_TYPES, read_sent, typed
-from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, UnsupportedMethod
+from wsgi_service.inputs.bodies import MEDIA_TYPES, read_sent
+from wsgi_service.inputs.control import HOW, WHO_AND_HOW, Control, read_control, take
+from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
 from wsgi_service.inputs.json_body import INSTANCES
+from wsgi_service.inputs.rows import check_rows
 from wsgi_service.inputs.sent import Read, Reading, Sent
-from wsgi_service.outputs import csv_answer, json_answer, ndjson_answer, npy_answer
-from wsgi_service.outputs.answer import Answer, entries
-from wsgi_service.outputs.negotiation import CSV, JSON, NPY, wanted_format
-from wsgi_service.outputs.negotiation import MEDIA_TYPES as ANSWERED
+from wsgi_service.outputs.answer import Answer, entries_of
+from wsgi_service.outputs.negotiation import TABLES, wanted_format
+from wsgi_service.outputs.writing import write
 from wsgi_service.problems import RowsRefused
 from wsgi_service.requests import attribution, check_parameters, consumes, request_id
-from wsgi_service.responses import bytes_response, json_response
 from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
 from wsgi_service.serving.predictor import Predictor
 
-METHOD = "method"
-#: What a request to /predict may say beside its rows; under a model's own address it is the method alone.
-WHO = ("model", "version", "alias")
 #: What may stand in the query string of a request with a body.
-HOW = ("format", "on_error", "decimal")
-
-
-class Control(Struct):
-    """The control keys of a predict."""
-
-    model: str | None = None
-    version: int | None = None
-    alias: str | None = None
-    method: str | None = None
+WRITTEN = ("format", "on_error", "decimal")
 
 
 class Predictions:
@@ -48,96 +37,122 @@ class Predictions:
     Args:
         directory: which version answers.
         predictor: has it answer.
+        examples: of a version, None if it has none.
         row_limit: most rows in one request.
         folder: where large parts of forms wait until they are read.
     """
 
-    def __init__(self, directory: Directory, predictor: Predictor, row_limit: int, folder: Path) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        predictor: Predictor,
+        examples: Callable[[str, int], Examples | None],
+        row_limit: int,
+        folder: Path,
+    ) -> None:
         self._directory = directory
         self._predictor = predictor
+        self._examples = examples
         self._row_limit = row_limit
         self._folder = folder
 
     @consumes(*MEDIA_TYPES)
     def predict(self, request: Request) -> Response:
         """Predict with the version that the body, or beside a body without names the query string, names."""
-        check_parameters(request, *WHO, METHOD, *HOW)
-        sent = read_sent(request, (*WHO, METHOD), self._folder)
-        return self._answer(request, _read_control(sent.control), sent)
+        check_parameters(request, *WHO_AND_HOW, *WRITTEN)
+        sent = read_sent(request, WHO_AND_HOW, self._folder)
+        return self._answer(request, read_control(sent.control), sent)
 
     @consumes(*MEDIA_TYPES)
     def predict_at(
         self, request: Request, model: str, number: int | None = None, alias: str | None = None
     ) -> Response:
         """Predict with the version that the address names."""
-        check_parameters(request, METHOD, *HOW)
-        sent = read_sent(request, (METHOD,), self._folder)
-        return self._answer(request, _at(_read_control(sent.control), model, number, alias), sent)
+        check_parameters(request, *HOW, *WRITTEN)
+        sent = read_sent(request, HOW, self._folder)
+        return self._answer(request, _at(read_control(sent.control), model, number, alias), sent)
 
     def follow(self, request: Request) -> Response:
         """Predict the one row in the query string with the version that it names."""
         columns = request.args.to_dict()
-        control = _read_control(typed(_take(columns, *WHO, METHOD)))
-        return self._answer(request, control, form_body.read_sent(columns, {}), how=False)
+        return self._follow(request, read_control(take(columns, WHO_AND_HOW)), columns)
 
     def follow_at(
         self, request: Request, model: str, number: int | None = None, alias: str | None = None
     ) -> Response:
         """Predict the one row in the query string with the version that the address names."""
         columns = request.args.to_dict()
-        control = _at(_read_control(_take(columns, METHOD)), model, number, alias)
-        return self._answer(request, control, form_body.read_sent(columns, {}), how=False)
+        return self._follow(request, _at(read_control(take(columns, HOW)), model, number, alias), columns)
 
-    def _answer(self, request: Request, control: Control, sent: Sent, how: bool = True) -> Response:
+    def _follow(self, request: Request, control: Control, columns: dict[str, str]) -> Response:
+        """The answer to a link; one without columns is answered for the version's first example, if it has any."""
+        sent = form_body.read_sent(columns, {})
+        if columns:
+            return self._answer(request, control, sent, how=False)
+        version = self._directory.find(control.model, control.version, control.alias).version
+        examples = self._examples(version.model, version.version)
+        if examples is None:
+            return self._answer(request, control, sent, how=False)
+        example = dict(zip(version.schema.column_names, examples.rows[0], strict=True))
+        return self._answer(request, control, _sent(example), how=False, example=example)
+
+    def _answer(
+        self,
+        request: Request,
+        control: Control,
+        sent: Sent,
+        how: bool = True,
+        example: dict[str, Any] | None = None,
+    ) -> Response:
         """The answer to rows; `how` it is read and written stands in the query string, unless that is the row."""
         reading = _reading(request, self._row_limit) if how else Reading(self._row_limit)
         format_ = wanted_format(request, how)
         target = self._directory.find(control.model, control.version, control.alias)
-        version, by = target.version, attribution(request)
-        method = usual_method(version.methods) if control.method is None else control.method
         try:
-            _check_method(version, method)
-            read = sent.read(version.schema, reading)
-            result = self._ask(version, method, read, by)
-            answer = _answered(target, method, result, read, sent.flat, request_id(request))
-            if format_ == CSV and control.method is None and PROBABILITIES in version.methods:
-                answer.probabilities, _ = entries(self._ask(version, PROBABILITIES, read, by), read)
+            methods = _methods(control, target.version, format_)
+            read = sent.read(target.version.schema, reading)
+            results = self._ask(target.version, methods, read, attribution(request))
         except (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge) as error:
             raise RowsRefused(error, _help(target)) from error
-        return _written(answer, result, format_, reading.row_by_row)
+        outputs, finite = entries_of(results, read)
+        answer = Answer(
+            version=target.version,
+            alias=target.alias,
+            outputs=outputs,
+            results=results,
+            finite=finite,
+            request_id=request_id(request),
+            several=control.several is not None,
+            errors=read.errors,
+            passing=read.passing,
+            flat=sent.flat,
+            example=example,
+        )
+        return write(answer, format_, reading.row_by_row)
 
-    def _ask(self, version: Version, method: str, read: Read, by: Attribution) -> Any:
-        return None if read.table is None else self._predictor.predict(version, method, read.table, by)
+    def _ask(self, version: Version, methods: list[str], read: Read, by: Attribution) -> dict[str, Any]:
+        """Method -> its result; None where no row is right."""
+        if read.table is None:
+            return dict.fromkeys(methods)
+        return dict(zip(methods, self._predictor.predict(version, methods, read.table, by), strict=True))
 
 
-def _answered(target: Target, method: str, result: Any, read: Read, flat: bool, request_id_: str) -> Answer:
-    predictions, finite = entries(result, read)
-    return Answer(
-        version=target.version,
-        alias=target.alias,
-        method=method,
-        predictions=predictions,
-        finite=finite,
-        request_id=request_id_,
-        errors=read.errors,
-        passing=read.passing,
-        flat=flat,
-    )
+def _methods(control: Control, version: Version, format_: str) -> list[str]:
+    """The methods to call; a table has the probabilities beside the predictions, where no method is named."""
+    methods = control.methods_of(version.methods)
+    unasked = control.method is None and control.several is None
+    if unasked and format_ in TABLES and PROBABILITIES in version.methods and methods != [PROBABILITIES]:
+        return [*methods, PROBABILITIES]
+    return methods
 
 
-def _written(answer: Answer, result: Any, format_: str, row_by_row: bool) -> Response:
-    """An answer in a format, with who gave it in headers, since not every format has a place for that."""
-    version = answer.version
-    headers = {"X-Model": version.model, "X-Model-Version": str(version.version), "X-Model-Digest": version.digest}
-    if format_ == JSON:
-        return json_response(json_answer.write(answer), headers=headers)
-    if format_ == CSV:
-        content = csv_answer.write(answer, row_by_row)
-    elif format_ == NPY:
-        content = npy_answer.write(result, answer)
-    else:
-        content = ndjson_answer.write(answer)
-    return bytes_response(content, ANSWERED[format_], headers)
+def _sent(record: dict[str, Any]) -> Sent:
+    """One record of values that are known to be right."""
+
+    def read(schema: Schema, _reading: Reading) -> Read:
+        return check_rows(schema, [record], row_by_row=False)
+
+    return Sent({}, read, flat=True)
 
 
 def _reading(request: Request, row_limit: int) -> Reading:
@@ -149,37 +164,8 @@ def _reading(request: Request, row_limit: int) -> Reading:
     return Reading(row_limit, on_error == "row", decimal)
 
 
-def _take(source: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """The given keys of a dict, taken out of it."""
-    return {key: source.pop(key) for key in keys if key in source}
-
-
-def _read_control(given: dict[str, Any]) -> Control:
-    """What was said beside the rows. Raises InvalidRequest."""
-    try:
-        return _checked(msgspec.convert(given, Control))
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"model, version, alias or method cannot be read: {error}.") from None
-
-
-def _checked(control: Control) -> Control:
-    if control.version is not None and control.alias is not None:
-        raise InvalidRequest("Name a version or an alias, not both.")
-    if control.version is not None and not 1 <= control.version <= MAX_VERSION:
-        raise InvalidRequest(f"version must be a whole number from 1 to {MAX_VERSION}.")
-    for name, kind in ((control.model, "model"), (control.alias, "alias")):
-        if name is not None:
-            check_name(name, kind)
-    return control
-
-
 def _at(control: Control, model: str, number: int | None, alias: str | None) -> Control:
-    return Control(model=model, version=number, alias=alias, method=control.method)
-
-
-def _check_method(version: Version, method: str) -> None:
-    if method not in version.methods:
-        raise UnsupportedMethod(f"This version has no such method. It has: {', '.join(version.methods)}.")
+    return msgspec.structs.replace(control, model=model, version=number, alias=alias)
 
 
 def _help(target: Target) -> dict[str, Any]:

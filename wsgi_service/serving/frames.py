@@ -26,13 +26,14 @@ PREFIX = struct.Struct("<II")
 T = TypeVar("T")
 
 Buffer = bytes | bytearray | memoryview
-CellKind = Literal["f8", "i8", "bool", "text"]
+CellKind = Literal["f8", "i8", "bool", "time", "text"]
 
 
 class Column(Struct, frozen=True):
     """One column of a table: its kind, and whether a validity bitmap follows its values.
 
-    `f8`, `i8` and `bool` are one buffer; `text` is one of int64 offsets (rows + 1) and one of UTF-8.
+    `f8`, `i8`, `bool` and `time` (microseconds since 1970) are one buffer; `text` is one of int64 offsets
+    (rows + 1) and one of UTF-8.
     """
 
     kind: CellKind
@@ -106,10 +107,10 @@ class Unload(Struct, frozen=True, tag="unload"):
 
 
 class Predict(Struct, frozen=True, tag="predict"):
-    """Call a method of the estimator under `key`; the table's buffers follow."""
+    """Call methods of the estimator under `key`; the table's buffers follow."""
 
     key: str
-    method: str
+    methods: tuple[str, ...]
     table: Table
 
 
@@ -132,9 +133,9 @@ class Done(Struct, frozen=True, tag="done"):
 
 
 class Predicted(Struct, frozen=True, tag="predicted"):
-    """A result; its buffers follow."""
+    """The results of the methods in their order; their buffers follow."""
 
-    outcome: Outcome
+    outcomes: tuple[Outcome, ...]
 
 
 class Failed(Struct, frozen=True, tag="failed"):

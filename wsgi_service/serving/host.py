@@ -140,14 +140,14 @@ class _Bench:
         return frames.Done(memory=max(resident() - before, path.stat().st_size)), []
 
     def _predict(self, request: frames.Predict, buffers: list[bytearray]) -> Answer:
-        from wsgi_service.serving.tables import decode_table, encode_result
+        from wsgi_service.serving.tables import decode_table, encode_results
 
         table = decode_table(request.table, buffers)
         estimator = self._estimators[request.key]
         arrays = [(cells.values, cells.valid) for cells in table.columns]
-        result = estimator.call(request.method, table.matrix, arrays)
-        outcome, answer = encode_result(result, request.table.rows)
-        return frames.Predicted(outcome), answer
+        results = estimator.call(request.methods, table.matrix, arrays)
+        outcomes, answer = encode_results(results, request.table.rows)
+        return frames.Predicted(outcomes), answer
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from model_store.artifacts import Staged
 from model_store.entities import Facts, Inspection
@@ -16,7 +15,7 @@ from wsgi_service.serving import frames
 from wsgi_service.serving.errors import DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed, ResultTooLarge
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.limits import allowance_to_check
-from wsgi_service.serving.tables import decode_result, encode_table
+from wsgi_service.serving.tables import decode_results, encode_table
 
 #: What an artifact that has no version yet is called in the host.
 REHEARSED = "rehearsed"
@@ -56,11 +55,9 @@ class HostInspector:
         try:
             with self._pool.judging(self._limit) as host:
                 host.call(load, [], self._limit, allowance)
+                request = frames.Predict(REHEARSED, tuple(methods), header)
                 try:
-                    return {
-                        method: _answer(host.call(_predict(method, header), buffers, self._limit, allowance))
-                        for method in methods
-                    }
+                    return _answers(methods, *host.call(request, buffers, self._limit, allowance))
                 finally:
                     if host.alive:
                         host.call(frames.Unload(REHEARSED), [], self._limit)
@@ -68,18 +65,13 @@ class HostInspector:
             raise RehearsalFailed(str(error)) from error
 
 
-def _predict(method: str, header: frames.Table) -> frames.Predict:
-    return frames.Predict(REHEARSED, method, header)
-
-
-def _answer(replied: tuple[frames.Reply, list[bytearray]]) -> list[Any]:
-    reply, buffers = replied
+def _answers(methods: Sequence[str], reply: frames.Reply, buffers: list[bytearray]) -> Answers:
     assert isinstance(reply, frames.Predicted)  # noqa: S101 - the only reply to Predict besides Failed
     try:
-        entries, _ = row_major(decode_result(reply.outcome, buffers))
+        results = decode_results(reply.outcomes, buffers)
     except (ValueError, IndexError, TypeError, OverflowError):
         raise RehearsalFailed("The answer of the model cannot be read.") from None
-    return entries
+    return {method: row_major(result)[0] for method, result in zip(methods, results, strict=True)}
 
 
 #: What it means that the judging host did not live to say what it thinks.

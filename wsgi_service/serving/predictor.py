@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -25,7 +25,7 @@ from wsgi_service.serving.frames import Buffer
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
 from wsgi_service.serving.programs import Programs
-from wsgi_service.serving.tables import Table, decode_result, encode_table
+from wsgi_service.serving.tables import Table, decode_results, encode_table
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +75,8 @@ class Predictor:
         #: Digest -> bytes that its estimator took in the host that loaded it last.
         self._measured: dict[str, int] = {}
 
-    def predict(self, version: Version, method: str, table: Table, by: Attribution) -> Any:
-        """The result of a method for a checked table; see `tables.decode_result` for its form.
+    def predict(self, version: Version, methods: Sequence[str], table: Table, by: Attribution) -> list[Any]:
+        """The result of each method for a checked table; see `tables.decode_result` for its form.
 
         Raises:
             ArtifactCorrupt: the version is not served, because its bytes are damaged.
@@ -85,11 +85,11 @@ class Predictor:
         """
         _check_servable(version)
         if program := self._programs.take(version, table):
-            return self._programs.call(program, method, table)
-        result = self.predict_in_host(version, method, table, by)
+            return [self._programs.call(program, method, table) for method in methods]
+        results = self.predict_in_host(version, methods, table, by)
         if not self._is_suspected(version):
             self._programs.answered(version)
-        return result
+        return results
 
     def load(self, version: Version, by: Attribution) -> None:
         """Prove that a version's bytes have their digest and that a host can load it. Raises like `predict`."""
@@ -101,15 +101,17 @@ class Predictor:
         _check_servable(version)
         self._noting(version, by, read_again)
 
-    def predict_in_host(self, version: Version, method: str, table: Table, by: Attribution) -> Any:
+    def predict_in_host(
+        self, version: Version, methods: Sequence[str], table: Table, by: Attribution
+    ) -> list[Any]:
         """What `predict` gives, always from a host."""
         _check_servable(version)
         header, buffers = encode_table(table)
-        request = frames.Predict(version.digest, method, header)
+        request = frames.Predict(version.digest, tuple(methods), header)
         reply, answer = self._noting(version, by, lambda: self._call(version, request, buffers))
         assert isinstance(reply, frames.Predicted)  # noqa: S101 - the only reply to Predict besides Failed
         try:
-            return decode_result(reply.outcome, answer)
+            return decode_results(reply.outcomes, answer)
         except (ValueError, IndexError, TypeError, OverflowError) as error:
             log.warning("%s version %d answered what cannot be read: %s", version.model, version.version, error)
             raise PredictFailed("The answer of the model cannot be read.") from None

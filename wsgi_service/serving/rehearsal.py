@@ -1,7 +1,7 @@
 """Stored versions are rehearsed in the hosts that serve, so what was proven is what will answer."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from model_store.entities import Attribution, Version
 from model_store.errors import MissingExtra, Refused, RehearsalFailed
@@ -32,12 +32,12 @@ class HostRehearsal:
     def answers(self, version: Version, rows: Rows, methods: Sequence[str], by: Attribution) -> Answers:
         """See `Rehearsal`; also raises Busy."""
 
-        def answer(method: str) -> list[Any]:
+        def answer() -> Answers:
             table = tabulate(version.schema, [list(row) for row in rows])
-            entries, _ = row_major(self._predictor.predict_in_host(version, method, table, by))
-            return entries
+            results = self._predictor.predict_in_host(version, methods, table, by)
+            return {method: row_major(result)[0] for method, result in zip(methods, results, strict=True)}
 
-        return {method: _rehearsed(lambda method=method: answer(method)) for method in methods}  # type: ignore[misc]
+        return _rehearsed(answer)
 
 
 def _rehearsed(call: Callable[[], R]) -> R:

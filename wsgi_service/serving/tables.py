@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import msgspec
@@ -21,14 +21,14 @@ MAX_TEXT = 64 << 20
 EIGHT = 8
 PLAIN = (str, int, float, bool, type(None))
 Plain = str | int | float | bool | None
-NUMPY = {"f8": np.float64, "i8": np.int64, "bool": np.bool_}
+NUMPY: dict[str, Any] = {"f8": np.float64, "i8": np.int64, "bool": np.bool_, "time": "datetime64[us]"}
 
 
 @dataclass
 class Cells:
     """One column: values of one kind, and which of them are there (None: all of them).
 
-    `values` is an array for f8, i8 and bool, and a list of str for text; what is missing holds 0 or ''.
+    `values` is an array for f8, i8, bool and time, and a list of str for text; what is missing holds 0, NaT or ''.
     """
 
     kind: CellKind
@@ -65,6 +65,12 @@ def decode_table(header: frames.Table, buffers: Sequence[bytearray]) -> Table:
         header.rows,
         columns=[_decode_cells(column, header.rows, waiting) for column in header.columns],
     )
+
+
+def encode_results(results: Sequence[Any], rows: int) -> tuple[tuple[frames.Outcome, ...], list[Buffer]]:
+    """The results of several methods for so many rows, as headers and buffers. Raises like `encode_result`."""
+    encoded = [encode_result(result, rows) for result in results]
+    return tuple(outcome for outcome, _ in encoded), [buffer for _, buffers in encoded for buffer in buffers]
 
 
 def encode_result(result: Any, rows: int | None = None) -> tuple[frames.Outcome, list[Buffer]]:
@@ -125,6 +131,24 @@ def _as_numbers(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind not in "biuf":
         raise ValueError("the result is not made of numbers")
     return array.astype(np.float64) if array.dtype.kind == "f" and array.dtype.itemsize > EIGHT else array
+
+
+def decode_results(outcomes: Sequence[frames.Outcome], buffers: Sequence[bytearray]) -> list[Any]:
+    """The results of a frame, each as `decode_result` gives it."""
+    waiting = iter(buffers)
+    return [decode_result(outcome, list(islice(waiting, _buffers_of(outcome)))) for outcome in outcomes]
+
+
+def _buffers_of(outcome: frames.Outcome) -> int:
+    """How many buffers belong to a result."""
+    match outcome:
+        case frames.Several():
+            return len(outcome.parts)
+        case frames.Text():
+            return 2
+        case frames.Sparse():
+            return 3
+    return 1
 
 
 def decode_result(outcome: frames.Outcome, buffers: Sequence[bytearray]) -> Any:
