@@ -26,6 +26,7 @@ from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.inspector import HostInspector
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.rehearsal import HostRehearsal
+from wsgi_service.serving.unpacking import Unpacking
 from wsgi_service.settings import RESERVED_THREADS, Settings
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,12 @@ def _resources(
         versions=Versions(catalog, rehearse),
         aliases=Aliases(registry, switchboard, settings.require_preconditions),
         predictions=Predictions(
-            directory, predictor, registry.examples, settings.row_limit, catalog.artifacts.incoming
+            directory,
+            predictor,
+            registry.examples,
+            Unpacking(hosts, settings.predict_deadline),
+            settings.row_limit,
+            catalog.artifacts.incoming,
         ),
         comparisons=Comparisons(directory, predictor, settings.row_limit),
         system=System(registry, catalog.artifacts, hosts, draining),

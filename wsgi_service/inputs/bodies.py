@@ -7,7 +7,7 @@ from typing import Any
 from werkzeug.wrappers import Request
 
 from wsgi_service.forms import read_form
-from wsgi_service.inputs import csv_body, form_body, json_body, ndjson_body, npy_body
+from wsgi_service.inputs import columnar_body, csv_body, form_body, json_body, ndjson_body, npy_body
 from wsgi_service.inputs.control import take
 from wsgi_service.inputs.errors import InvalidRequest
 from wsgi_service.inputs.sent import Sent
@@ -16,15 +16,19 @@ from wsgi_service.requests import read_body
 
 JSON, FORM, FIELDS = "application/json", "multipart/form-data", "application/x-www-form-urlencoded"
 CSV, NDJSON, NPY = "text/csv", "application/x-ndjson", "application/x-npy"
+PARQUET, ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
 #: Media type -> what reads a body that has no place for anything but rows.
 READERS: dict[str, Callable[[bytes, dict[str, Any]], Sent]] = {
     CSV: csv_body.read_sent,
     NDJSON: ndjson_body.read_sent,
     NPY: npy_body.read_sent,
+    PARQUET: columnar_body.read_parquet,
+    ARROW: columnar_body.read_arrow,
 }
-MEDIA_TYPES = (JSON, CSV, FORM, NDJSON, NPY, FIELDS)
+MEDIA_TYPES = (JSON, CSV, FORM, NDJSON, NPY, PARQUET, ARROW, FIELDS)
 #: How the names of files end, where a form does not say their type.
-ENDINGS = {".csv": CSV, ".tsv": CSV, ".ndjson": NDJSON, ".jsonl": NDJSON, ".npy": NPY, ".json": JSON}
+ENDINGS = {".csv": CSV, ".tsv": CSV, ".ndjson": NDJSON, ".jsonl": NDJSON, ".npy": NPY, ".json": JSON,
+           ".parquet": PARQUET, ".arrow": ARROW, ".arrows": ARROW, ".feather": ARROW}  # fmt: skip
 
 
 def read_sent(request: Request, keys: Collection[str], folder: Path) -> Sent:

@@ -10,6 +10,9 @@ from model_store.schema import Schema
 from wsgi_service.inputs.errors import RowError
 from wsgi_service.serving.tables import Table
 
+#: From a format, a body and a limit of rows to names and columns.
+Unpack = Callable[[str, bytes, int], tuple[tuple[str, ...], Table]]
+
 
 class Reading(Struct, frozen=True):
     """How rows are to be read.
@@ -18,11 +21,13 @@ class Reading(Struct, frozen=True):
         row_limit: most rows.
         row_by_row: whether rows that are wrong are left out and named, instead of refusing all of them.
         decimal: the decimal mark of numbers that come as text.
+        unpack: gives the names and columns of a Parquet or Arrow body of at most so many rows.
     """
 
     row_limit: int
     row_by_row: bool = False
     decimal: str = "."
+    unpack: Unpack | None = None
 
 
 @dataclass
@@ -34,14 +39,14 @@ class Read:
         table: those that are right; None if none is.
         good: which those are, None if all of them.
         errors: what is wrong with the others.
-        passing: name -> one text for each row, of columns that the version does not have and that pass through.
+        passing: name -> one value for each row, of columns that the version does not have and that pass through.
     """
 
     rows: int
     table: Table | None
     good: list[int] | None = None
     errors: list[RowError] = field(default_factory=list)
-    passing: dict[str, Sequence[str]] = field(default_factory=dict)
+    passing: dict[str, Sequence[Any]] = field(default_factory=dict)
 
 
 class Sent(Struct, frozen=True):

@@ -6,16 +6,18 @@ from werkzeug.wrappers import Request
 from wsgi_service.inputs.errors import InvalidRequest
 
 ANYTHING = "*/*"
-JSON, CSV, NDJSON, NPY = "json", "csv", "ndjson", "npy"
+JSON, CSV, NDJSON, NPY, PARQUET, ARROW = "json", "csv", "ndjson", "npy", "parquet", "arrow"
 #: Format -> media type; the first one is for whoever takes anything.
 MEDIA_TYPES = {
     JSON: "application/json",
     CSV: "text/csv",
     NDJSON: "application/x-ndjson",
     NPY: "application/x-npy",
+    PARQUET: "application/vnd.apache.parquet",
+    ARROW: "application/vnd.apache.arrow.stream",
 }
 #: Those that are tables with named columns.
-TABLES = frozenset({CSV})
+TABLES = frozenset({CSV, PARQUET, ARROW})
 
 
 def wanted_format(request: Request, named_there: bool = True) -> str:

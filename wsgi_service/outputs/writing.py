@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from werkzeug.wrappers import Response
 
-from wsgi_service.outputs import csv_answer, json_answer, ndjson_answer, npy_answer
+from wsgi_service.outputs import arrow_answer, csv_answer, json_answer, ndjson_answer, npy_answer
 from wsgi_service.outputs.answer import Answer
-from wsgi_service.outputs.negotiation import CSV, JSON, MEDIA_TYPES, NDJSON, NPY
+from wsgi_service.outputs.negotiation import ARROW, CSV, JSON, MEDIA_TYPES, NDJSON, NPY, PARQUET
 from wsgi_service.responses import bytes_response
 
 #: Format -> what writes it; those that are tables are told whether they have a column for what was wrong.
@@ -15,7 +15,11 @@ WRITERS: dict[str, Callable[[Answer], bytes]] = {
     NDJSON: ndjson_answer.write,
     NPY: npy_answer.write,
 }
-TABLES: dict[str, Callable[[Answer, bool], bytes]] = {CSV: csv_answer.write}
+TABLES: dict[str, Callable[[Answer, bool], bytes]] = {
+    CSV: csv_answer.write,
+    PARQUET: arrow_answer.write_parquet,
+    ARROW: arrow_answer.write_arrow,
+}
 
 
 def write(answer: Answer, format_: str, row_by_row: bool) -> Response:

@@ -17,7 +17,7 @@ from wsgi_service.inputs.control import HOW, WHO_AND_HOW, Control, read_control,
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
 from wsgi_service.inputs.json_body import INSTANCES
 from wsgi_service.inputs.rows import check_rows
-from wsgi_service.inputs.sent import Read, Reading, Sent
+from wsgi_service.inputs.sent import Read, Reading, Sent, Unpack
 from wsgi_service.outputs.answer import Answer, entries_of
 from wsgi_service.outputs.negotiation import TABLES, wanted_format
 from wsgi_service.outputs.writing import write
@@ -38,6 +38,7 @@ class Predictions:
         directory: which version answers.
         predictor: has it answer.
         examples: of a version, None if it has none.
+        unpack: takes Parquet and Arrow bodies apart.
         row_limit: most rows in one request.
         folder: where large parts of forms wait until they are read.
     """
@@ -47,12 +48,14 @@ class Predictions:
         directory: Directory,
         predictor: Predictor,
         examples: Callable[[str, int], Examples | None],
+        unpack: Unpack,
         row_limit: int,
         folder: Path,
     ) -> None:
         self._directory = directory
         self._predictor = predictor
         self._examples = examples
+        self._unpack = unpack
         self._row_limit = row_limit
         self._folder = folder
 
@@ -105,7 +108,7 @@ class Predictions:
         example: dict[str, Any] | None = None,
     ) -> Response:
         """The answer to rows; `how` it is read and written stands in the query string, unless that is the row."""
-        reading = _reading(request, self._row_limit) if how else Reading(self._row_limit)
+        reading = _reading(request, self._row_limit, self._unpack) if how else Reading(self._row_limit)
         format_ = wanted_format(request, how)
         target = self._directory.find(control.model, control.version, control.alias)
         try:
@@ -155,13 +158,13 @@ def _sent(record: dict[str, Any]) -> Sent:
     return Sent({}, read, flat=True)
 
 
-def _reading(request: Request, row_limit: int) -> Reading:
+def _reading(request: Request, row_limit: int, unpack: Unpack) -> Reading:
     on_error, decimal = request.args.get("on_error", "fail"), request.args.get("decimal", ".")
     if on_error not in {"fail", "row"}:
         raise InvalidRequest("on_error must be fail or row.")
     if decimal not in {".", ","}:
         raise InvalidRequest("decimal must be . or ,")
-    return Reading(row_limit, on_error == "row", decimal)
+    return Reading(row_limit, on_error == "row", decimal, unpack)
 
 
 def _at(control: Control, model: str, number: int | None, alias: str | None) -> Control:

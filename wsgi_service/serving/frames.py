@@ -114,6 +114,13 @@ class Predict(Struct, frozen=True, tag="predict"):
     table: Table
 
 
+class Unpack(Struct, frozen=True, tag="unpack"):
+    """Take a Parquet or Arrow table of at most `row_limit` rows apart; its bytes follow."""
+
+    format: str
+    row_limit: int
+
+
 class Ready(Struct, frozen=True, tag="ready"):
     """The host has imported everything and listens."""
 
@@ -138,6 +145,13 @@ class Predicted(Struct, frozen=True, tag="predicted"):
     outcomes: tuple[Outcome, ...]
 
 
+class Unpacked(Struct, frozen=True, tag="unpacked"):
+    """The names of the columns, whose buffers follow."""
+
+    names: tuple[str, ...]
+    table: Table
+
+
 class Failed(Struct, frozen=True, tag="failed"):
     """The work was refused. `kind` names an error class that both sides know."""
 
@@ -147,8 +161,8 @@ class Failed(Struct, frozen=True, tag="failed"):
     extra: str = ""
 
 
-Request = Inspect | Load | Unload | Predict
-Reply = Ready | Inspected | Done | Predicted | Failed
+Request = Inspect | Load | Unload | Predict | Unpack
+Reply = Ready | Inspected | Done | Predicted | Unpacked | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from model_store import errors
 from model_store.footprint import resident
+from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.serving import frames
 from wsgi_service.serving.errors import ResultTooLarge
 from wsgi_service.serving.frames import Buffer, Failed, Reply, Request
@@ -77,7 +78,7 @@ def _answer(bench: "_Bench", request: Request, buffers: list[bytearray]) -> Answ
         return bench.work(request, buffers)
     except MemoryError:
         return Failed("OutOfMemory", "The model needs more memory than the server has for it."), []
-    except (errors.StoreError, ResultTooLarge) as error:
+    except (errors.StoreError, ResultTooLarge, InvalidRequest, MalformedBody, TooManyRows) as error:
         report, extra = getattr(error, "report", None), getattr(error, "extra", "")
         return Failed(type(error).__name__, str(error), report, extra), []
     except Exception as error:  # noqa: BLE001 - an estimator may raise anything
@@ -97,6 +98,7 @@ _FAILURES = {
     frames.Load: ("StorageError", "The stored model could not be loaded: it raised {}."),
     frames.Unload: ("StorageError", "The model could not be unloaded: it raised {}."),
     frames.Predict: ("PredictFailed", "The estimator raised {} for these rows."),
+    frames.Unpack: ("MalformedBody", "The table cannot be read: {}."),
 }
 
 
@@ -126,11 +128,23 @@ class _Bench:
                 return frames.Done(), []
             case frames.Inspect():
                 return self._inspect(request)
+            case frames.Unpack():
+                return self._unpack(request, buffers)
 
     def _inspect(self, request: frames.Inspect) -> Answer:
         path = Path(request.path)
         with limited(allowance_to_check(path.stat().st_size)):
             return frames.Inspected(self._facts.inspect(path, request.column_names, request.policy)), []
+
+    def _unpack(self, request: frames.Unpack, buffers: list[bytearray]) -> Answer:
+        from wsgi_service.serving import columnar
+        from wsgi_service.serving.tables import encode_table
+
+        body = bytes(buffers[0])
+        with limited(allowance_to_check(len(body))):
+            names, table = columnar.read(request.format, body, request.row_limit)
+        header, answer = encode_table(table)
+        return frames.Unpacked(names, header), answer
 
     def _load(self, request: frames.Load) -> Answer:
         path, policy = Path(request.path), request.policy

@@ -1,9 +1,9 @@
 """The pool of model hosts: who serves, who judges, who stands by, and what happens when one dies.
 
 The roles: a fixed number of hosts serve; one further host judges uploads and never serves, since what it has read
-is not trusted; one serves versions that took a host down lately, and is made when there is the first of them; one
-imported spare stands ready to take the place of any. One thread, the keeper, starts every
-process and looks after deadlines: on Linux a host is ended with the *thread* that started it.
+is not trusted; one serves versions that took a host down lately, and one reads Parquet and Arrow tables, each of
+which is made when there is the first of them; one imported spare stands ready to take the place of any. One
+thread, the keeper, starts every process and looks after deadlines: on Linux a host is ended with the *thread* that started it.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ RESTART_PAUSE = 1.0
 #: Of the time that a start may take: after this it is a long one.
 LONG = 0.25
 UPLOADS_WAIT = "Other uploads are being checked. Try again in a moment."
+TABLES_WAIT = "Other Parquet and Arrow tables are being read. Try again in a moment."
 SUSPECTS_WAIT = (
     "This version crashed lately and is served apart, where others wait already. Try again in a moment."
 )
@@ -64,6 +65,7 @@ class HostPool:
         self._spares: list[Host] = []
         self._judge = Aside(most_waiting // 2, UPLOADS_WAIT)
         self._suspects = Aside(most_waiting // 2, SUSPECTS_WAIT)
+        self._reader = Aside(most_waiting // 2, TABLES_WAIT)
         self._all: set[Host] = set()
         self._busy_with: Counter[str] = Counter()
         self._waiting_for: Counter[str] = Counter()
@@ -115,6 +117,12 @@ class HostPool:
         """The host for versions that took one down lately, apart from all others. Raises Busy."""
         with self._suspects.turn(limit):
             yield self._host_of(self._suspects)
+
+    @contextlib.contextmanager
+    def reading(self, limit: float) -> Iterator[Host]:
+        """The host that takes tables apart, and never has a model. Raises Busy."""
+        with self._reader.turn(limit):
+            yield self._host_of(self._reader)
 
     def close(self) -> None:
         """End all hosts; whoever waits for one gets Busy."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from model_store import errors as store_errors
+from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.serving import errors as serving_errors
 from wsgi_service.serving import frames
 from wsgi_service.serving.errors import DeadlineExceeded, ModelCrashed, OutOfMemory, ServingError
@@ -33,6 +34,8 @@ KEPT = (
 SINGLE_THREADED = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
+#: Arrow's own pool would reserve more memory than a host may take.
+FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 PIPE_SIZE = 1 << 20
 #: Seconds in which a process that was killed is gone.
 END_LIMIT = 10.0
@@ -42,7 +45,7 @@ ERRORS: dict[str, type[Exception]] = {
     for module in (store_errors, serving_errors)
     for name, error in vars(module).items()
     if isinstance(error, type) and issubclass(error, Exception)
-}
+} | {error.__name__: error for error in (MalformedBody, InvalidRequest, TooManyRows)}
 
 
 class Host:
@@ -205,6 +208,7 @@ def _environment() -> dict[str, str]:
     return (
         kept
         | SINGLE_THREADED
+        | FRUGAL
         | {"PYTHONPATH": path, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
     )
 

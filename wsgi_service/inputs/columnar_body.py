@@ -1,0 +1,109 @@
+"""A body that is a table of named columns: a Parquet file, or an Arrow stream or file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from model_store.schema import Column, Schema
+from wsgi_service.inputs.cells import allowed_by
+from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, RowError
+from wsgi_service.inputs.rows import check_rows
+from wsgi_service.inputs.sent import Read, Reading, Sent
+from wsgi_service.serving.tables import Cells, Table
+
+PARQUET, ARROW = "Parquet", "Arrow"
+#: Kinds of cells that go to a column of a type as they are, besides those of type `any`.
+STRAIGHT = {"number": ("f8", "i8"), "integer": ("i8",), "boolean": ("bool",), "string": ("text",)}
+
+
+def read_parquet(body: bytes, control: dict[str, Any]) -> Sent:
+    """What a Parquet file sends; columns that the version does not have pass through."""
+    return _sent(PARQUET, body, control)
+
+
+def read_arrow(body: bytes, control: dict[str, Any]) -> Sent:
+    """What an Arrow stream sends, likewise."""
+    return _sent(ARROW, body, control)
+
+
+def _sent(format_: str, body: bytes, control: dict[str, Any]) -> Sent:
+    def read(schema: Schema, reading: Reading) -> Read:
+        if reading.unpack is None:
+            raise InvalidRequest(f"{format_} is not read here.")
+        names, table = reading.unpack(format_, body, reading.row_limit)
+        if not table.rows:
+            raise InvalidRequest("The table has no rows.")
+        columns = _named(schema, dict(zip(names, table.columns, strict=True)))
+        found = _read(schema, columns, table.rows, reading.row_by_row)
+        known = frozenset(schema.column_names)
+        found.passing = {name: _values(cells) for name, cells in columns.items() if name not in known}
+        return found
+
+    return Sent(control, read)
+
+
+def _named(schema: Schema, columns: dict[str, Cells]) -> Mapping[str, Cells]:
+    """Columns by name; by position where the version has no names of its own and there are as many."""
+    names = schema.column_names
+    if schema.names_from == "position" and len(columns) == len(names) and not columns.keys() & set(names):
+        return dict(zip(names, columns.values(), strict=True))
+    missing = [column.name for column in schema.inputs if column.name not in columns and not column.optional]
+    if missing:
+        raise InvalidRows([RowError(0, name, "is missing in the table") for name in missing])
+    return columns
+
+
+def _read(schema: Schema, columns: Mapping[str, Cells], rows: int, row_by_row: bool) -> Read:
+    """The columns as they are if they fit; otherwise row by row, for which there are good messages."""
+    fitting = [column.name in columns and _fits(column, columns[column.name]) for column in schema.inputs]
+    if all(fitting):
+        return Read(rows, _table([columns[name] for name in schema.column_names], schema, rows))
+    nothing = [None] * rows
+    values = [_values(columns[name]) if name in columns else nothing for name in schema.column_names]
+    return check_rows(schema, [list(row) for row in zip(*values, strict=True)], row_by_row)
+
+
+def _fits(column: Column, cells: Cells) -> bool:
+    if column.type != "any" and cells.kind not in STRAIGHT.get(column.type, ()):
+        return False
+    if isinstance(cells.values, np.ndarray) and cells.kind == "f8" and not _finite(cells.values, column.nullable):
+        return False
+    if cells.valid is not None and not column.nullable:
+        return False
+    allowed = allowed_by(column)
+    return cells.kind != "time" and (allowed is None or set(_values(cells)) - {None} <= allowed)
+
+
+def _finite(values: Any, nullable: bool) -> bool:
+    return bool((np.isfinite(values) | np.isnan(values) if nullable else np.isfinite(values)).all())
+
+
+def _table(columns: list[Cells], schema: Schema, rows: int) -> Table:
+    cells = [_as_wanted(column, given) for column, given in zip(schema.inputs, columns, strict=True)]
+    if all(given.kind == "f8" for given in cells):
+        return Table(rows, matrix=np.column_stack([given.values for given in cells]))
+    return Table(rows, columns=cells)
+
+
+def _as_wanted(column: Column, cells: Cells) -> Cells:
+    """Numbers as floats, unless the column is one of whole numbers and none is missing."""
+    if cells.kind != "i8" or (column.type == "integer" and cells.valid is None):
+        return cells
+    values = np.asarray(cells.values, dtype=np.float64)
+    return Cells("f8", values if cells.valid is None else np.where(cells.valid, values, np.nan))
+
+
+def _values(cells: Cells) -> list[Any]:
+    """The values of a column as a request in JSON has them; None for what is missing."""
+    if isinstance(cells.values, list):
+        values: list[Any] = cells.values
+    elif cells.kind == "time":
+        return [None if moment is None else moment.isoformat() for moment in cells.values.tolist()]
+    else:
+        values = cells.values.tolist()
+    if cells.kind == "f8":
+        return [None if value != value else value for value in values]  # noqa: PLR0124 - NaN
+    if cells.valid is None:
+        return values
+    return [value if there else None for value, there in zip(values, cells.valid.tolist(), strict=True)]

@@ -1,0 +1,50 @@
+"""An answer as a Parquet file or an Arrow stream: the same columns as in CSV, with their types."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from model_store.errors import MissingExtra
+from wsgi_service.inputs.csv_body import text_of
+from wsgi_service.outputs.answer import Answer
+from wsgi_service.outputs.columns import columns_of
+
+MISSING = 'The server lacks pyarrow, which writes this. Its operator can add it: pip install "wsgi-service[arrow]"'
+
+
+def write_parquet(answer: Answer, row_by_row: bool) -> bytes:
+    """The bytes of a Parquet file. Raises MissingExtra."""
+    table = _table(answer, row_by_row)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue())
+
+
+def write_arrow(answer: Answer, row_by_row: bool) -> bytes:
+    """The bytes of an Arrow stream. Raises MissingExtra."""
+    table = _table(answer, row_by_row)
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _table(answer: Answer, row_by_row: bool) -> Any:
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise MissingExtra(MISSING, extra="arrow") from None
+    columns = columns_of(answer, row_by_row)
+    return pa.table({name: _array(pa, values) for name, values in columns.items()})
+
+
+def _array(pa: Any, values: Sequence[Any]) -> Any:
+    """A column; labels of several kinds, and numbers that are too large, become text."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return pa.array([None if value is None else text_of(value) for value in values])

@@ -1,0 +1,39 @@
+"""Parquet and Arrow bodies are taken apart in a host that does nothing else, since they may be made to harm."""
+
+from wsgi_service.inputs.errors import InvalidRequest
+from wsgi_service.serving import frames
+from wsgi_service.serving.errors import DeadlineExceeded, ModelCrashed, OutOfMemory
+from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.limits import allowance_to_check
+from wsgi_service.serving.tables import Table, decode_table
+
+#: What it means that the host did not live to say what it read.
+FATAL = {
+    ModelCrashed: "Reading this table crashed the process that reads them.",
+    DeadlineExceeded: "Reading this table took too long.",
+    OutOfMemory: "Reading this table needed more memory than a body of its size may.",
+}
+
+
+class Unpacking:
+    """Takes tables apart.
+
+    Args:
+        pool: the hosts.
+        limit: seconds that it may take.
+    """
+
+    def __init__(self, pool: HostPool, limit: float) -> None:
+        self._pool = pool
+        self._limit = limit
+
+    def __call__(self, format_: str, body: bytes, row_limit: int) -> tuple[tuple[str, ...], Table]:
+        """The names and the columns of a table; raises like `columnar.read`, or Busy."""
+        request = frames.Unpack(format_, row_limit)
+        try:
+            with self._pool.reading(self._limit) as host:
+                reply, buffers = host.call(request, [body], self._limit, allowance_to_check(len(body)))
+        except (ModelCrashed, DeadlineExceeded, OutOfMemory) as error:
+            raise InvalidRequest(FATAL[type(error)]) from None
+        assert isinstance(reply, frames.Unpacked)  # noqa: S101 - the only reply to Unpack besides Failed
+        return reply.names, decode_table(reply.table, buffers)
