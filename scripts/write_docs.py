@@ -1,10 +1,15 @@
-"""Writes the pages that are made from code: docs/settings.md, and docs/estimators.md where the tests can run."""
+"""Writes what is made from code: docs/settings.md and docs/openapi.json, and from the tests docs/estimators.md."""
 
+import json
 import sys
+import tempfile
 from importlib import import_module
 from pathlib import Path
 
-from wsgi_service.settings import TABLE, Setting
+from wsgi_service import __version__
+from wsgi_service.app import create_app
+from wsgi_service.openapi.document import document
+from wsgi_service.settings import TABLE, Setting, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = """# Settings
@@ -36,8 +41,18 @@ def _row(setting: Setting) -> str:
     return f"| {flag} | `{setting.variable}` | {default} | {setting.help} |\n"
 
 
+def openapi_document() -> str:
+    """The text of docs/openapi.json: the OpenAPI document of a server with the default settings."""
+    with tempfile.TemporaryDirectory() as folder:
+        app = create_app(Settings(data=folder))
+        described = document(app.url_map, __version__)
+        app.catalog.registry.close()
+    return json.dumps(described, indent=1) + "\n"
+
+
 def main() -> None:
     """Write the pages."""
+    (ROOT / "docs/openapi.json").write_text(openapi_document(), encoding="utf-8", newline="\n")
     (ROOT / "docs/settings.md").write_text(settings_page(), encoding="utf-8", newline="\n")
     sys.path.insert(0, str(ROOT / "tests"))
     zoo = import_module("zoo")

@@ -18,7 +18,10 @@ from wsgi_service.middleware import Traced
 from wsgi_service.resources.aliases import Aliases
 from wsgi_service.resources.comparisons import Comparisons
 from wsgi_service.resources.models import Models
+from wsgi_service.resources.page_actions import PageActions
+from wsgi_service.resources.pages import Pages
 from wsgi_service.resources.predictions import Predictions
+from wsgi_service.resources.reference import Reference
 from wsgi_service.resources.system import System
 from wsgi_service.resources.versions import Versions
 from wsgi_service.serving.directory import Directory
@@ -54,13 +57,14 @@ class Application:
         catalog: Catalog,
         pool: HostPool,
         url_map: "Map",
+        exposure: Exposure,
         draining: threading.Event,
     ) -> None:
         self.settings = settings
         self.catalog = catalog
         self.pool = pool
         self.url_map = url_map
-        self.exposure = Exposure(settings)
+        self.exposure = exposure
         self.draining = draining
         self.wsgi_app: WSGIApplication = Traced(Dispatcher(url_map, self.exposure, settings))
 
@@ -108,8 +112,11 @@ def create_app(
     judge = inspector or HostInspector(hosts, settings.inspect_deadline, settings.policy)
     catalog = open_catalog(settings.folder, judge, settings.on_drift)
     draining = threading.Event()
-    url_map = routes.build(_resources(settings, catalog, hosts, rehearsal, draining.is_set))
-    return Application(settings, catalog, hosts, url_map, draining)
+    exposure = Exposure(settings)
+    resources = _resources(settings, catalog, hosts, rehearsal, draining.is_set)
+    resources.reference = Reference(catalog.registry, lambda: url_map, exposure.secured)
+    url_map = routes.build(resources)
+    return Application(settings, catalog, hosts, url_map, exposure, draining)
 
 
 def _resources(
@@ -124,6 +131,9 @@ def _resources(
     rehearse = rehearsal or HostRehearsal(predictor)
     switchboard = Switchboard(registry, rehearse, settings.on_drift)
     directory = Directory(registry)
+    unpacking = Unpacking(hosts, settings.predict_deadline)
+    system = System(registry, catalog.artifacts, hosts, draining)
+    pages = Pages(catalog, predictor, unpacking, settings.row_limit, system.index)
     return SimpleNamespace(
         models=Models(catalog),
         versions=Versions(catalog, rehearse),
@@ -132,10 +142,12 @@ def _resources(
             directory,
             predictor,
             registry.examples,
-            Unpacking(hosts, settings.predict_deadline),
+            unpacking,
             settings.row_limit,
             catalog.artifacts.incoming,
         ),
         comparisons=Comparisons(directory, predictor, settings.row_limit),
-        system=System(registry, catalog.artifacts, hosts, draining),
+        system=system,
+        pages=pages,
+        page_actions=PageActions(catalog, switchboard, pages, settings.token),
     )

@@ -10,6 +10,7 @@ from werkzeug.routing import Map, MapAdapter
 from werkzeug.wrappers import Request, Response
 
 from wsgi_service.exposure import Exposure
+from wsgi_service.pages.errors import error_page, is_page
 from wsgi_service.problems import known, problem
 from wsgi_service.requests import ACTOR, BODY_LIMIT, check_media_type, request_id
 from wsgi_service.routes import Route, Work
@@ -51,6 +52,8 @@ class Dispatcher:
         except Exception as error:  # the one place where nothing may escape
             if not known(error):
                 log.exception("request %s failed", request_id(request))
+            if is_page(request):
+                return error_page(error, request, request_id(request))
             return problem(error, request.path, request_id(request))
 
     def _call(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Who may ask: the Host allow-list, requests from other sites, and the bearer token.
+"""Who may ask: the Host allow-list, requests from other sites, and the bearer token or a session in its place.
 
 One object decides for every request. The server's parser asks it as soon as the headers are there, so that nothing
 of a refused body is stored; dispatch asks it again, because other WSGI servers have no such parser.
@@ -9,6 +9,7 @@ import re
 
 from werkzeug.datastructures import Headers
 
+from wsgi_service import sessions
 from wsgi_service.problems import Problem
 from wsgi_service.routes import Route, Scope
 from wsgi_service.settings import Settings, is_loopback
@@ -30,7 +31,9 @@ class Exposure:
     def __init__(self, settings: Settings) -> None:
         self._hosts = _allowed_hosts(settings)
         self._token = settings.token.encode()
-        self._token_scopes = {Scope.WRITE} | ({Scope.READ} if settings.token_for_reads else set())
+        wanted = {Scope.WRITE, Scope.READ} if settings.token_for_reads else {Scope.WRITE}
+        #: What the token is needed for.
+        self.secured = frozenset(wanted if self._token else ())
 
     def check_host(self, headers: Headers) -> None:
         """Raises a 400 Problem for a Host that is none, and a 421 one for a Host that is not ours."""
@@ -47,11 +50,13 @@ class Exposure:
 
     def authenticate(self, route: Route, headers: Headers) -> str:
         """Who asks. Raises a 401 Problem if the route needs the token and it was not given."""
-        if not self._token or route.scope not in self._token_scopes:
+        if route.scope not in self.secured:
             return ANONYMOUS
         scheme, _, token = headers.get("Authorization", "").partition(" ")
         given = token.encode("utf-8", "surrogateescape")
         if scheme.lower() == "bearer" and hmac.compare_digest(given, self._token):
+            return TOKEN_HOLDER
+        if not scheme and sessions.holds(headers.get("Cookie", ""), self._token.decode()):
             return TOKEN_HOLDER
         raise Problem(
             401,

@@ -108,7 +108,7 @@ def known(error: Exception) -> bool:
 
 def problem(error: Exception, path: str, request_id: str) -> Response:
     """The answer to an error. An error that is not `known` says nothing about itself."""
-    status, type_, detail, headers, more = _describe(error, path)
+    status, type_, detail, headers, more = describe(error, path)
     document = {
         "type": TYPE_PREFIX + type_,
         "title": HTTP_STATUS_CODES.get(status, "Error"),
@@ -125,14 +125,15 @@ def problem(error: Exception, path: str, request_id: str) -> Response:
 Description = tuple[int, str, str, dict[str, str], dict[str, Any]]
 
 
-def _describe(error: Exception, path: str) -> Description:
+def describe(error: Exception, path: str) -> Description:
+    """Status, type, detail, headers and further members of the problem that an error is."""
     match error:
         case Problem():
             return error.code or 500, error.type, error.detail, error.headers, {}
         case HTTPException():
             return _describe_http(error, path)
         case RowsRefused():
-            status, type_, detail, headers, more = _describe(error.error, path)
+            status, type_, detail, headers, more = describe(error.error, path)
             return status, type_, detail, headers, more | error.help
     entry = _entry(error)
     if entry is None:

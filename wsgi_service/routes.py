@@ -69,6 +69,12 @@ class VersionConverter(BaseConverter):
         return int(value)
 
 
+class FileConverter(BaseConverter):
+    """The name of one of our own files."""
+
+    regex = "[a-z0-9][a-z0-9.-]{0,63}"
+
+
 def rule(path: str, method: str, call: Callable[..., Any], scope: Scope, work: Work = Work.LIGHT) -> Rule:
     """One path and method. Werkzeug adds HEAD to GET, and answers 405 with Allow by itself."""
     return Rule(path, methods=[method], endpoint=Route(call, scope, work))
@@ -77,12 +83,13 @@ def rule(path: str, method: str, call: Callable[..., Any], scope: Scope, work: W
 def build(resources: Any) -> Map:
     """The map of all URLs, with the methods of `resources` as endpoints."""
     models, versions, aliases = resources.models, resources.versions, resources.aliases
-    predictions, system = resources.predictions, resources.system
+    predictions, system, reference = resources.predictions, resources.system, resources.reference
+    pages, actions = resources.pages, resources.page_actions
     model = "/models/<name:model>"
     version, alias = f"{model}/versions/<version:number>", f"{model}/aliases/<name:alias>"
     return Map(
         [
-            rule("/", "GET", system.index, Scope.OPEN),
+            rule("/", "GET", pages.front, Scope.OPEN),
             rule("/healthz", "GET", system.live, Scope.OPEN),
             rule("/readyz", "GET", system.ready, Scope.OPEN),
             rule("/models", "GET", models.list, Scope.READ),
@@ -118,8 +125,25 @@ def build(resources: Any) -> Map:
                 )
                 for method, call in (("POST", by_body), ("GET", by_link))
             ),
+            rule("/openapi.json", "GET", reference.server, Scope.READ),
+            rule(f"{version}/openapi.json", "GET", reference.version, Scope.READ),
+            rule("/docs", "GET", reference.show, Scope.OPEN),
+            rule("/docs/<file:file>", "GET", reference.file, Scope.OPEN),
+            rule(f"{version}/docs", "GET", reference.show_version, Scope.READ),
+            rule("/ui", "GET", pages.models, Scope.READ),
+            rule("/ui/static/<file:file>", "GET", pages.file, Scope.OPEN),
+            rule("/ui/login", "GET", actions.ask_for_token, Scope.OPEN),
+            rule("/ui/login", "POST", actions.log_in, Scope.OPEN),
+            rule("/ui/logout", "POST", actions.log_out, Scope.OPEN),
+            rule("/ui/models", "POST", actions.upload, Scope.WRITE, Work.UPLOAD),
+            rule(f"/ui{model}", "GET", pages.model, Scope.READ),
+            rule(f"/ui{version}", "GET", pages.version, Scope.READ),
+            rule(f"/ui{version}/predict", "POST", pages.predict, Scope.READ, Work.PREDICT),
+            rule(f"/ui{version}/table", "POST", pages.table, Scope.READ, Work.PREDICT),
+            rule(f"/ui{alias}", "POST", actions.move, Scope.WRITE, Work.PREDICT),
+            rule(f"/ui{alias}/rollback", "POST", actions.roll_back, Scope.WRITE, Work.URGENT),
         ],
-        converters={"name": NameConverter, "version": VersionConverter},
+        converters={"name": NameConverter, "version": VersionConverter, "file": FileConverter},
         # Both would redirect, and a redirect goes to whatever Host the client claimed.
         strict_slashes=False,
         merge_slashes=False,

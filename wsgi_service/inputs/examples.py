@@ -16,6 +16,7 @@ from wsgi_service.inputs.csv_body import PREDICTION, PROBABILITY, TextRow, read_
 from wsgi_service.inputs.errors import InvalidRequest
 from wsgi_service.inputs.json_body import INSTANCES, decode_value, parse_object
 from wsgi_service.inputs.rows import read_rows
+from wsgi_service.representations import ShownExamples
 
 PREDICTIONS, PROBABILITIES, TOLERATED = "predictions", "probabilities", "tolerance"
 KNOWN = (INSTANCES, PREDICTIONS, PROBABILITIES, TOLERATED)
@@ -159,14 +160,16 @@ def _number(text: str) -> float:
     return float(text)
 
 
-def show_examples(examples: Examples, schema: Schema, methods: tuple[str, ...]) -> dict[str, Any]:
+def show_examples(examples: Examples, schema: Schema, methods: tuple[str, ...]) -> ShownExamples:
     """Examples as they are answered: rows by name, and the outputs with where they come from."""
     names = schema.column_names
     rows: list[Any] = [dict(zip(names, row, strict=True)) for row in examples.rows]
-    shown: dict[str, Any] = {INSTANCES: [row[0] for row in examples.rows] if schema.text else rows}
     usual = usual_method(methods)
-    for key, method in ((PREDICTIONS, usual), (PROBABILITIES, "predict_proba")):
-        if method in examples.outputs:
-            shown[key] = examples.outputs[method]
     keys = {usual: PREDICTIONS, "predict_proba": PROBABILITIES}
-    return shown | {"given": [keys[method] for method in examples.given], TOLERATED: examples.tolerance}
+    return ShownExamples(
+        instances=[row[0] for row in examples.rows] if schema.text else rows,
+        predictions=examples.outputs.get(usual, UNSET),
+        probabilities=examples.outputs.get("predict_proba", UNSET),
+        given=[keys[method] for method in examples.given],
+        tolerance=examples.tolerance,
+    )

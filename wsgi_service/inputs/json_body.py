@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Raw
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from model_store.schema import Schema
 from wsgi_service.inputs.control import RETURN
@@ -17,6 +17,27 @@ from wsgi_service.serving.tables import Table
 
 INSTANCES = "instances"
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class Rows(Struct):
+    """The JSON of a predict: rows in one of these forms, or one record whose keys are the columns.
+
+    Attributes:
+        instances: lists of values, records, or texts for a pipeline that takes them.
+        inputs: column -> its values.
+        dataframe_split: `columns` and `data`, as pandas writes them.
+        dataframe_records: records.
+        method: one of the version's methods.
+        several: several methods, each with outputs of its own in the answer.
+    """
+
+    instances: list[Any] | UnsetType = UNSET
+    inputs: dict[str, list[Any]] | UnsetType = UNSET
+    dataframe_split: dict[str, Any] | UnsetType = UNSET
+    dataframe_records: list[dict[str, Any]] | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    several: list[str] | UnsetType = msgspec.field(name="return", default=UNSET)
+
 
 _object = msgspec.json.Decoder(dict[str, Raw])
 _numbers = msgspec.json.Decoder(list[list[float]])

@@ -4,11 +4,14 @@ import msgspec
 from msgspec import Struct
 from werkzeug.wrappers import Request, Response
 
-from model_store.entities import MAX_VERSION
+from model_store.entities import MAX_VERSION, Alias
 from model_store.registry import Registry
 from model_store.switching import Switch, Switchboard, Switched
+from wsgi_service import representations
 from wsgi_service.inputs.errors import InvalidRequest
+from wsgi_service.openapi.operations import flag, operation, text, whole_number
 from wsgi_service.preconditions import guard, representation
+from wsgi_service.representations import AliasList, RolledBack
 from wsgi_service.requests import (
     change_by,
     check_media_type,
@@ -19,6 +22,8 @@ from wsgi_service.requests import (
     read_json,
 )
 from wsgi_service.responses import changed, json_response, no_content
+
+REASON = text("reason", "Why, for the history.", maxLength=500)
 
 
 class Pointer(Struct):
@@ -50,14 +55,29 @@ class Aliases:
         self._switchboard = switchboard
         self._strict = strict
 
+    @operation(AliasList)
     def list(self, request: Request, model: str) -> Response:
         """List a model's aliases by name."""
-        return representation(request, {"aliases": self._registry.aliases(model)})
+        return representation(request, AliasList(self._registry.aliases(model)))
 
+    @operation(Alias)
     def read(self, request: Request, model: str, alias: str) -> Response:
         """Read which version an alias points to."""
         return representation(request, self._registry.alias(model, alias))
 
+    @operation(
+        {200: representations.Switched, 201: representations.Switched},
+        body=Pointer,
+        body_optional=True,
+        parameters=(
+            whole_number("version", "Where to point it, for a request without a body."),
+            REASON,
+            flag("force", "Move it although a check failed."),
+            flag("dry_run", "Make the checks only."),
+        ),
+        fails=(409,),
+        guarded=True,
+    )
     def put(self, request: Request, model: str, alias: str) -> Response:
         """Point an alias to a version, from the body or the query string, if the version passes its checks."""
         check_parameters(request, "version", "reason", "force", "dry_run")
@@ -72,6 +92,14 @@ class Aliases:
         )
         return _switched(self._switchboard.activate(switch, change_by(request, pointer.reason)))
 
+    @operation(
+        RolledBack,
+        body=Return,
+        body_optional=True,
+        parameters=(whole_number("from", "The version that it is thought to point to."), REASON),
+        fails=(409,),
+        guarded=True,
+    )
     def roll_back(self, request: Request, model: str, alias: str) -> Response:
         """Point an alias to what it pointed to before."""
         check_parameters(request, "from", "reason")
@@ -79,9 +107,9 @@ class Aliases:
         check = guard(request, required=self._strict and body.expected is None)
         by = change_by(request, body.reason)
         before, pointer = self._switchboard.roll_back(model, alias, by, body.expected, check)
-        said = {"model": model, "alias": alias, "from": before, "to": pointer.version}
-        return changed(said, pointer)
+        return changed(RolledBack(model, alias, before, pointer.version), pointer)
 
+    @operation({204: None}, parameters=(REASON,), guarded=True)
     def delete(self, request: Request, model: str, alias: str) -> Response:
         """Delete an alias."""
         check_parameters(request, "reason")
@@ -92,10 +120,11 @@ class Aliases:
 
 def _switched(switched: Switched) -> Response:
     if switched.alias is None:
-        return json_response({"checks": switched.checks})
+        return json_response(representations.Switched(checks=switched.checks))
     alias = switched.alias
     location = f"/models/{alias.model}/aliases/{alias.alias}" if switched.new else None
-    return changed(msgspec.structs.asdict(alias) | {"checks": switched.checks}, alias, location)
+    said = representations.Switched(**msgspec.structs.asdict(alias), checks=switched.checks)
+    return changed(said, alias, location)
 
 
 def _read_pointer(request: Request) -> Pointer:

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import numpy as np
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, Struct
 from werkzeug.wrappers import Request, Response
 
 from model_store.comparison import Answered, compare
@@ -19,6 +19,8 @@ from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
 from wsgi_service.inputs.examples import take_outputs
 from wsgi_service.inputs.json_body import INSTANCES, check_row_limit, decode_value, parse_object
 from wsgi_service.inputs.rows import shared_rows, tabulate
+from wsgi_service.openapi.operations import operation, text
+from wsgi_service.representations import Compared
 from wsgi_service.requests import attribution, check_parameters, consumes, read_body, request_id
 from wsgi_service.responses import json_response
 from wsgi_service.serving.directory import Directory
@@ -31,6 +33,20 @@ SIDES = ("a", "b")
 NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 #: Comparisons at once; each holds up to four results in memory.
 AT_ONCE = 2
+
+
+class Sides(Struct):
+    """The body that asks for a comparison.
+
+    Attributes:
+        a: the number of a version, or an alias.
+        b: likewise.
+        instances: lists of values, records, or texts for a pipeline that takes them.
+    """
+
+    a: int | str
+    b: int | str
+    instances: list[Any]
 
 
 class Comparisons:
@@ -49,6 +65,11 @@ class Comparisons:
         self._turns = threading.BoundedSemaphore(AT_ONCE)
 
     @consumes(JSON, CSV)
+    @operation(
+        Compared,
+        body={JSON: Sides, CSV: {"type": "string"}},
+        parameters=(text("a", "The one version, beside CSV: a number or an alias."), text("b", "The other one.")),
+    )
     def compare(self, request: Request, model: str) -> Response:
         """Compare two versions, each a number or an alias, on the rows of the body."""
         check_parameters(request, *SIDES)
@@ -66,9 +87,8 @@ class Comparisons:
         tables = self._tables([version.schema for version in versions], rows)
         by = attribution(request)
         one, other = (self._ask(*pair, by) for pair in zip(versions, tables, strict=True))
-        named = {side: version.version for side, version in zip(SIDES, versions, strict=True)}
-        comparison = {"comparison": compare(one, other)}
-        return json_response({"model": model, **named, **comparison, "request_id": request_id(request)})
+        a, b = (version.version for version in versions)
+        return json_response(Compared(model, a, b, compare(one, other), request_id(request)))
 
     def _find(self, model: str, named: Any, side: str) -> Version:
         if isinstance(named, str) and NUMBER.fullmatch(named):

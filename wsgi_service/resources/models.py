@@ -3,20 +3,22 @@
 import base64
 import binascii
 import re
-from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from werkzeug.wrappers import Request, Response
 
 from model_store.catalog import Catalog
-from model_store.entities import NAME_PATTERN, Tags
+from model_store.entities import NAME_PATTERN, Model, Tags
 from wsgi_service.inputs.errors import InvalidRequest
+from wsgi_service.openapi.operations import operation, text, whole_number
 from wsgi_service.preconditions import guard, representation
+from wsgi_service.representations import EventPage, ModelPage
 from wsgi_service.requests import change_by, check_parameters, consumes, integer_parameter, read_json
 from wsgi_service.responses import changed, no_content
 
 #: The largest id of an event that a page can begin behind.
 MAX_EVENT = 10**12 - 1
+LIMIT = whole_number("limit", "Entries on the page.", 1, 1000)
 
 
 class NewModel(Struct):
@@ -40,17 +42,17 @@ class Models:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
+    @operation(ModelPage, parameters=(LIMIT, text("page_token", "From the page before.")))
     def list(self, request: Request) -> Response:
         """List the models by name, in pages."""
         check_parameters(request, "limit", "page_token")
         limit = integer_parameter(request, "limit", 100, 1, 1000)
         models = self._catalog.registry.models(limit + 1, _read_token(request.args.get("page_token")))
-        page: dict[str, Any] = {"models": models[:limit]}
-        if len(models) > limit:
-            page["next_page_token"] = _write_token(models[limit - 1].name)
-        return representation(request, page)
+        token = _write_token(models[limit - 1].name) if len(models) > limit else UNSET
+        return representation(request, ModelPage(models[:limit], token))
 
     @consumes("application/json")
+    @operation({201: Model}, body=NewModel, fails=(409,), guarded=True)
     def create(self, request: Request) -> Response:
         """Create a model without versions."""
         body, _ = read_json(request, NewModel)
@@ -58,10 +60,12 @@ class Models:
         model = self._catalog.create_model(body.name, body.description, body.tags, change_by(request))
         return changed(model, model, f"/models/{model.name}")
 
+    @operation(Model)
     def read(self, request: Request, model: str) -> Response:
         """Read a model."""
         return representation(request, self._catalog.registry.model(model))
 
+    @operation(EventPage, parameters=(LIMIT, whole_number("page_token", "From the page before.", 1, MAX_EVENT)))
     def history(self, request: Request, model: str) -> Response:
         """Read what happened to a model, oldest first, in pages; it outlives the model."""
         check_parameters(request, "limit", "page_token")
@@ -70,18 +74,18 @@ class Models:
         events = self._catalog.registry.events(model, limit + 1, after)
         if not events and not (after and self._catalog.registry.events(model, 1)):
             self._catalog.registry.model(model)  # raises: a model without any history was never there
-        page: dict[str, Any] = {"events": events[:limit]}
-        if len(events) > limit:
-            page["next_page_token"] = str(events[limit - 1].id)
-        return representation(request, page)
+        token = str(events[limit - 1].id) if len(events) > limit else UNSET
+        return representation(request, EventPage(events[:limit], token))
 
     @consumes("application/json")
+    @operation(Model, body=ModelChanges, guarded=True)
     def update(self, request: Request, model: str) -> Response:
         """Change the keys given of a model; null takes one back."""
         _, changes = read_json(request, ModelChanges)
         updated = self._catalog.update_model(model, changes, change_by(request), guard(request))
         return changed(updated, updated)
 
+    @operation({204: None}, guarded=True)
     def delete(self, request: Request, model: str) -> Response:
         """Delete a model with all its versions and aliases."""
         self._catalog.delete_model(model, change_by(request), guard(request))

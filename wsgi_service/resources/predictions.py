@@ -5,27 +5,62 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 from werkzeug.wrappers import Request, Response
 
-from model_store.entities import Attribution, Version
+from model_store import outcomes
+from model_store.entities import Version
 from model_store.examples import PROBABILITIES, Examples
 from model_store.schema import Schema
+from wsgi_service.answering import Question, answer
 from wsgi_service.inputs import form_body
-from wsgi_service.inputs.bodies import MEDIA_TYPES, read_sent
+from wsgi_service.inputs.bodies import FIELDS, FORM, JSON, MEDIA_TYPES, read_sent
 from wsgi_service.inputs.control import HOW, WHO_AND_HOW, Control, read_control, take
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
-from wsgi_service.inputs.json_body import INSTANCES
+from wsgi_service.inputs.json_body import Rows
 from wsgi_service.inputs.rows import check_rows
 from wsgi_service.inputs.sent import Read, Reading, Sent, Unpack
-from wsgi_service.outputs.answer import Answer, entries_of
+from wsgi_service.openapi.operations import BYTES, Parameter, operation, text, whole_number
+from wsgi_service.openapi.version_document import sample_rows
+from wsgi_service.outputs import json_answer, negotiation
 from wsgi_service.outputs.negotiation import TABLES, wanted_format
 from wsgi_service.outputs.writing import write
 from wsgi_service.problems import RowsRefused
-from wsgi_service.requests import attribution, check_parameters, consumes, request_id
+from wsgi_service.requests import attribution, check_parameters, consumes
 from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
 from wsgi_service.serving.predictor import Predictor
+
+#: What OpenAPI says.
+ANSWERS = {
+    200: {
+        media_type: json_answer.Predictions if media_type == JSON else BYTES
+        for media_type in negotiation.MEDIA_TYPES.values()
+    }
+}
+BODIES: dict[str, Any] = dict.fromkeys(MEDIA_TYPES, BYTES) | {
+    JSON: Rows,
+    FORM: {"type": "object", "properties": {"file": BYTES}, "required": ["file"]},
+    FIELDS: {"type": "object", "additionalProperties": {"type": "string"}},
+}
+WHO = (
+    text("model", "Which model; may be left out where there is only one."),
+    whole_number("version", "Which version; otherwise the one that `alias` points to."),
+    text("alias", "Which alias; otherwise `live`."),
+)
+METHODS = (
+    text("method", "One of the version's methods.", enum=list(outcomes.METHODS)),
+    text("return", "Several methods, with commas between them."),
+)
+WRITING = (
+    text("format", "How the answer is written; otherwise Accept decides.", enum=list(negotiation.MEDIA_TYPES)),
+    text("on_error", "Whether a wrong row fails the request, or only has no prediction.", enum=["fail", "row"]),
+    text("decimal", "The decimal mark in texts.", enum=[".", ","]),
+)
+COLUMNS = Parameter(
+    "columns",
+    {"type": "object", "additionalProperties": {"type": "string"}},
+    "One key for each column of the row.",
+)
 
 #: What may stand in the query string of a request with a body.
 WRITTEN = ("format", "on_error", "decimal")
@@ -60,6 +95,7 @@ class Predictions:
         self._folder = folder
 
     @consumes(*MEDIA_TYPES)
+    @operation(ANSWERS, body=BODIES, parameters=(*WHO, *METHODS, *WRITING))
     def predict(self, request: Request) -> Response:
         """Predict with the version that the body, or beside a body without names the query string, names."""
         check_parameters(request, *WHO_AND_HOW, *WRITTEN)
@@ -67,6 +103,7 @@ class Predictions:
         return self._answer(request, read_control(sent.control), sent)
 
     @consumes(*MEDIA_TYPES)
+    @operation(ANSWERS, body=BODIES, parameters=(*METHODS, *WRITING))
     def predict_at(
         self, request: Request, model: str, number: int | None = None, alias: str | None = None
     ) -> Response:
@@ -75,11 +112,13 @@ class Predictions:
         sent = read_sent(request, HOW, self._folder)
         return self._answer(request, _at(read_control(sent.control), model, number, alias), sent)
 
+    @operation(ANSWERS, parameters=(*WHO, *METHODS, COLUMNS))
     def follow(self, request: Request) -> Response:
         """Predict the one row in the query string with the version that it names."""
         columns = request.args.to_dict()
         return self._follow(request, read_control(take(columns, WHO_AND_HOW)), columns)
 
+    @operation(ANSWERS, parameters=(*METHODS, COLUMNS))
     def follow_at(
         self, request: Request, model: str, number: int | None = None, alias: str | None = None
     ) -> Response:
@@ -112,32 +151,19 @@ class Predictions:
         format_ = wanted_format(request, how)
         target = self._directory.find(control.model, control.version, control.alias)
         try:
-            methods = _methods(control, target.version, format_)
-            read = sent.read(target.version.schema, reading)
-            results = self._ask(target.version, methods, read, attribution(request))
+            question = Question(
+                target=target,
+                methods=_methods(control, target.version, format_),
+                sent=sent,
+                reading=reading,
+                by=attribution(request),
+                several=control.several is not None,
+            )
+            answered = answer(self._predictor, question)
         except (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge) as error:
             raise RowsRefused(error, _help(target)) from error
-        outputs, finite = entries_of(results, read)
-        answer = Answer(
-            version=target.version,
-            alias=target.alias,
-            outputs=outputs,
-            results=results,
-            finite=finite,
-            request_id=request_id(request),
-            several=control.several is not None,
-            errors=read.errors,
-            passing=read.passing,
-            flat=sent.flat,
-            example=example,
-        )
-        return write(answer, format_, reading.row_by_row)
-
-    def _ask(self, version: Version, methods: list[str], read: Read, by: Attribution) -> dict[str, Any]:
-        """Method -> its result; None where no row is right."""
-        if read.table is None:
-            return dict.fromkeys(methods)
-        return dict(zip(methods, self._predictor.predict(version, methods, read.table, by), strict=True))
+        answered.example = example
+        return write(answered, format_, reading.row_by_row)
 
 
 def _methods(control: Control, version: Version, format_: str) -> list[str]:
@@ -174,10 +200,8 @@ def _at(control: Control, model: str, number: int | None, alias: str | None) -> 
 def _help(target: Target) -> dict[str, Any]:
     """What helps to mend a request: the columns, a request that would work, and where to read more."""
     version = target.version
-    inputs = version.schema.inputs
-    row = {column.name: column.sample for column in inputs if column.required is UNSET}
     return {
-        "expected": inputs,
-        "sample": {INSTANCES: [next(iter(row.values()))] if version.schema.text else [row]},
+        "expected": version.schema.inputs,
+        "sample": sample_rows(version),
         "version_url": f"/models/{version.model}/versions/{version.version}",
     }

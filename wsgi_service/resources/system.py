@@ -10,6 +10,8 @@ from model_store.artifacts import Artifacts
 from model_store.errors import StorageError
 from model_store.registry import Registry
 from wsgi_service import __version__
+from wsgi_service.openapi.operations import operation
+from wsgi_service.representations import Health, Index, Readiness
 from wsgi_service.responses import json_response
 from wsgi_service.serving.hosts import HostPool
 
@@ -46,12 +48,14 @@ class System:
             "health": "/healthz",
             "readiness": "/readyz",
         }
-        return json_response({"name": "wsgi-service", "version": __version__, "links": links})
+        return json_response(Index("wsgi-service", __version__, links))
 
+    @operation(Health)
     def live(self, _request: Request) -> Response:
         """Say that the process lives."""
-        return json_response({"status": "ok"})
+        return json_response(Health())
 
+    @operation({200: Readiness, 503: Readiness})
     def ready(self, _request: Request) -> Response:
         """Say whether requests can be served now, and if not, what is missing."""
         checks = {
@@ -61,7 +65,7 @@ class System:
             "accepting": not self._draining(),
         }
         ready = all(checks.values())
-        said = {"status": "ready" if ready else "not ready", "checks": checks}
+        said = Readiness("ready" if ready else "not ready", checks)
         return json_response(said, 200 if ready else 503, None if ready else {"Retry-After": "1"})
 
     def _storage_writable(self) -> bool:

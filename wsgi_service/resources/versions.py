@@ -17,12 +17,15 @@ from model_store.entities import Facts, Tags, Version
 from model_store.errors import NoExamples, NoReport, NotFound
 from model_store.examples import LARGEST, Examples
 from model_store.rehearsal import Rehearsal
+from model_store.safety import Report
 from wsgi_service.digests import repr_digest
 from wsgi_service.forms import read_form
 from wsgi_service.inputs.csv_body import looks_like_json
 from wsgi_service.inputs.examples import read_examples, show_examples
+from wsgi_service.openapi.operations import BYTES, header, operation, text
 from wsgi_service.preconditions import check_if_match, guard, representation
 from wsgi_service.problems import Problem
+from wsgi_service.representations import ChecksList, ShownExamples, StoredExamples, VersionList
 from wsgi_service.requests import change_by, check_media_type, chunks, names_parameter, read_body, read_json
 from wsgi_service.resources.keys import idempotency_key, turn
 from wsgi_service.responses import changed, no_content
@@ -32,6 +35,22 @@ CSV = "text/csv"
 SHOWN = 20
 JSON = "application/json"
 FORM = "multipart/form-data"
+OCTETS = "application/octet-stream"
+REASON = text("reason", "Why, for the history.", maxLength=500)
+NAMES = (
+    text("class_names", "Names for people, with commas, in the order of the classes."),
+    text("column_names", "Names of the columns, with commas, for an estimator that was fitted without any."),
+)
+KEY = header("Idempotency-Key", "Sent again within a day, the upload gets the answer it had.", maxLength=255)
+DIGEST = header("Content-Digest", "What the body must hash to (RFC 9530).")
+UPLOAD = {
+    OCTETS: BYTES,
+    FORM: {
+        "type": "object",
+        "properties": {"file": BYTES, "examples": BYTES, **{name.name: name.schema for name in NAMES}},
+        "required": ["file"],
+    },
+}
 #: All values given under a name.
 Fields = Callable[[str], list[str]]
 
@@ -43,6 +62,22 @@ class VersionChanges(Struct):
     tags: Tags | None = None
     class_names: tuple[str, ...] | None = None
     column_names: tuple[str, ...] | None = None
+
+
+class GivenExamplesBody(Struct):
+    """Rows, and where they are known what the version must answer for them.
+
+    Attributes:
+        instances: lists of values, records, or texts for a pipeline that takes them.
+        predictions: one for each row.
+        probabilities: for each row one number for each class.
+        tolerance: how far a number may be from the expected one.
+    """
+
+    instances: list[Any]
+    predictions: list[Any] = []
+    probabilities: list[list[float]] = []
+    tolerance: float = 1e-6
 
 
 class Versions:
@@ -58,10 +93,18 @@ class Versions:
         self._registry = catalog.registry
         self._rehearsal = rehearsal
 
+    @operation(VersionList)
     def list(self, request: Request, model: str) -> Response:
         """List a model's versions by number."""
         return representation(request, self._list(model))
 
+    @operation(
+        {201: Version, 200: Version},
+        body=UPLOAD,
+        parameters=(*NAMES, REASON, KEY, DIGEST),
+        fails=(409,),
+        guarded=True,
+    )
     def publish(self, request: Request, model: str) -> Response:
         """Upload an artifact; the server gives it the next number."""
         if request.mimetype == JSON:
@@ -72,10 +115,18 @@ class Versions:
             )
         return self._upload(request, model, None)
 
+    @operation(Version)
     def read(self, request: Request, model: str, number: int) -> Response:
         """Read a version's metadata."""
         return representation(request, self._show(self._registry.version(model, number)))
 
+    @operation(
+        {201: Version, 200: Version},
+        body={JSON: VersionChanges, **UPLOAD},
+        parameters=(*NAMES, REASON, DIGEST),
+        fails=(409,),
+        guarded=True,
+    )
     def put(self, request: Request, model: str, number: int) -> Response:
         """Upload exactly this version, or, with a JSON body, change its metadata."""
         if request.mimetype != JSON:
@@ -85,12 +136,14 @@ class Versions:
         version = self._catalog.update_version(model, number, changes, change_by(request), check)
         return changed(version, version)
 
+    @operation({204: None}, parameters=(REASON,), fails=(409,), guarded=True)
     def delete(self, request: Request, model: str, number: int) -> Response:
         """Delete a version; its number is never used again."""
         check = guard(request, self._show)
         self._catalog.delete_version(model, number, change_by(request), check)
         return no_content()
 
+    @operation({200: {OCTETS: BYTES}, 206: {OCTETS: BYTES}, 304: None}, fails=(412, 416, 503))
     def artifact(self, request: Request, model: str, number: int) -> Response:
         """Download the bytes that were uploaded (Range and If-None-Match: RFC 9110; digests: RFC 9530)."""
         version = self._registry.version(model, number)
@@ -102,6 +155,7 @@ class Versions:
             file.close()
             raise
 
+    @operation(Report)
     def safety(self, request: Request, model: str, number: int) -> Response:
         """Read what the safety checks found when the version was uploaded."""
         report = self._registry.safety(model, number)
@@ -109,10 +163,12 @@ class Versions:
             raise NoReport("This version was stored by a release that made no safety reports.")
         return representation(request, report)
 
+    @operation(ChecksList)
     def checks(self, request: Request, model: str, number: int) -> Response:
         """Read the last reports about pointing an alias to the version, newest first."""
-        return representation(request, {"checks": self._registry.checks(model, number)})
+        return representation(request, ChecksList(self._registry.checks(model, number)))
 
+    @operation(ShownExamples)
     def read_examples(self, request: Request, model: str, number: int) -> Response:
         """Read the rows that the version must answer, and what it must answer."""
         version = self._registry.version(model, number)
@@ -123,6 +179,7 @@ class Versions:
             )
         return representation(request, show_examples(examples, version.schema, version.methods))
 
+    @operation(StoredExamples, body={JSON: GivenExamplesBody, CSV: {"type": "string"}}, fails=(409,), guarded=True)
     def put_examples(self, request: Request, model: str, number: int) -> Response:
         """Give the version examples, from JSON or CSV; outputs that are not given are recorded."""
         check_media_type(request, (JSON, CSV))
@@ -137,16 +194,17 @@ class Versions:
         given = read_examples(read_body(request), facts, names, request.mimetype == JSON)
         by = change_by(request)
         examples, wrong = self._catalog.set_examples(version, given, self._rehearsal, by, check)
-        said = show(examples) | {"mismatches": wrong[:SHOWN]}
-        return changed(said, show(examples))
+        shown = show(examples)
+        return changed(StoredExamples(**msgspec.structs.asdict(shown), mismatches=list(wrong[:SHOWN])), shown)
 
+    @operation({204: None}, parameters=(REASON,), guarded=True)
     def lift_quarantine(self, request: Request, model: str, number: int) -> Response:
         """Let a version that crashed too often serve again."""
         self._registry.lift_quarantine(model, number, change_by(request), guard(request, self._show))
         return no_content()
 
-    def _list(self, model: str) -> dict[str, Any]:
-        return {"versions": [self._catalog.described(version) for version in self._registry.versions(model)]}
+    def _list(self, model: str) -> VersionList:
+        return VersionList([self._catalog.described(version) for version in self._registry.versions(model)])
 
     def _show(self, version: Version | None) -> Any:
         return version and self._catalog.described(version)

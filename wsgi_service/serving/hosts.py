@@ -3,7 +3,8 @@
 The roles: a fixed number of hosts serve; one further host judges uploads and never serves, since what it has read
 is not trusted; one serves versions that took a host down lately, and one reads Parquet and Arrow tables, each of
 which is made when there is the first of them; one imported spare stands ready to take the place of any. One
-thread, the keeper, starts every process and looks after deadlines: on Linux a host is ended with the *thread* that started it.
+thread, the keeper, starts every process and looks after deadlines: on Linux a host is ended with the *thread* that
+started it.
 """
 
 import contextlib

@@ -1,0 +1,65 @@
+"""From rows that were sent to an answer: the one way for every address, page and dialect."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from model_store.entities import Attribution, Version
+from wsgi_service.inputs.sent import Read, Reading, Sent
+from wsgi_service.outputs.answer import Answer, entries_of
+from wsgi_service.serving.directory import Target
+from wsgi_service.serving.predictor import Predictor
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """What is asked.
+
+    Attributes:
+        target: the version, and the alias by which it was found.
+        methods: that are called.
+        sent: the rows.
+        reading: how they are read.
+        by: who asks.
+        several: whether several methods were named.
+    """
+
+    target: Target
+    methods: list[str]
+    sent: Sent
+    reading: Reading
+    by: Attribution
+    several: bool = False
+
+
+def answer(predictor: Predictor, question: Question) -> Answer:
+    """The answer of the version.
+
+    Raises:
+        InvalidRows, InvalidRequest, MalformedBody, TooManyRows: of `Sent.read`.
+        ServingError, StoreError: of `Predictor.predict`.
+    """
+    version = question.target.version
+    read = question.sent.read(version.schema, question.reading)
+    results = _results(predictor, version, question.methods, read, question.by)
+    outputs, finite = entries_of(results, read)
+    return Answer(
+        version=version,
+        alias=question.target.alias,
+        outputs=outputs,
+        results=results,
+        finite=finite,
+        request_id=question.by.request_id,
+        several=question.several,
+        errors=read.errors,
+        passing=read.passing,
+        flat=question.sent.flat,
+    )
+
+
+def _results(
+    predictor: Predictor, version: Version, methods: list[str], read: Read, by: Attribution
+) -> dict[str, Any]:
+    """Method -> its result; None where no row is right."""
+    if read.table is None:
+        return dict.fromkeys(methods)
+    return dict(zip(methods, predictor.predict(version, methods, read.table, by), strict=True))

@@ -1,0 +1,1 @@
+"""Pages for people: made on the server, readable without JavaScript, with nothing from anywhere else."""

@@ -1,0 +1,143 @@
+"""What the forms of the pages do: upload a model, point an alias, go back, log in and out."""
+
+import hmac
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from model_store.catalog import Catalog, Publication
+from model_store.entities import MAX_VERSION, Alias, Guard, check_name, unguarded
+from model_store.errors import AliasMoved, ChecksFailed, NothingBefore, Refused, RehearsalFailed, StoreError
+from model_store.switching import Switch, Switchboard
+from wsgi_service import sessions
+from wsgi_service.forms import read_form
+from wsgi_service.inputs import form_body
+from wsgi_service.inputs.bodies import FORM
+from wsgi_service.inputs.errors import InvalidRequest
+from wsgi_service.pages.rendering import page
+from wsgi_service.problems import Problem
+from wsgi_service.requests import change_by, consumes, names_parameter, read_body
+from wsgi_service.resources.pages import FIELDS, Pages
+
+
+class PageActions:
+    """Changes that are made from a page; each leads back to a page.
+
+    Args:
+        catalog: where models are published.
+        switchboard: moves aliases.
+        pages: shows what came of it.
+        token: the server's; empty if it has none.
+    """
+
+    def __init__(self, catalog: Catalog, switchboard: Switchboard, pages: Pages, token: str) -> None:
+        self._catalog = catalog
+        self._switchboard = switchboard
+        self._pages = pages
+        self._token = token
+
+    @consumes(FORM)
+    def upload(self, request: Request) -> Response:
+        """Publish the file of a form under the name that stands in it."""
+        try:
+            with read_form(request, self._catalog.artifacts.incoming) as form:
+                name = check_name(form.fields.get("name", ""))
+                names = names_parameter([form.fields.get("class_names", "")], "class_names")
+                options = Publication(class_names=names)
+                version, _ = self._catalog.publish(name, form.artifact(), change_by(request), options)
+        except (StoreError, Problem, InvalidRequest) as error:
+            return page("refused.html", _status(error), failed=_words(error), report=_report(error))
+        return _see(f"/ui/models/{version.model}/versions/{version.version}")
+
+    @consumes(FIELDS)
+    def move(self, request: Request, model: str, alias: str) -> Response:
+        """Point an alias to the version that a form names, if it passes its checks."""
+        fields = form_body.parse(read_body(request))
+        switch = Switch(
+            model=model,
+            alias=alias,
+            version=_number(fields.get("version", "")),
+            force=fields.get("force") == "true",
+            guard=_seen(fields.get("seen")),
+        )
+        try:
+            self._switchboard.activate(switch, change_by(request, fields.get("reason")))
+        except ChecksFailed as error:
+            asked = {"alias": alias, **fields}
+            return self._pages.show_model(request, model, 409, failed=str(error), checks=error.checks, asked=asked)
+        except AliasMoved as error:
+            return self._pages.show_model(request, model, 409, failed=str(error))
+        return _see(f"/ui/models/{model}")
+
+    @consumes(FIELDS)
+    def roll_back(self, request: Request, model: str, alias: str) -> Response:
+        """Point an alias to what it pointed to before."""
+        fields = form_body.parse(read_body(request))
+        by, expected = change_by(request, fields.get("reason")), fields.get("seen")
+        try:
+            self._switchboard.roll_back(model, alias, by, _number(expected) if expected else None)
+        except (AliasMoved, NothingBefore, RehearsalFailed) as error:
+            return self._pages.show_model(request, model, 409, failed=str(error))
+        return _see(f"/ui/models/{model}")
+
+    def ask_for_token(self, _request: Request) -> Response:
+        """The form that takes the server's token."""
+        return page("login.html", failed=None, next="/ui")
+
+    @consumes(FIELDS)
+    def log_in(self, request: Request) -> Response:
+        """Give a browser that knows the token a session."""
+        fields = form_body.parse(read_body(request))
+        given = fields.get("token", "").encode("utf-8", "surrogateescape")
+        onwards = _own_address(fields.get("next", ""))
+        if not self._token or not hmac.compare_digest(given, self._token.encode()):
+            return page("login.html", 401, failed="This is not the server's token.", next=onwards)
+        response = _see(onwards)
+        sessions.begin(response, self._token, secure=request.scheme == "https")
+        return response
+
+    def log_out(self, _request: Request) -> Response:
+        """End a session."""
+        response = _see("/ui")
+        sessions.end(response)
+        return response
+
+
+def _see(address: str) -> Response:
+    """Leads to another page, which the browser gets with GET."""
+    return Response(status=303, headers={"Location": address})
+
+
+def _own_address(address: str) -> str:
+    """A page of ours; anything else is the first one."""
+    return address if address.startswith("/ui") and address.isascii() and "\\" not in address else "/ui"
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= MAX_VERSION):  # noqa: PLR2004
+        raise InvalidRequest(f"The version must be a whole number from 1 to {MAX_VERSION}.")
+    return int(text)
+
+
+def _seen(text: str | None) -> Guard:
+    """A guard that lets an alias be moved only from where the page said it was."""
+    if text is None:
+        return unguarded
+
+    def check(there: Alias | None) -> None:
+        if (str(there.version) if there else "") != text:
+            raise AliasMoved("Somebody moved this alias since the page was made. Look where it points now.")
+
+    return check
+
+
+def _status(error: Exception) -> int:
+    return error.code or 422 if isinstance(error, Problem) else 422
+
+
+def _words(error: Exception) -> str:
+    return (error.detail if isinstance(error, Problem) else None) or str(error)
+
+
+def _report(error: Exception) -> Any:
+    return error.report if isinstance(error, Refused) else None
