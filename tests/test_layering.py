@@ -15,13 +15,18 @@ HOST_ONLY = (
     "model_store.formats.pickled",
     "model_store.formats.skops",
     "wsgi_service.serving.columnar",
+    "wsgi_service.serving.drawing",
     "wsgi_service.serving.host",
 )
-HEAVY = {"sklearn", "skops", "scipy", "pandas", "joblib", "pickle", "skl2onnx", "pyarrow"}
+HEAVY = {"sklearn", "skops", "scipy", "pandas", "joblib", "pickle", "skl2onnx", "pyarrow", "matplotlib"}
 #: The only functions outside HOST_ONLY that import something heavy or host-only, when they are called.
 LATE = {
     "model_store/inspection.py": {"model_store.estimators.facts", "model_store.estimators.loaded"},
     "model_store/rehearsal.py": {"model_store.estimators.loaded"},
+    "wsgi_service/batches/chunks.py": {"pyarrow"},
+    "wsgi_service/batches/local.py": {"model_store.estimators", "wsgi_service.serving.columnar"},
+    "wsgi_service/batches/sinks.py": {"pyarrow"},
+    "wsgi_service/client.py": {"pandas", "skops.io"},
     "wsgi_service/outputs/arrow_answer.py": {"pyarrow"},
     "wsgi_service/commands/convert.py": {"joblib", "skops.io"},
 }
@@ -126,7 +131,7 @@ def test_the_http_process_never_imports_scikit_learn(tmp_path: Path) -> None:
         "from wsgi_service.settings import Settings\n"
         "import wsgi_service.server, wsgi_service.cli\n"
         f"create_app(Settings(data={str(tmp_path)!r}))\n"
-        "heavy = ('sklearn', 'skops', 'scipy', 'pandas', 'onnx', 'onnxruntime', 'pyarrow')\n"
+        "heavy = ('sklearn', 'skops', 'scipy', 'pandas', 'onnx', 'onnxruntime', 'pyarrow', 'matplotlib')\n"
         "print([name for name in heavy if name in sys.modules])\n"
     )
     done = subprocess.run(

@@ -1,6 +1,7 @@
 """From rows that were sent to an answer: the one way for every address, page and dialect."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -8,7 +9,14 @@ from model_store.entities import Attribution, Version
 from wsgi_service.inputs.sent import Read, Reading, Sent
 from wsgi_service.outputs.answer import Answer, entries_of
 from wsgi_service.serving.directory import Target
-from wsgi_service.serving.predictor import Predictor
+from wsgi_service.serving.tables import Table
+
+
+class Predicts(Protocol):
+    """Whatever has versions answer."""
+
+    def predict(self, version: Version, methods: Sequence[str], table: Table, by: Attribution) -> list[Any]:
+        """The result of each method for a checked table."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -31,12 +39,12 @@ class Question(Struct, frozen=True, kw_only=True):
     several: bool = False
 
 
-def answer(predictor: Predictor, question: Question) -> Answer:
+def answer(predictor: Predicts, question: Question) -> Answer:
     """The answer of the version.
 
     Raises:
         InvalidRows, InvalidRequest, MalformedBody, TooManyRows: of `Sent.read`.
-        ServingError, StoreError: of `Predictor.predict`.
+        ServingError, StoreError: of the predictor.
     """
     version = question.target.version
     read = question.sent.read(version.schema, question.reading)
@@ -57,7 +65,7 @@ def answer(predictor: Predictor, question: Question) -> Answer:
 
 
 def _results(
-    predictor: Predictor, version: Version, methods: list[str], read: Read, by: Attribution
+    predictor: Predicts, version: Version, methods: list[str], read: Read, by: Attribution
 ) -> dict[str, Any]:
     """Method -> its result; None where no row is right."""
     if read.table is None:

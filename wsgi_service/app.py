@@ -15,6 +15,7 @@ from wsgi_service import routes
 from wsgi_service.dispatch import Dispatcher
 from wsgi_service.exposure import Exposure
 from wsgi_service.middleware import Traced
+from wsgi_service.pages.evidence import Evidences
 from wsgi_service.resources.aliases import Aliases
 from wsgi_service.resources.comparisons import Comparisons
 from wsgi_service.resources.models import Models
@@ -133,7 +134,9 @@ def _resources(
     directory = Directory(registry)
     unpacking = Unpacking(hosts, settings.predict_deadline)
     system = System(registry, catalog.artifacts, hosts, draining)
-    pages = Pages(catalog, predictor, unpacking, settings.row_limit, system.index)
+    pages = Pages(
+        catalog, predictor, unpacking, settings.row_limit, Evidences(registry, rehearse, hosts), system.index
+    )
     return SimpleNamespace(
         models=Models(catalog),
         versions=Versions(catalog, rehearse),

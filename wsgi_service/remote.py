@@ -1,19 +1,22 @@
-"""Speaking to a server from the command line, with the standard library's HTTP."""
+"""Speaking to a server with the standard library's HTTP: one connection that is kept, and some patience."""
 
 import http.client
 import itertools
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
+from email.message import Message
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT = 600.0
 CHUNK = 1 << 16
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -32,21 +35,32 @@ class RemoteError(Exception):
         self.document = document or {}
 
 
+class Reply(NamedTuple):
+    """What a server answered."""
+
+    status: int
+    headers: Message
+    content: bytes
+
+
 class Remote:
-    """A server at a URL.
+    """A server at a URL. It keeps one connection, so each thread needs a remote of its own.
 
     Args:
         url: `http://HOST:PORT`, also with a path in front, or https.
         token: the bearer token, if the server has one.
+        patience: seconds for which a busy server is asked again.
     """
 
-    def __init__(self, url: str, token: str = "") -> None:
+    def __init__(self, url: str, token: str = "", patience: float = 0.0) -> None:
         self.url = url.rstrip("/")
+        self._patience = patience
+        self._connection: http.client.HTTPConnection | None = None
         self._parts = _parts_of(self.url)
         self._tag: str | None = None
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         if not token.isascii() or not token.isprintable():
-            raise RemoteError("The token in WSGI_SERVICE_TOKEN must be of printable ASCII characters.")
+            raise RemoteError("The token must be of printable ASCII characters.")
 
     def get(self, path: str) -> Any:
         """The JSON at a path. Raises RemoteError."""
@@ -98,21 +112,83 @@ class Remote:
             body = itertools.chain([before], _told(opened, tell), [after])
             return self._send(method, path + query, body, headers)
 
+    def fetch(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = NO_HEADERS, safe: bool = False
+    ) -> Reply:
+        """The answer to a request, whatever it is in.
+
+        Args:
+            method: of the request.
+            path: with the query string.
+            body: bytes, or pieces of them, which cannot be sent twice.
+            headers: further ones.
+            safe: whether the request may be sent twice although its method does not say so.
+
+        Raises:
+            RemoteError: the server refused, or could not be reached.
+        """
+        again = (safe or method in IDEMPOTENT) and isinstance(body, bytes | None)
+        until = time.monotonic() + (self._patience if isinstance(body, bytes | None) else 0.0)
+        while True:
+            reply = self._reply(method, path, body, {**self._headers, **headers}, again)
+            pause = _pause_after(reply)
+            if pause is None or time.monotonic() + pause > until:
+                break
+            time.sleep(pause)
+        self._tag = reply.headers.get("ETag")
+        if reply.status >= http.client.BAD_REQUEST:
+            raise _refusal(reply)
+        return reply
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def _send(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Any:
-        secure = self._parts.scheme == "https"
-        make = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = make(self._parts.netloc, timeout=TIMEOUT)
+        reply = self.fetch(method, path, body, headers)
         try:
-            connection.request(method, self._parts.path + path, body, {**self._headers, **headers})
-            response = connection.getresponse()
-            self._tag = response.headers.get("ETag")
-            return _read(response.status, response.read())
+            return json.loads(reply.content) if reply.content else None
+        except ValueError:
+            raise RemoteError(f"The server answered {reply.status}, but not in JSON.", reply.status) from None
+
+    def _reply(self, method: str, path: str, body: Any, headers: dict[str, str], again: bool) -> Reply:
+        kept = self._connection is not None
+        try:
+            return self._exchange(method, path, body, headers)
         except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if kept and again:  # the server may have closed a connection that was idle
+                return self._reply(method, path, body, headers, again=False)
             raise RemoteError(
                 f"No answer from {self.url} ({error}). Is the server running? Start it with: wsgi-service serve"
             ) from None
-        finally:
-            connection.close()
+
+    def _exchange(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Reply:
+        if self._connection is None:
+            secure = self._parts.scheme == "https"
+            make = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+            self._connection = make(self._parts.netloc, timeout=TIMEOUT)
+        self._connection.request(method, self._parts.path + path, body, headers)
+        response = self._connection.getresponse()
+        return Reply(response.status, response.headers, response.read())
+
+
+def _pause_after(reply: Reply) -> int | None:
+    """In how many seconds a busy server may be asked again; None if it does not say that it is busy."""
+    after = reply.headers.get("Retry-After", "")
+    busy = reply.status == http.client.SERVICE_UNAVAILABLE and after.isascii() and after.isdigit()
+    return int(after) if busy else None
+
+
+def _refusal(reply: Reply) -> RemoteError:
+    try:
+        document = json.loads(reply.content)
+    except ValueError:
+        return RemoteError(f"The server answered {reply.status}, but not in JSON.", reply.status)
+    problem = document if isinstance(document, dict) else {}
+    return RemoteError(problem.get("detail") or f"The server answered {reply.status}.", reply.status, problem)
 
 
 def _parts_of(url: str) -> SplitResult:
@@ -153,14 +229,3 @@ def _around(examples: bytes | None) -> tuple[bytes, bytes, str]:
     first = (part % ("examples", "examples")).encode() + examples + b"\r\n"
     before = first + (part % ("file", "model")).encode()
     return before, f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
-
-
-def _read(status: int, content: bytes) -> Any:
-    try:
-        document = json.loads(content) if content else None
-    except ValueError:
-        raise RemoteError(f"The server answered {status}, but not in JSON.", status) from None
-    if status < http.client.BAD_REQUEST:
-        return document
-    problem = document if isinstance(document, dict) else {}
-    raise RemoteError(problem.get("detail") or f"The server answered {status}.", status, problem)

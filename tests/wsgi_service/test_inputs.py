@@ -278,3 +278,14 @@ def test_very_wide_csv_is_read_by_looking_names_up() -> None:
     assert read.table.matrix is not None
     assert read.table.matrix[0, [0, 1, 49_999]].tolist() == [0.0, 1.0, 49_999.0]
     assert read.passing == {"id": ["x"]}
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_a_column_that_is_not_used_may_be_left_out_of_texts_too(client: StrictClient, decimal: str) -> None:
+    client.put_model("people", models.people())
+    address = f"/models/people/predict?decimal={decimal}"
+    body = "age;visits;city;note\n31;2;Oslo;all good\n"
+    assert client.post(address, data=body, content_type="text/csv").json["predictions"] == ["stay"]
+    fields = {"age": "31", "visits": "2", "city": "Oslo", "note": "all good"}
+    assert client.post(address, data=fields).json["prediction"] == "stay"
+    assert client.get("/models/people/predict", query_string=fields).json["prediction"] == "stay"

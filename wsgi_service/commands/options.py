@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -21,7 +22,8 @@ def server_options(command: Callable[..., R]) -> Callable[..., R]:
     @wraps(command)
     def wrapped(*args: Any, url: str | None, as_json: bool, **kwargs: Any) -> R:
         try:
-            return command(*args, remote=configured(url), as_json=as_json, **kwargs)
+            with closing(configured(url)) as remote:
+                return command(*args, remote=remote, as_json=as_json, **kwargs)
         except RemoteError as error:
             if as_json and error.document:
                 click.echo(json.dumps(error.document))

@@ -1,31 +1,154 @@
-"""`wsgi-service predict`: ask a server from the command line."""
+"""`wsgi-service predict`: rows from the command line or a file, answered by a server or by a model file."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
-from wsgi_service.commands.options import server_options, show
-from wsgi_service.remote import Remote, address
+from model_store.errors import StoreError
+from model_store.outcomes import METHODS
+from wsgi_service.batches import sinks
+from wsgi_service.batches.chunks import ROWS, Chunk, chunks_of
+from wsgi_service.commands.options import describe, server_options, show
+from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, MalformedBody
+from wsgi_service.remote import Remote, RemoteError, address
+
+#: What is asked of whoever answers: a chunk and the format, and bytes come back.
+Ask = Callable[[Chunk, str], bytes]
 
 
 @click.command()
 @click.argument("name")
-@click.argument("body")
+@click.argument("rows")
 @click.option("--version", "number", type=click.IntRange(1), help="Ask exactly this version.")
 @click.option("--alias", help="Ask the version that this alias points to.")
+@click.option("--method", type=click.Choice(METHODS), help="Otherwise predict, or transform.")
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the answers to this file."
+)
+@click.option("--on-error", type=click.Choice(["fail", "row"]), default="fail", help="What a wrong row does.")
+@click.option("--chunk", type=click.IntRange(1), default=ROWS, help=f"Rows at a time [default: {ROWS}].")
 @server_options
-def predict(name: str, body: str, number: int | None, alias: str | None, remote: Remote, as_json: bool) -> None:
-    r"""Predict with the model NAME. BODY is JSON, or @FILE to read it from a file, or - for standard input.
+def predict(  # noqa: PLR0913, PLR0917 - one for each option
+    name: str,
+    rows: str,
+    number: int | None,
+    alias: str | None,
+    method: str | None,
+    output: Path | None,
+    on_error: str,
+    chunk: int,
+    remote: Remote,
+    as_json: bool,
+) -> None:
+    r"""Predict with NAME: a model of the server, or the path of a model file, which then answers here.
+
+    ROWS is a file (.csv, .json, .ndjson, .parquet, .arrow), which is sent in chunks and answered as CSV, or in the
+    format that the name of the --output says. Or it is JSON, @FILE with JSON, or - for JSON from standard input.
 
     For example: wsgi-service predict iris "{\"instances\": [[5.1, 3.5, 1.4, 0.2]]}"
     """
     if number and alias:
         raise click.UsageError("Give --version or --alias, not both.")
+    if _is_file(rows) or output:
+        if not _is_file(rows):
+            raise click.UsageError("--output needs a file of rows.")
+        names, ask = _local(Path(name), method, on_error) if _is_file(name) else _served(
+            remote, name, number, alias, method, on_error
+        )  # fmt: skip
+        _predict_file(Path(rows), output, names, ask, chunk)
+        return
+    if _is_file(name):
+        raise click.UsageError("A model file answers for a file of rows.")
     where: list[str | int] = ["versions", number] if number else ["aliases", alias] if alias else []
-    answer = remote.send_text("POST", address("models", name, *where, "predict"), _read(body))
+    query = f"?method={method}" if method else ""
+    answer = remote.send_text("POST", address("models", name, *where, "predict") + query, _read(rows))
     show(answer, as_json, _report(answer))
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # longer than a name may be, as JSON often is
+        return False
+
+
+def _predict_file(rows: Path, output: Path | None, names: list[str], ask: Ask, size: int) -> None:
+    """The answers to a file of rows, chunk by chunk."""
+    format_ = sinks.format_of(output)
+    quiet = not sys.stderr.isatty()
+    try:
+        with (
+            sinks.opened(output) as sink,
+            click.progressbar(
+                length=rows.stat().st_size, label=f"Predicting {rows.name}", file=sys.stderr, hidden=quiet
+            ) as bar,
+        ):
+            for chunk in chunks_of(rows, names, size):
+                sink.add(ask(chunk, format_))
+                bar.update(max(0, chunk.done - bar.pos))
+    except (MalformedBody, StoreError, InvalidRequest, InvalidRows, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _served(
+    remote: Remote, name: str, number: int | None, alias: str | None, method: str | None, on_error: str
+) -> tuple[list[str], Ask]:
+    """The columns of a version of the server, and a way to ask it; all chunks are answered by the same one."""
+    if number is None:
+        number = remote.get(address("models", name, "aliases", alias or "live"))["version"]
+    place = address("models", name, "versions", number)
+    names = [column["name"] for column in remote.get(place)["schema"]["inputs"]]
+    given = {"on_error": on_error} | ({"method": method} if method else {})
+
+    def ask(chunk: Chunk, format_: str) -> bytes:
+        query = urlencode({"format": format_, **given})
+        headers = {"Content-Type": chunk.media_type}
+        try:
+            return remote.fetch("POST", f"{place}/predict?{query}", chunk.body, headers, safe=True).content
+        except RemoteError as error:
+            raise click.ClickException(describe(_in_file(error, chunk))) from None
+
+    return names, ask
+
+
+def _in_file(error: RemoteError, chunk: Chunk) -> RemoteError:
+    """An error whose rows and lines are those of the file, not those of the chunk."""
+    found = [
+        {**row, "row": row["row"] + chunk.first}
+        | ({"line": row["line"] + chunk.line - chunk.own_line} if "line" in row else {})
+        for row in error.document.get("errors", [])
+    ]
+    if not found:
+        return error
+    row = found[0]
+    where = f"row {row['row']}" + (f", column {row['column']}" if row["column"] is not None else "")
+    said = f"{where}: {row['message']} (with --on-error row the rows that are right are predicted)"
+    return RemoteError(said, error.status, {**error.document, "errors": found})
+
+
+def _local(path: Path, method: str | None, on_error: str) -> tuple[list[str], Ask]:
+    """The columns of a model file, and a way to ask it."""
+    from wsgi_service.batches.local import LocalModel
+
+    try:
+        model = LocalModel(path)
+    except StoreError as error:
+        raise click.ClickException(f"{path.name}: {error}") from None
+
+    def ask(chunk: Chunk, format_: str) -> bytes:
+        try:
+            return model.ask(chunk.body, chunk.media_type, format_, method, on_error == "row")
+        except InvalidRows as error:
+            rows = [{"row": e.row, "column": e.column, "message": e.message} for e in error.errors]
+            raise click.ClickException(describe(_in_file(RemoteError("", 0, {"errors": rows}), chunk))) from None
+        except ValueError as error:
+            raise click.ClickException(f"The model cannot answer: {error}") from None
+
+    return list(model.version.schema.column_names), ask
 
 
 def _read(body: str) -> bytes:

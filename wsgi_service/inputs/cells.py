@@ -41,9 +41,9 @@ def read_cell(column: Column, value: Any, allowed: Allowed) -> Cell:
     return cell
 
 
-def read_text_cell(column: Column, value: str, allowed: Allowed) -> Cell:
-    """The same for a value that came as text, where an empty one is missing."""
-    if value == "" and _cannot_be_empty(column):
+def read_text_cell(column: Column, value: str | None, allowed: Allowed) -> Cell:
+    """The same for a value that came as text, where an empty one is missing, as one that was left out is."""
+    if value is None or (value == "" and _cannot_be_empty(column)):
         return read_cell(column, None, allowed)
     if column.type == "any" and NUMBER.fullmatch(value):
         return _number(value)
@@ -52,9 +52,9 @@ def read_text_cell(column: Column, value: str, allowed: Allowed) -> Cell:
     return read_cell(column, value, allowed)
 
 
-def read_decimal_comma(column: Column, value: str, allowed: Allowed) -> Cell:
+def read_decimal_comma(column: Column, value: str | None, allowed: Allowed) -> Cell:
     """The same where numbers are written with a decimal comma."""
-    if column.type in {*NUMERIC, "any"} and DECIMAL_COMMA.fullmatch(value):
+    if value is not None and column.type in {*NUMERIC, "any"} and DECIMAL_COMMA.fullmatch(value):
         value = value.replace(",", ".")
     return read_text_cell(column, value, allowed)
 

@@ -79,7 +79,7 @@ def read_lines(body: bytes, names: Collection[str], also: Sequence[str] = ()) ->
     rows, numbers = _split(_text(body))
     if not rows:
         raise InvalidRequest("The CSV has no rows.")
-    if not _is_heading(rows[0], names, also):
+    if not is_heading(rows[0], names, also):
         return Lines(rows, numbers, None)
     if len(rows) == 1:
         raise InvalidRequest("The CSV has a heading and no rows.")
@@ -163,7 +163,7 @@ def _text(body: bytes) -> str:
 def _split(text: str) -> tuple[list[list[str]], list[int]]:
     """The fields of each row that is not empty, and the line on which it begins."""
     first = text.lstrip("\r\n").partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(first), strict=True)
     rows: list[list[str]] = []
     numbers: list[int] = []
     begin = 1
@@ -178,7 +178,12 @@ def _split(text: str) -> tuple[list[list[str]], list[int]]:
     return rows, numbers
 
 
-def _is_heading(line: list[str], names: Collection[str], also: Sequence[str]) -> bool:
+def delimiter_of(line: str) -> str:
+    """What stands between the fields of a line."""
+    return max(DELIMITERS, key=line.count)
+
+
+def is_heading(line: list[str], names: Collection[str], also: Sequence[str] = ()) -> bool:
     """Whether a first line names columns: by a name that is known, or because nothing in it is a number."""
     cells = [cell.strip() for cell in line]
     if any(cell in names or cell.startswith(tuple(also)) for cell in cells):

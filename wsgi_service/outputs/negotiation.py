@@ -20,16 +20,26 @@ MEDIA_TYPES = {
 TABLES = frozenset({CSV, PARQUET, ARROW})
 
 
-def wanted_format(request: Request, named_there: bool = True) -> str:
-    """The format of the answer; it may be named in the query string. Raises InvalidRequest or NotAcceptable."""
+def wanted_formats(request: Request, named_there: bool = True) -> list[str]:
+    """The formats that would do, the best one first.
+
+    Args:
+        request: whose answer it is.
+        named_there: whether the format may be named in the query string.
+
+    Raises:
+        InvalidRequest: there is no format of that name.
+        NotAcceptable: none of ours would do.
+    """
     named = request.args.get("format") if named_there else None
     if named is not None:
         if named not in MEDIA_TYPES:
             raise InvalidRequest(f"format must be one of {', '.join(MEDIA_TYPES)}.")
-        return named
+        return [named]
     if request.headers.get("Accept", ANYTHING) in {ANYTHING, MEDIA_TYPES[JSON]}:
-        return JSON  # what nearly all clients send, and weighing types takes time
-    best = request.accept_mimetypes.best_match(list(MEDIA_TYPES.values()))
-    if best is None:
+        return [JSON]  # what nearly all clients send, and weighing types takes time
+    qualities = {name: request.accept_mimetypes[media_type] for name, media_type in MEDIA_TYPES.items()}
+    accepted = [name for name, quality in qualities.items() if quality > 0]
+    if not accepted:
         raise NotAcceptable(f"Predictions are written as {', '.join(MEDIA_TYPES.values())}.")
-    return next(name for name, media_type in MEDIA_TYPES.items() if media_type == best)
+    return sorted(accepted, key=lambda name: -qualities[name])

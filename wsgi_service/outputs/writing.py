@@ -1,7 +1,8 @@
 """An answer in the format that was asked for, one module for each, and who gave it in headers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from werkzeug.exceptions import NotAcceptable
 from werkzeug.wrappers import Response
 
 from wsgi_service.outputs import arrow_answer, csv_answer, json_answer, ndjson_answer, npy_answer
@@ -22,9 +23,23 @@ TABLES: dict[str, Callable[[Answer, bool], bytes]] = {
 }
 
 
-def write(answer: Answer, format_: str, row_by_row: bool) -> Response:
-    """The response. Raises NotAcceptable if the format cannot hold this answer."""
+def write(answer: Answer, formats: Sequence[str], row_by_row: bool) -> Response:
+    """The response in the first of the formats that can hold this answer. Raises NotAcceptable."""
+    for format_ in formats[:-1]:
+        try:
+            return _write(answer, format_, row_by_row)
+        except NotAcceptable:
+            continue
+    return _write(answer, formats[-1], row_by_row)
+
+
+def content_of(answer: Answer, format_: str, row_by_row: bool) -> bytes:
+    """The bytes of an answer. Raises NotAcceptable if the format cannot hold it."""
+    return TABLES[format_](answer, row_by_row) if format_ in TABLES else WRITERS[format_](answer)
+
+
+def _write(answer: Answer, format_: str, row_by_row: bool) -> Response:
     version = answer.version
-    content = TABLES[format_](answer, row_by_row) if format_ in TABLES else WRITERS[format_](answer)
+    content = content_of(answer, format_, row_by_row)
     headers = {"X-Model": version.model, "X-Model-Version": str(version.version), "X-Model-Digest": version.digest}
     return bytes_response(content, MEDIA_TYPES[format_], headers)

@@ -19,6 +19,7 @@ from wsgi_service.openapi.operations import operation
 from wsgi_service.outputs.answer import Answer
 from wsgi_service.pages import assets
 from wsgi_service.pages.commands import commands_of
+from wsgi_service.pages.evidence import Evidences
 from wsgi_service.pages.fields import MOST_FIELDS, fields_of
 from wsgi_service.pages.rendering import page
 from wsgi_service.pages.results import methods_shown, outcome_of, table_of
@@ -44,6 +45,7 @@ class Pages:
         predictor: answers forms and files.
         unpack: takes Parquet and Arrow files apart.
         row_limit: most rows in one file.
+        evidences: what the examples say about versions.
         index: answers programs that ask for `/`.
     """
 
@@ -53,6 +55,7 @@ class Pages:
         predictor: Predictor,
         unpack: Unpack,
         row_limit: int,
+        evidences: Evidences,
         index: Callable[[Request], Response],
     ) -> None:
         self._catalog = catalog
@@ -60,6 +63,7 @@ class Pages:
         self._predictor = predictor
         self._unpack = unpack
         self._row_limit = row_limit
+        self._evidences = evidences
         self._index = index
 
     @operation(Index)
@@ -174,6 +178,7 @@ class Pages:
             fields=fields_of(schema, given, errors) if len(schema.inputs) <= MOST_FIELDS else None,
             commands=commands_of(version, request.host_url.rstrip("/")),
             safety=self._registry.safety(version.model, version.version),
+            evidence=self._evidences.of(version, attribution(request)),
             **context | more,
         )
 

@@ -22,7 +22,7 @@ from wsgi_service.inputs.sent import Read, Reading, Sent, Unpack
 from wsgi_service.openapi.operations import BYTES, Parameter, operation, text, whole_number
 from wsgi_service.openapi.version_document import sample_rows
 from wsgi_service.outputs import json_answer, negotiation
-from wsgi_service.outputs.negotiation import TABLES, wanted_format
+from wsgi_service.outputs.negotiation import TABLES, wanted_formats
 from wsgi_service.outputs.writing import write
 from wsgi_service.problems import RowsRefused
 from wsgi_service.requests import attribution, check_parameters, consumes
@@ -148,12 +148,12 @@ class Predictions:
     ) -> Response:
         """The answer to rows; `how` it is read and written stands in the query string, unless that is the row."""
         reading = _reading(request, self._row_limit, self._unpack) if how else Reading(self._row_limit)
-        format_ = wanted_format(request, how)
+        formats = wanted_formats(request, how)
         target = self._directory.find(control.model, control.version, control.alias)
         try:
             question = Question(
                 target=target,
-                methods=_methods(control, target.version, format_),
+                methods=_methods(control, target.version, formats[0]),
                 sent=sent,
                 reading=reading,
                 by=attribution(request),
@@ -163,7 +163,7 @@ class Predictions:
         except (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge) as error:
             raise RowsRefused(error, _help(target)) from error
         answered.example = example
-        return write(answered, format_, reading.row_by_row)
+        return write(answered, formats, reading.row_by_row)
 
 
 def _methods(control: Control, version: Version, format_: str) -> list[str]:

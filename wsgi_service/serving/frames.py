@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from model_store.entities import Inspection
+from model_store.quality import Quality
 from model_store.safety import STRICT, Policy, Report
 
 MAX_HEADER = 64 << 20
@@ -121,6 +122,12 @@ class Unpack(Struct, frozen=True, tag="unpack"):
     row_limit: int
 
 
+class Draw(Struct, frozen=True, tag="draw"):
+    """Draw how well a version answers its examples."""
+
+    quality: Quality
+
+
 class Ready(Struct, frozen=True, tag="ready"):
     """The host has imported everything and listens."""
 
@@ -152,6 +159,12 @@ class Unpacked(Struct, frozen=True, tag="unpacked"):
     table: Table
 
 
+class Drawn(Struct, frozen=True, tag="drawn"):
+    """The pictures, as SVG."""
+
+    pictures: list[str]
+
+
 class Failed(Struct, frozen=True, tag="failed"):
     """The work was refused. `kind` names an error class that both sides know."""
 
@@ -161,8 +174,8 @@ class Failed(Struct, frozen=True, tag="failed"):
     extra: str = ""
 
 
-Request = Inspect | Load | Unload | Predict | Unpack
-Reply = Ready | Inspected | Done | Predicted | Unpacked | Failed
+Request = Inspect | Load | Unload | Predict | Unpack | Draw
+Reply = Ready | Inspected | Done | Predicted | Unpacked | Drawn | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

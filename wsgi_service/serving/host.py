@@ -99,6 +99,7 @@ _FAILURES = {
     frames.Unload: ("StorageError", "The model could not be unloaded: it raised {}."),
     frames.Predict: ("PredictFailed", "The estimator raised {} for these rows."),
     frames.Unpack: ("MalformedBody", "The table cannot be read: {}."),
+    frames.Draw: ("PredictFailed", "The pictures could not be drawn: {}."),
 }
 
 
@@ -130,6 +131,8 @@ class _Bench:
                 return self._inspect(request)
             case frames.Unpack():
                 return self._unpack(request, buffers)
+            case frames.Draw():
+                return self._draw(request)
 
     def _inspect(self, request: frames.Inspect) -> Answer:
         path = Path(request.path)
@@ -145,6 +148,12 @@ class _Bench:
             names, table = columnar.read(request.format, body, request.row_limit)
         header, answer = encode_table(table)
         return frames.Unpacked(names, header), answer
+
+    def _draw(self, request: frames.Draw) -> Answer:
+        from wsgi_service.serving import drawing
+
+        with limited(allowance_to_check(0)):
+            return frames.Drawn(drawing.draw(request.quality)), []
 
     def _load(self, request: frames.Load) -> Answer:
         path, policy = Path(request.path), request.policy

@@ -1,0 +1,114 @@
+"""What a version's examples say about it, for its page: numbers always, and pictures where they can be drawn."""
+
+import logging
+from collections import OrderedDict
+from threading import Lock
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from model_store.comparison import Confusion
+from model_store.entities import Attribution, Version
+from model_store.errors import RehearsalFailed, StoreError
+from model_store.examples import Examples, wanted
+from model_store.quality import Quality, measure
+from model_store.registry import Registry
+from model_store.rehearsal import Rehearsal
+from wsgi_service.pages.pictures import cleaned
+from wsgi_service.serving import frames
+from wsgi_service.serving.errors import ServingError
+from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.limits import allowance_to_check
+
+log = logging.getLogger(__name__)
+
+#: Versions whose evidence is remembered.
+REMEMBERED = 64
+#: Seconds that drawing may take, the first import of the library included.
+LIMIT = 30.0
+TITLES = {
+    "confusion": "Expected labels against answered ones",
+    "residuals": "Residuals against what was expected",
+    "scores": "Distribution of the scores",
+}
+
+
+class Picture(Struct, frozen=True):
+    """An SVG, and what it shows."""
+
+    title: str
+    svg: str
+
+
+class Evidence(Struct, frozen=True):
+    """Numbers and pictures; no pictures, and why, where they cannot be drawn."""
+
+    quality: Quality
+    pictures: list[Picture]
+    hint: str = ""
+
+
+class Evidences:
+    """The evidence for each version, made when it is first looked at.
+
+    Args:
+        registry: has the examples.
+        rehearsal: has versions answer them.
+        pool: has the host that draws.
+    """
+
+    def __init__(self, registry: Registry, rehearsal: Rehearsal, pool: HostPool) -> None:
+        self._registry = registry
+        self._rehearsal = rehearsal
+        self._pool = pool
+        self._known: OrderedDict[tuple[str, bytes], Evidence] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, version: Version, by: Attribution) -> Evidence | None:
+        """What is known about a version; None if it has no examples, or does not answer them now."""
+        examples = self._registry.examples(version.model, version.version)
+        if examples is None or version.state != "ready":
+            return None
+        key = version.digest, msgspec.msgpack.encode(examples)
+        with self._lock:
+            if key in self._known:
+                return self._known[key]
+        try:
+            made = self._make(version, examples, by)
+        except (RehearsalFailed, ServingError, StoreError) as error:
+            log.info("%s version %d does not answer its examples: %s", version.model, version.version, error)
+            return None
+        with self._lock:
+            self._known[key] = made
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return made
+
+    def _make(self, version: Version, examples: Examples, by: Attribution) -> Evidence:
+        answers = self._rehearsal.answers(version, examples.rows, wanted(version.methods), by)
+        quality = _named(measure(examples, answers, version.schema), version)
+        try:
+            return Evidence(quality, self._draw(quality))
+        except (ServingError, StoreError) as error:
+            return Evidence(quality, [], str(error))
+
+    def _draw(self, quality: Quality) -> list[Picture]:
+        request = frames.Draw(quality)
+        with self._pool.reading(LIMIT) as host:
+            reply, _ = host.call(request, [], LIMIT, allowance_to_check(0))
+        assert isinstance(reply, frames.Drawn)  # noqa: S101 - the only reply to Draw besides Failed
+        titles = [title for name, title in TITLES.items() if getattr(quality, name) is not None]
+        pictures = zip(titles, reply.pictures, strict=False)
+        clean = [Picture(title, cleaned(svg, title, f"p{n}-")) for n, (title, svg) in enumerate(pictures)]
+        return [picture for picture in clean if picture.svg]
+
+
+def _named(quality: Quality, version: Version) -> Quality:
+    """The same with the names of the classes, where they have some."""
+    classes, names, confusion = version.schema.classes, version.class_names, quality.confusion
+    if classes is UNSET or names is UNSET or confusion is None:
+        return quality
+    by_class: dict[Any, str] = dict(zip(classes, names, strict=True))
+    labels = [by_class.get(label, label) for label in confusion.labels]
+    return msgspec.structs.replace(quality, confusion=Confusion(labels, confusion.counts))
