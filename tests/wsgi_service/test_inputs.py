@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
 from model_store.schema import Column, Schema
-from wsgi_service.inputs import csv_body
+from wsgi_service.inputs import csv_body, csv_numbers
 from wsgi_service.inputs.sent import Reading
 
 ROWS = load_iris().data[[0, 60, 120]].tolist()
@@ -289,3 +289,39 @@ def test_a_column_that_is_not_used_may_be_left_out_of_texts_too(client: StrictCl
     fields = {"age": "31", "visits": "2", "city": "Oslo", "note": "all good"}
     assert client.post(address, data=fields).json["prediction"] == "stay"
     assert client.get("/models/people/predict", query_string=fields).json["prediction"] == "stay"
+
+
+FIELDS = st.sampled_from(
+    ["1", "-2.5", "3e2", "0", "", "x", '"4"', "01", ".5", "5.", "nan", "1e400", "1;2", " 6 ", "[7]", "1_0"]
+)
+
+
+@given(
+    st.lists(st.lists(FIELDS, min_size=1, max_size=3), min_size=1, max_size=6),
+    st.booleans(),
+    st.sampled_from(",;"),
+)
+def test_the_short_way_for_numbers_gives_what_the_long_way_gives(
+    rows: list[list[str]], heading: bool, delimiter: str
+) -> None:
+    lines = [delimiter.join(row) for row in ([["b", "a"], *rows] if heading else rows)]
+    body = "\n".join(lines).encode()
+    schema = Schema(inputs=(Column(name="a", type="number"), Column(name="b", type="number")))
+    short = csv_numbers.numbers_of(body, schema)
+    if short is None:
+        return
+    whole = csv_body.read_table(schema, csv_body.read_lines(body, {"a", "b"}), Reading(10))
+    assert whole.table is not None
+    np.testing.assert_array_equal(short.matrix, whole.table.matrix)
+
+
+def test_the_short_way_is_taken_for_plain_numbers_over_many_pieces() -> None:
+    matrix = np.random.default_rng(0).normal(size=(40_000, 2))
+    body = "a\tb\r\n" + "".join(f"{a!r}\t{b!r}\r\n" for a, b in matrix.tolist())
+    schema = Schema(inputs=(Column(name="a", type="number"), Column(name="b", type="number")))
+    assert len(body) > 2 * csv_numbers.PIECE
+    table = csv_numbers.numbers_of(body.encode(), schema)
+    assert table is not None
+    np.testing.assert_array_equal(table.matrix, matrix)
+    for wrong in ("1\t2\t3\n", "1\n", "1\t\n", "1\t2\n\n3\t4", "1\ttrue"):
+        assert csv_numbers.numbers_of((body + wrong).encode(), schema) is None

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from model_store.errors import MissingExtra
 from wsgi_service.inputs.bodies import ARROW, CSV, JSON, NDJSON
-from wsgi_service.inputs.csv_body import delimiter_of, is_heading
+from wsgi_service.inputs.csv_body import is_heading
+from wsgi_service.inputs.csv_numbers import delimiter_of
 from wsgi_service.inputs.errors import MalformedBody
 from wsgi_service.inputs.json_body import UTF16
 

@@ -2,22 +2,21 @@
 
 import csv
 import io
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
+from typing import Any, cast
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
 from model_store.schema import Schema
 from wsgi_service.inputs.cells import NUMBER, read_decimal_comma, read_text_cell
+from wsgi_service.inputs.csv_numbers import delimiter_of, numbers_of
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, MalformedBody, RowError
 from wsgi_service.inputs.json_body import UTF16, check_row_limit
 from wsgi_service.inputs.rows import Misshapen, check_rows
 from wsgi_service.inputs.sent import Read, Reading, Sent
-from wsgi_service.serving.tables import Table
 
-DELIMITERS = ",;\t"
 #: The columns of outputs, in examples that come as CSV as in answers that go as CSV.
 PREDICTION, PROBABILITY = "prediction", "probability_"
 
@@ -25,33 +24,30 @@ PREDICTION, PROBABILITY = "prediction", "probability_"
 TextRow = dict[str, str] | list[str]
 
 
+#: On which line of the body a row begins, counted from 1, and its fields.
+NumberedRow = tuple[int, list[str]]
+
+
 class Lines(Struct, frozen=True):
     """The fields of a CSV body.
 
     Attributes:
-        rows: fields of each row, without the heading.
-        numbers: on which line of the body each row begins, counted from 1.
         heading: the names in the first line, None if there are none.
+        rows: without the heading; they are read while they are asked for, since they take several times the body.
     """
 
-    rows: list[list[str]]
-    numbers: list[int]
     heading: list[str] | None
+    rows: Iterator[NumberedRow]
 
 
 def read_sent(body: bytes, control: dict[str, Any]) -> Sent:
     """What a CSV body sends; columns that the version does not have pass through."""
 
     def read(schema: Schema, reading: Reading) -> Read:
-        lines = read_lines(body, frozenset(schema.column_names))
-        check_row_limit(len(lines.rows), reading.row_limit)
-        try:
-            found = _read_table(schema, lines, reading)
-        except InvalidRows as error:
-            raise InvalidRows(_with_lines(error.errors, lines)) from None
-        found.errors = _with_lines(found.errors, lines)
-        found.passing = _passing(schema, lines)
-        return found
+        if reading.decimal == "." and (table := numbers_of(body, schema)) is not None:
+            check_row_limit(table.rows, reading.row_limit)
+            return Read(table.rows, table)
+        return read_table(schema, read_lines(body, frozenset(schema.column_names)), reading)
 
     return Sent(control, read)
 
@@ -59,9 +55,10 @@ def read_sent(body: bytes, control: dict[str, Any]) -> Sent:
 def read_csv(body: bytes, names: Collection[str], also: Sequence[str] = ()) -> list[TextRow]:
     """The rows of a CSV body; see `read_lines`. Raises InvalidRequest if a row is not as long as the heading."""
     lines = read_lines(body, names, also)
-    if lines.heading is None:
-        return [list(row) for row in lines.rows]
-    return [_by_name(lines.heading, index, row) for index, row in enumerate(lines.rows)]
+    heading = lines.heading
+    if heading is None:
+        return [row for _, row in lines.rows]
+    return [_by_name(heading, index, row) for index, (_, row) in enumerate(lines.rows)]
 
 
 def read_lines(body: bytes, names: Collection[str], also: Sequence[str] = ()) -> Lines:
@@ -73,70 +70,68 @@ def read_lines(body: bytes, names: Collection[str], also: Sequence[str] = ()) ->
         also: prefixes of further columns that may be there, which make a heading as well.
 
     Raises:
-        MalformedBody: it is not text, or a quote is left open.
+        MalformedBody: it is not text, or a quote is left open (also later, while the rows are read).
         InvalidRequest: it has no rows, or names a column twice.
     """
-    rows, numbers = _split(_text(body))
-    if not rows:
+    rows = _split(body)
+    first = next(rows, None)
+    if first is None:
         raise InvalidRequest("The CSV has no rows.")
-    if not is_heading(rows[0], names, also):
-        return Lines(rows, numbers, None)
-    if len(rows) == 1:
+    if not is_heading(first[1], names, also):
+        return Lines(None, chain([first], rows))
+    second = next(rows, None)
+    if second is None:
         raise InvalidRequest("The CSV has a heading and no rows.")
-    heading = [name.strip() for name in rows[0]]
+    heading = [name.strip() for name in first[1]]
     if len(set(heading)) < len(heading):
         raise InvalidRequest("The heading of the CSV names a column twice.")
-    return Lines(rows[1:], numbers[1:], heading)
+    return Lines(heading, chain([second], rows))
 
 
-def _read_table(schema: Schema, lines: Lines, reading: Reading) -> Read:
-    ordered = lines.rows if lines.heading is None else _in_order(schema, lines.rows, lines.heading)
-    table = _read_numbers(schema, ordered, reading)
-    if table is not None:
-        return Read(len(ordered), table)
+def read_table(schema: Schema, lines: Lines, reading: Reading) -> Read:
+    """The rows held against a schema. Raises InvalidRows, with the lines, and TooManyRows."""
+    numbers: list[int] = []
+    known = frozenset(schema.column_names)
+    others = [(place, name) for place, name in enumerate(lines.heading or ()) if name not in known]
+    passing: dict[str, Sequence[str]] = {name: [] for _, name in others}
+
+    def noted() -> Iterator[list[str]]:
+        """The rows, while their numbers and the columns that pass through are kept."""
+        for number, row in lines.rows:
+            numbers.append(number)
+            check_row_limit(len(numbers), reading.row_limit)
+            for place, name in others:
+                cast("list[str]", passing[name]).append(row[place] if place < len(row) else "")
+            yield row
+
+    rows: Iterator[Any] = noted()
     cell = read_decimal_comma if reading.decimal == "," else read_text_cell
-    return check_rows(schema, ordered, reading.row_by_row, cell)
+    try:
+        ordered = rows if lines.heading is None else _in_order(schema, rows, lines.heading)
+        found = check_rows(schema, ordered, reading.row_by_row, cell)
+    except InvalidRows as error:
+        raise InvalidRows(_with_lines(error.errors, numbers)) from None
+    found.errors, found.passing = _with_lines(found.errors, numbers), passing
+    return found
 
 
-def _in_order(schema: Schema, rows: list[list[str]], heading: list[str]) -> list[Any]:
+def _in_order(schema: Schema, rows: Iterator[list[str]], heading: list[str]) -> Iterator[Any]:
     """Rows with the columns of the version in their order. Raises InvalidRows if one is missing."""
     place_of = {name: place for place, name in enumerate(heading)}
     missing = [column.name for column in schema.inputs if column.name not in place_of and not column.optional]
     if missing:
+        next(rows)  # it is the first row that has the number of a line
         raise InvalidRows([RowError(0, name, "is missing in the heading") for name in missing])
     places = [place_of.get(name) for name in schema.column_names]
     width = len(heading)
     wrong = Misshapen(f"expected {width} fields, as many as in the heading")
-    if places == list(range(width)):
-        return [row if len(row) == width else wrong for row in rows]
-    return [
+    return (
         [None if place is None else row[place] for place in places] if len(row) == width else wrong for row in rows
-    ]
+    )
 
 
-def _read_numbers(schema: Schema, rows: list[Any], reading: Reading) -> Table | None:
-    """The short way for plain numbers; None if there is anything else, for which the long way has messages."""
-    if schema.text or reading.decimal != "." or any(c.type != "number" or c.closed for c in schema.inputs):
-        return None
-    try:
-        matrix = np.array(rows, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    plain = matrix.ndim == 2 and matrix.shape[1] == len(schema.inputs) and np.isfinite(matrix).all()  # noqa: PLR2004
-    if not plain or any("_" in field for row in rows for field in row):  # which Python reads as part of a number
-        return None
-    return Table(len(rows), matrix=matrix)
-
-
-def _with_lines(errors: list[RowError], lines: Lines) -> list[RowError]:
-    return [msgspec.structs.replace(error, line=lines.numbers[error.row]) for error in errors]
-
-
-def _passing(schema: Schema, lines: Lines) -> dict[str, Sequence[str]]:
-    """The columns that the version does not have; of a row that is too short, what there is."""
-    known = frozenset(schema.column_names)
-    others = [(place, name) for place, name in enumerate(lines.heading or ()) if name not in known]
-    return {name: [row[place] if place < len(row) else "" for row in lines.rows] for place, name in others}
+def _with_lines(errors: list[RowError], numbers: list[int]) -> list[RowError]:
+    return [msgspec.structs.replace(error, line=numbers[error.row]) for error in errors]
 
 
 def text_of(value: Any) -> str:
@@ -153,34 +148,22 @@ def looks_like_json(body: bytes) -> bool:
     return begin.lstrip()[:1] in {"{", "["}
 
 
-def _text(body: bytes) -> str:
-    try:
-        return body.decode("utf-16" if body.startswith(UTF16) else "utf-8-sig")
-    except UnicodeDecodeError:
-        raise MalformedBody("The CSV is not in UTF-8. In Excel, save it as CSV UTF-8.") from None
-
-
-def _split(text: str) -> tuple[list[list[str]], list[int]]:
-    """The fields of each row that is not empty, and the line on which it begins."""
-    first = text.lstrip("\r\n").partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(first), strict=True)
-    rows: list[list[str]] = []
-    numbers: list[int] = []
+def _split(body: bytes) -> Iterator[NumberedRow]:
+    """The rows that are not empty. The text is decoded piece by piece: as a whole it would take several bodies."""
+    text = io.TextIOWrapper(io.BytesIO(body), "utf-16" if body.startswith(UTF16) else "utf-8-sig", newline="")
     begin = 1
     try:
+        first = next((line for line in text if line.strip("\r\n")), "")
+        text.seek(0)
+        reader = csv.reader(text, delimiter=delimiter_of(first), strict=True)
         for row in reader:
             if row:
-                rows.append(row)
-                numbers.append(begin)
+                yield begin, row
             begin = reader.line_num + 1
+    except UnicodeDecodeError:
+        raise MalformedBody("The CSV is not in UTF-8. In Excel, save it as CSV UTF-8.") from None
     except csv.Error as error:
         raise MalformedBody(f"The CSV cannot be read: {error}.") from None
-    return rows, numbers
-
-
-def delimiter_of(line: str) -> str:
-    """What stands between the fields of a line."""
-    return max(DELIMITERS, key=line.count)
 
 
 def is_heading(line: list[str], names: Collection[str], also: Sequence[str] = ()) -> bool:

@@ -2,7 +2,7 @@
 
 import difflib
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,14 +37,16 @@ def tabulate(schema: Schema, rows: Sequence[Any], read: CellReader = read_cell) 
     return checked.table()
 
 
-def check_rows(schema: Schema, rows: Sequence[Any], row_by_row: bool, read: CellReader = read_cell) -> Read:
+def check_rows(schema: Schema, rows: Iterable[Any], row_by_row: bool, read: CellReader = read_cell) -> Read:
     """The same rows; if they are read row by row, those that are wrong are left out and named."""
     checked = _Checked(schema, read, row_by_row)
-    for index, row in enumerate(rows):
-        checked.add(index, row)
+    count = 0
+    for row in rows:
+        checked.add(count, row)
+        count += 1
     if not row_by_row or not checked.errors:
-        return Read(len(rows), checked.table())
-    return Read(len(rows), checked.table_of_the_good(), checked.good, checked.errors)
+        return Read(count, checked.table())
+    return Read(count, checked.table_of_the_good(), checked.good, checked.errors)
 
 
 def shared_rows(schema: Schema, rows: Sequence[Any], known: Collection[str]) -> list[Any]:
