@@ -201,6 +201,9 @@ class Registry(Protocol):
     def events(self, model: str, limit: int | None = None, after: int = 0) -> list[Event]:
         """What happened to a model of this name, oldest first, beginning behind the event with the id `after`."""
 
+    def newest_events(self, model: str, limit: int) -> list[Event]:
+        """The last things that happened to a model of this name, newest first."""
+
     def histories(self) -> list[str]:
         """The names of all models that ever were, sorted."""
 

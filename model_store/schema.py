@@ -19,7 +19,7 @@ class Column(Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: as it is written in a record.
-        type: `any` where the estimator does not say. A `datetime` is ISO 8601 text without a time zone.
+        type: `any` where the estimator does not say. A `datetime` is ISO 8601 text, read in UTC.
         nullable: whether a missing value (JSON null) is taken.
         categories: the values that the estimator was fitted on, where it says.
         other_categories: true where values outside `categories` are taken as well.

@@ -6,8 +6,11 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from model_store.entities import Attribution, Version
+from model_store.examples import PROBABILITIES
+from model_store.outcomes import usual_method
 from wsgi_service.inputs.sent import Read, Reading, Sent
 from wsgi_service.outputs.answer import Answer, entries_of
+from wsgi_service.outputs.negotiation import TABLES
 from wsgi_service.serving.directory import Target
 from wsgi_service.serving.tables import Table
 
@@ -37,6 +40,14 @@ class Question(Struct, frozen=True, kw_only=True):
     reading: Reading
     by: Attribution
     several: bool = False
+
+
+def methods_for(format_: str, available: Sequence[str]) -> list[str]:
+    """The methods where none is named: the usual one, and in a table the probabilities beside it."""
+    methods = [usual_method(available)]
+    if format_ in TABLES and PROBABILITIES in available and methods != [PROBABILITIES]:
+        methods.append(PROBABILITIES)
+    return methods
 
 
 def answer(predictor: Predicts, question: Question) -> Answer:

@@ -112,16 +112,15 @@ class Client:
             alias: which one; otherwise `live`.
 
         Returns:
-            An array with one entry for each row; for a DataFrame a Series or DataFrame with its index. What is not
-            a finite number is NaN.
+            An array with one entry for each row; for a DataFrame a Series or DataFrame with its index. Numbers
+            that are not finite are NaN. Where the entries are of several lengths (probabilities of several
+            outputs) or have parts (neighbours), a list with one of these for each row.
 
         Raises:
             RemoteError: `document["errors"]` says which rows and columns were wrong.
         """
-        body, type_ = _written(rows)
-        query = f"?method={method}" if method and type_ == NPY else ""
-        if method and type_ == JSON:
-            body = json.dumps({**json.loads(body), "method": method}).encode()
+        body, type_ = _written(rows, {"method": method} if method else {})
+        query = f"?{urlencode({'method': method})}" if method and type_ == NPY else ""
         wanted = {"Content-Type": type_, "Accept": f"{NPY}, {JSON};q=0.5" if type_ == NPY else JSON}
         reply = self._remote.fetch("POST", _place(name, version, alias) + query, body, wanted, safe=True)
         if reply.headers.get_content_type() == NPY:
@@ -141,11 +140,10 @@ class Client:
             alias: likewise.
             more: further keys of the request, such as `method`.
         """
-        body, type_ = _written(rows.tolist() if isinstance(rows, np.ndarray) else rows)
-        content = json.dumps({**json.loads(body), **more}).encode()
+        body, type_ = _written(rows.tolist() if isinstance(rows, np.ndarray) else rows, more)
         place = _place(name, version, alias)
         answer: dict[str, Any] = json.loads(
-            self._remote.fetch("POST", place, content, {"Content-Type": type_}, safe=True).content
+            self._remote.fetch("POST", place, body, {"Content-Type": type_}, safe=True).content
         )
         return answer
 
@@ -190,21 +188,27 @@ def _place(name: str, version: int | None, alias: str | None) -> str:
     return address("models", name, *who, "predict")
 
 
-def _written(rows: Any) -> tuple[bytes, str]:
-    """Rows as a body, and its type."""
-    if isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "iufb":  # noqa: PLR2004
+def _written(rows: Any, beside: Mapping[str, Any]) -> tuple[bytes, str]:
+    """Rows as a body, with what is said beside them if it is JSON, and its type. Raises ValueError."""
+    rows = rows.toarray() if hasattr(rows, "toarray") else rows  # a sparse matrix
+    if isinstance(rows, np.ndarray) and rows.dtype.kind in "iufb":
+        if rows.ndim != 2:  # noqa: PLR2004
+            raise ValueError(f"The array must have rows and columns, and it has {rows.ndim} dimensions.")
         file = io.BytesIO()
         np.save(file, rows, allow_pickle=False)
         return file.getvalue(), NPY
     if _is_frame(rows):
         data = [list(map(_plain, row)) for row in rows.itertuples(index=False, name=None)]
         split = {"columns": [str(name) for name in rows.columns], "data": data}
-        return _json({"dataframe_split": split}), JSON
-    return _json({"instances": [_row(row) for row in rows]}), JSON
+        return _json({"dataframe_split": split, **beside}), JSON
+    return _json({"instances": [_row(row) for row in rows], **beside}), JSON
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, allow_nan=False).encode()
+    try:
+        return json.dumps(value, allow_nan=False).encode()
+    except ValueError:
+        raise ValueError("The rows have an infinite number, which cannot be sent.") from None
 
 
 def _row(row: Any) -> Any:
@@ -215,10 +219,12 @@ def _row(row: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it; None for what is missing."""
-    if isinstance(value, date):  # which pandas' timestamps are as well, also the one that is missing
-        return value.isoformat() if value == value else None  # noqa: PLR0124
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]").item()  # finer ones would become integers
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, date):  # which pandas' timestamps are as well, also the one that is missing
+        return value.isoformat() if value == value else None  # noqa: PLR0124
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     return None if type(value).__name__ == "NAType" else value
@@ -229,25 +235,22 @@ def _is_frame(rows: Any) -> bool:
 
 
 def _array(entries: list[Any]) -> Any:
-    """One array of numbers where that is what the entries are, otherwise of texts or objects."""
-    return np.array(_with_nan(entries))
-
-
-def _with_nan(entry: Any) -> Any:
-    if isinstance(entry, list):
-        return [_with_nan(part) for part in entry]
-    return math.nan if entry is None else entry
+    """An array of numbers, of texts, or of objects where there are several kinds; a list where no array fits."""
+    if any(isinstance(part, list) for entry in entries if isinstance(entry, list) for part in entry):
+        return entries
+    kinds = {type(value) for entry in entries for value in (entry if isinstance(entry, list) else [entry])}
+    if kinds <= {int, float, type(None)}:
+        return np.array(entries, dtype=np.float64 if type(None) in kinds else None)  # None becomes NaN
+    return np.array(entries, dtype=None if len(kinds) == 1 else object)
 
 
 def _as_given(array: Any, rows: Any, classes: list[Any] | None) -> Any:
     """The array itself, or for a DataFrame something with its index."""
-    if not _is_frame(rows):
+    if not _is_frame(rows) or isinstance(array, list):
         return array
     import pandas as pd
 
     if array.ndim == 1:
         return pd.Series(array, index=rows.index, name="prediction")
-    if array.ndim > 2:  # noqa: PLR2004
-        return array
     names = classes if classes and len(classes) == array.shape[1] else None
     return pd.DataFrame(array, index=rows.index, columns=names)

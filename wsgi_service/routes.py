@@ -140,7 +140,7 @@ def build(resources: Any) -> Map:
             rule(f"/ui{version}", "GET", pages.version, Scope.READ),
             rule(f"/ui{version}/predict", "POST", pages.predict, Scope.READ, Work.PREDICT),
             rule(f"/ui{version}/table", "POST", pages.table, Scope.READ, Work.PREDICT),
-            rule(f"/ui{alias}", "POST", actions.move, Scope.WRITE, Work.PREDICT),
+            rule(f"/ui{model}/aliases", "POST", actions.move, Scope.WRITE, Work.PREDICT),
             rule(f"/ui{alias}/rollback", "POST", actions.roll_back, Scope.WRITE, Work.URGENT),
         ],
         converters={"name": NameConverter, "version": VersionConverter, "file": FileConverter},

@@ -6,8 +6,8 @@ Nothing is stored: the cookie says until when it holds, signed with a key that i
 import hashlib
 import hmac
 import time
-from http.cookies import CookieError, SimpleCookie
 
+from werkzeug.http import parse_cookie
 from werkzeug.wrappers import Response
 
 COOKIE = "wsgi_service_session"
@@ -30,12 +30,16 @@ def end(response: Response) -> None:
 def holds(cookies: str, token: str) -> bool:
     """Whether a Cookie header has a session of this token that has not ended."""
     try:
-        morsel = SimpleCookie(cookies).get(COOKIE)
-    except CookieError:
+        found = parse_cookie(cookies).getlist(COOKIE)
+    except UnicodeError:  # what we set is ASCII
         return False
-    until, _, signature = (morsel.value if morsel else "").partition(".")
+    return any(_is_signed(value, token) for value in found)
+
+
+def _is_signed(value: str, token: str) -> bool:
+    until, _, signature = value.partition(".")
     signed = hmac.compare_digest(signature.encode("utf-8", "replace"), _signature(token, until).encode())
-    return signed and until.isdigit() and int(until) > time.time()
+    return signed and int(until) > time.time()
 
 
 def _signature(token: str, until: str) -> str:

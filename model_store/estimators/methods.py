@@ -57,6 +57,9 @@ def _callable(estimator: Any, name: str) -> Function | None:
 
 
 def _kneighbors(estimator: Any) -> Function | None:
+    if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+        head, inner = estimator[:-1], _kneighbors(estimator.steps[-1][1])
+        return None if inner is None else lambda rows: inner(head.transform(rows))
     function = _callable(estimator, "kneighbors")
     return None if function is None else lambda rows: list(function(rows))
 

@@ -1,5 +1,6 @@
 """Several methods of an estimator for the same rows, in one pass where it is a pipeline."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,10 +24,13 @@ class Passes:
 
     def call(self, methods: Sequence[str], rows: Any) -> list[Any]:
         """One result for each of the methods. Raises ValueError if the estimator has not got one."""
-        if len(methods) > 1 and self._head is not None:
-            rows = self._head.transform(rows)
-            return [_of(self._last, method)(rows) for method in methods]
-        return [_of(self._whole, method)(rows) for method in methods]
+        if len(methods) == 1:
+            return [_of(self._whole, methods[0])(rows)]
+        functions = self._whole
+        if self._head is not None:
+            rows, functions = self._head.transform(rows), self._last
+        # Transformers with copy=False write into what they are given.
+        return [_of(functions, method)(copy.deepcopy(rows)) for method in methods]
 
 
 def _parted(estimator: Any) -> tuple[Any, Any]:

@@ -62,3 +62,9 @@ class HistoryTransactions(Transactions):
         query = select(events).where(found).order_by(events.c.id).limit(limit)
         with reading(self._engine) as connection:
             return [Event(**row._mapping) for row in connection.execute(query).all()]
+
+    def newest_events(self, model: str, limit: int) -> list[Event]:
+        """See `Registry`."""
+        query = select(events).where(events.c.model == model).order_by(events.c.id.desc()).limit(limit)
+        with reading(self._engine) as connection:
+            return [Event(**row._mapping) for row in connection.execute(query).all()]

@@ -70,7 +70,10 @@ def test_a_frame_comes_back_with_its_index(client: Client) -> None:
     dates = pd.DataFrame({"a": [pd.Timestamp("2024-01-01"), pd.NaT], "b": [pd.NA, 1]})
     from wsgi_service.client import _written
 
-    assert json.loads(_written(dates)[0])["dataframe_split"]["data"] == [["2024-01-01T00:00:00", None], [None, 1]]
+    assert json.loads(_written(dates, {})[0])["dataframe_split"]["data"] == [
+        ["2024-01-01T00:00:00", None],
+        [None, 1],
+    ]
 
 
 def test_missing_numbers_go_in_and_come_out_as_nan(client: Client) -> None:

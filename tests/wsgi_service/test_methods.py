@@ -88,7 +88,7 @@ def test_a_pipeline_transforms_its_rows_once_for_all_methods(monkeypatch: pytest
         ({"return": ["predict", "fit"]}, "This version has no such method"),
         ({"return": ["__class__"]}, "This version has no such method"),
         ({"return": [1]}, "cannot be read"),
-        ({"return": "predict"}, "not known here"),
+        ({"return": "predict"}, "must be a list of methods"),
     ],
 )
 def test_what_cannot_be_returned_is_said(iris: StrictClient, more: dict[str, Any], words: str) -> None:

@@ -5,7 +5,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Collection, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -15,8 +15,8 @@ from model_store.errors import MissingExtra
 from wsgi_service.inputs.bodies import ARROW, CSV, JSON, NDJSON
 from wsgi_service.inputs.csv_body import is_heading
 from wsgi_service.inputs.csv_numbers import delimiter_of
-from wsgi_service.inputs.errors import MalformedBody
-from wsgi_service.inputs.json_body import UTF16
+from wsgi_service.inputs.errors import InvalidRequest, MalformedBody
+from wsgi_service.inputs.json_body import FORMS, UTF16
 
 ROWS = 10_000
 MISSING = 'Parquet and Arrow files need pyarrow: pip install "wsgi-service[arrow]"'
@@ -70,27 +70,34 @@ def _csv(file: BinaryIO, names: Collection[str], rows: int) -> Iterator[Chunk]:
 
 
 def _csv_chunks(text: TextIO, reader: Any, names: Collection[str], rows: int) -> Iterator[Chunk]:
-    heading: list[list[str]] | None = None
+    numbered = _numbered(reader)
+    begin = next(numbered, None)
+    if begin is None:
+        return
+    heading = [begin[1]] if is_heading(begin[1], names) else []
+    numbered = numbered if heading else chain([begin], numbered)
     first = 0
-    while True:
-        line = reader.line_num + 1
-        taken = [row for row in islice(reader, rows + (heading is None)) if row]
-        if heading is None:
-            heading = taken[:1] if taken and is_heading(taken[0], names) else []
-            taken, line = taken[len(heading) :], line + len(heading)
-        if not taken:
-            return
+    while taken := list(islice(numbered, rows)):
         body = io.StringIO(newline="")
-        csv.writer(body).writerows([*heading, *taken])
+        csv.writer(body).writerows([*heading, *(row for _, row in taken)])
         yield Chunk(
             body=body.getvalue().encode(),
             media_type=CSV,
             first=first,
             done=_position(text),
-            line=line,
+            line=taken[0][0],
             own_line=1 + len(heading),
         )
         first += len(taken)
+
+
+def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not empty, and the line on which each begins."""
+    begin = 1
+    for row in reader:
+        if row:
+            yield begin, row
+        begin = reader.line_num + 1
 
 
 def _encoding(file: BinaryIO) -> str:
@@ -104,10 +111,16 @@ def _position(text: TextIO) -> int:
 
 
 def _lines(file: BinaryIO, _names: Collection[str], rows: int) -> Iterator[Chunk]:
+    text = io.TextIOWrapper(file, _encoding(file))
     first = 0
-    while taken := list(islice((line for line in file if line.strip()), rows)):
-        yield Chunk(body=b"".join(taken), media_type=NDJSON, first=first, done=file.tell())
-        first += len(taken)
+    try:
+        while taken := list(islice((line for line in text if line.strip()), rows)):
+            yield Chunk(body="".join(taken).encode(), media_type=NDJSON, first=first, done=_position(text))
+            first += len(taken)
+    except UnicodeError as error:
+        raise MalformedBody(f"The file is not text in UTF-8: {error}.") from None
+    finally:
+        text.detach()
 
 
 def _json(file: BinaryIO, _names: Collection[str], rows: int) -> Iterator[Chunk]:
@@ -117,13 +130,27 @@ def _json(file: BinaryIO, _names: Collection[str], rows: int) -> Iterator[Chunk]
     except (ValueError, RecursionError) as error:
         raise MalformedBody(f"The file is not valid JSON: {error}.") from None
     if isinstance(content, dict):
-        keys = [key for key in ("instances", "dataframe_records") if isinstance(content.get(key), list)]
-        content = content[keys[0]] if keys else [content]
+        content = _rows_of_object(content)
+    if not isinstance(content, list):
+        raise MalformedBody("The file must hold a list of rows, or an object with one.")
     size, count = file.tell(), max(1, len(content))
     for first in range(0, len(content), rows):
         taken = content[first : first + rows]
         body = json.dumps({"instances": taken}).encode()
         yield Chunk(body=body, media_type=JSON, first=first, done=size * (first + len(taken)) // count)
+
+
+def _rows_of_object(content: dict[str, Any]) -> Any:
+    """The rows of an object in one of the forms of a predict; otherwise it is a record."""
+    form = next((name for name in FORMS if name in content), None)
+    if form is None:
+        return [content]
+    if len(content) > 1:
+        raise MalformedBody(f'The file has keys beside "{form}". Say what else there is to say with options.')
+    try:
+        return FORMS[form](content[form])
+    except InvalidRequest as error:
+        raise MalformedBody(str(error)) from None
 
 
 def _parquet(file: BinaryIO, _names: Collection[str], rows: int) -> Iterator[Chunk]:

@@ -1,17 +1,17 @@
 """A model file that answers in this very process, without a server: checked first, as an upload is."""
 
+import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from model_store.entities import Attribution, Version
-from model_store.outcomes import usual_method
-from wsgi_service.answering import Question, answer
+from wsgi_service.answering import Question, answer, methods_for
 from wsgi_service.inputs.bodies import JSON, READERS
 from wsgi_service.inputs.control import HOW
 from wsgi_service.inputs.json_body import read_sent
 from wsgi_service.inputs.sent import Reading
-from wsgi_service.outputs.negotiation import TABLES
 from wsgi_service.outputs.writing import content_of
 from wsgi_service.serving.directory import Target
 from wsgi_service.serving.tables import Table, decode_results, encode_results
@@ -43,23 +43,25 @@ class LocalModel:
     def predict(self, _version: Version, methods: Sequence[str], table: Table, _by: Attribution) -> list[Any]:
         """The result of each method for a table, in the form that a model host gives it."""
         arrays = [(cells.values, cells.valid) for cells in table.columns]
-        results = self._loaded.call(methods, table.matrix, arrays)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results = self._loaded.call(methods, table.matrix, arrays)
         outcomes, buffers = encode_results(results, table.rows)
         return decode_results(outcomes, [bytearray(buffer) for buffer in buffers])
 
-    def ask(self, body: bytes, media_type: str, format_: str, method: str | None, row_by_row: bool) -> bytes:
+    def ask(
+        self, body: bytes, media_type: str, format_: str, method: str | None, row_by_row: bool, decimal: str = "."
+    ) -> bytes:
         """The answer to a body, in a format; raises as a predict does."""
         from wsgi_service.serving import columnar
 
         sent = read_sent(body, HOW) if media_type == JSON else READERS[media_type](body, {})
-        methods = [method or usual_method(self.version.methods)]
-        if method is None and format_ in TABLES and "predict_proba" in self.version.methods:
-            methods = list(dict.fromkeys([*methods, "predict_proba"]))
+        methods = [method] if method else methods_for(format_, self.version.methods)
         question = Question(
             target=Target(self.version, None),
             methods=methods,
             sent=sent,
-            reading=Reading(1 << 62, row_by_row, unpack=columnar.read),
+            reading=Reading(sys.maxsize, row_by_row, decimal, columnar.read),
             by=HERE,
         )
         return content_of(answer(self, question), format_, row_by_row)

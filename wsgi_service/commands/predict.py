@@ -11,7 +11,7 @@ import click
 from model_store.errors import StoreError
 from model_store.outcomes import METHODS
 from wsgi_service.batches import sinks
-from wsgi_service.batches.chunks import ROWS, Chunk, chunks_of
+from wsgi_service.batches.chunks import READERS, ROWS, Chunk, chunks_of
 from wsgi_service.commands.options import describe, server_options, show
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, MalformedBody
 from wsgi_service.remote import Remote, RemoteError, address
@@ -30,6 +30,7 @@ Ask = Callable[[Chunk, str], bytes]
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the answers to this file."
 )
 @click.option("--on-error", type=click.Choice(["fail", "row"]), default="fail", help="What a wrong row does.")
+@click.option("--decimal", type=click.Choice([".", ","]), default=".", help="The decimal mark in CSV.")
 @click.option("--chunk", type=click.IntRange(1), default=ROWS, help=f"Rows at a time [default: {ROWS}].")
 @server_options
 def predict(  # noqa: PLR0913, PLR0917 - one for each option
@@ -40,6 +41,7 @@ def predict(  # noqa: PLR0913, PLR0917 - one for each option
     method: str | None,
     output: Path | None,
     on_error: str,
+    decimal: str,
     chunk: int,
     remote: Remote,
     as_json: bool,
@@ -47,22 +49,22 @@ def predict(  # noqa: PLR0913, PLR0917 - one for each option
     r"""Predict with NAME: a model of the server, or the path of a model file, which then answers here.
 
     ROWS is a file (.csv, .json, .ndjson, .parquet, .arrow), which is sent in chunks and answered as CSV, or in the
-    format that the name of the --output says. Or it is JSON, @FILE with JSON, or - for JSON from standard input.
+    format that the name of the --output says. Rows are counted from 0. Or ROWS is JSON, @FILE with JSON, or - for
+    JSON from standard input.
 
     For example: wsgi-service predict iris "{\"instances\": [[5.1, 3.5, 1.4, 0.2]]}"
     """
     if number and alias:
         raise click.UsageError("Give --version or --alias, not both.")
-    if _is_file(rows) or output:
-        if not _is_file(rows):
-            raise click.UsageError("--output needs a file of rows.")
-        names, ask = _local(Path(name), method, on_error) if _is_file(name) else _served(
-            remote, name, number, alias, method, on_error
-        )  # fmt: skip
+    given = {"on_error": on_error, "decimal": decimal} | ({"method": method} if method else {})
+    if _is_file(rows):
+        if _is_file(name) and (number or alias):
+            raise click.UsageError("A model file has no versions and no aliases.")
+        names, ask = _local(Path(name), given) if _is_file(name) else _served(remote, name, number, alias, given)
         _predict_file(Path(rows), output, names, ask, chunk)
         return
-    if _is_file(name):
-        raise click.UsageError("A model file answers for a file of rows.")
+    if output or _is_file(name) or _is_named_like_a_file(rows):
+        raise click.UsageError(f"{rows[:200]}: there is no such file of rows.")
     where: list[str | int] = ["versions", number] if number else ["aliases", alias] if alias else []
     query = f"?method={method}" if method else ""
     answer = remote.send_text("POST", address("models", name, *where, "predict") + query, _read(rows))
@@ -76,9 +78,19 @@ def _is_file(text: str) -> bool:
         return False
 
 
+def _is_named_like_a_file(text: str) -> bool:
+    return not text.startswith(("{", "[", "@")) and Path(text).suffix.lower() in READERS
+
+
 def _predict_file(rows: Path, output: Path | None, names: list[str], ask: Ask, size: int) -> None:
     """The answers to a file of rows, chunk by chunk."""
-    format_ = sinks.format_of(output)
+    output = None if output == Path("-") else output
+    try:
+        format_ = sinks.format_of(output)
+    except KeyError:
+        raise click.UsageError(f"The output must end in {', '.join(sinks.FORMATS)}.") from None
+    if output and output.exists() and output.samefile(rows):
+        raise click.UsageError("The output would replace the rows. Give it another name.")
     quiet = not sys.stderr.isatty()
     try:
         with (
@@ -90,19 +102,22 @@ def _predict_file(rows: Path, output: Path | None, names: list[str], ask: Ask, s
             for chunk in chunks_of(rows, names, size):
                 sink.add(ask(chunk, format_))
                 bar.update(max(0, chunk.done - bar.pos))
-    except (MalformedBody, StoreError, InvalidRequest, InvalidRows, OSError) as error:
+            if sink.empty:
+                raise click.ClickException(f"{rows.name} has no rows.")
+    except BrokenPipeError:
+        raise  # whoever read the answers has seen enough; click ends quietly
+    except (MalformedBody, StoreError, InvalidRequest, InvalidRows, sinks.ChunksDiffer, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 
 def _served(
-    remote: Remote, name: str, number: int | None, alias: str | None, method: str | None, on_error: str
+    remote: Remote, name: str, number: int | None, alias: str | None, given: dict[str, str]
 ) -> tuple[list[str], Ask]:
     """The columns of a version of the server, and a way to ask it; all chunks are answered by the same one."""
     if number is None:
         number = remote.get(address("models", name, "aliases", alias or "live"))["version"]
     place = address("models", name, "versions", number)
     names = [column["name"] for column in remote.get(place)["schema"]["inputs"]]
-    given = {"on_error": on_error} | ({"method": method} if method else {})
 
     def ask(chunk: Chunk, format_: str) -> bytes:
         query = urlencode({"format": format_, **given})
@@ -130,7 +145,7 @@ def _in_file(error: RemoteError, chunk: Chunk) -> RemoteError:
     return RemoteError(said, error.status, {**error.document, "errors": found})
 
 
-def _local(path: Path, method: str | None, on_error: str) -> tuple[list[str], Ask]:
+def _local(path: Path, given: dict[str, str]) -> tuple[list[str], Ask]:
     """The columns of a model file, and a way to ask it."""
     from wsgi_service.batches.local import LocalModel
 
@@ -138,15 +153,21 @@ def _local(path: Path, method: str | None, on_error: str) -> tuple[list[str], As
         model = LocalModel(path)
     except StoreError as error:
         raise click.ClickException(f"{path.name}: {error}") from None
+    method = given.get("method")
+    if method and method not in model.version.methods:
+        raise click.ClickException(f"The model has no such method. It has: {', '.join(model.version.methods)}.")
 
     def ask(chunk: Chunk, format_: str) -> bytes:
+        row_by_row = given["on_error"] == "row"
         try:
-            return model.ask(chunk.body, chunk.media_type, format_, method, on_error == "row")
+            return model.ask(chunk.body, chunk.media_type, format_, method, row_by_row, given["decimal"])
         except InvalidRows as error:
             rows = [{"row": e.row, "column": e.column, "message": e.message} for e in error.errors]
             raise click.ClickException(describe(_in_file(RemoteError("", 0, {"errors": rows}), chunk))) from None
-        except ValueError as error:
-            raise click.ClickException(f"The model cannot answer: {error}") from None
+        except (InvalidRequest, MalformedBody, StoreError) as error:
+            raise click.ClickException(str(error)) from None
+        except Exception as error:  # noqa: BLE001 - an estimator may raise anything
+            raise click.ClickException(f"The model raised {type(error).__name__}: {error}") from None
 
     return list(model.version.schema.column_names), ask
 

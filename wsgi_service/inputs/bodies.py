@@ -78,7 +78,7 @@ def _read_fields(request: Request, keys: Collection[str], control: dict[str, Any
             'This is JSON, sent as a form. With curl, add: -H "Content-Type: application/json"',
         )
     fields = form_body.parse(body)
-    control |= take(fields, keys)
+    control |= take(fields, keys, of_a_record=True)
     return form_body.read_sent(fields, control)
 
 

@@ -1,7 +1,8 @@
 """A body that is a table of named columns: a Parquet file, or an Arrow stream or file."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
 
@@ -15,6 +16,34 @@ from wsgi_service.serving.tables import Cells, Table
 PARQUET, ARROW = "Parquet", "Arrow"
 #: Kinds of cells that go to a column of a type as they are, besides those of type `any`.
 STRAIGHT = {"number": ("f8", "i8"), "integer": ("i8",), "boolean": ("bool",), "string": ("text",)}
+
+
+class Passing(Sequence[Any]):
+    """A column that passes through, whose values are made when asked for: most answers have no place for it.
+
+    Args:
+        cells: of the column.
+    """
+
+    def __init__(self, cells: Cells) -> None:
+        self._cells = cells
+
+    @cached_property
+    def _made(self) -> list[Any]:
+        return _values(self._cells)
+
+    def __len__(self) -> int:
+        return len(self._cells.values)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self._made[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._made)
 
 
 def read_parquet(body: bytes, control: dict[str, Any]) -> Sent:
@@ -37,7 +66,7 @@ def _sent(format_: str, body: bytes, control: dict[str, Any]) -> Sent:
         columns = _named(schema, dict(zip(names, table.columns, strict=True)))
         found = _read(schema, columns, table.rows, reading.row_by_row)
         known = frozenset(schema.column_names)
-        found.passing = {name: _values(cells) for name, cells in columns.items() if name not in known}
+        found.passing = {name: Passing(cells) for name, cells in columns.items() if name not in known}
         return found
 
     return Sent(control, read)

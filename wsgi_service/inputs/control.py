@@ -40,12 +40,18 @@ class Control(Struct):
         return methods
 
 
-def take(fields: dict[str, str], keys: Collection[str]) -> dict[str, Any]:
+def take(fields: dict[str, str], keys: Collection[str], of_a_record: bool = False) -> dict[str, Any]:
     """The control keys among texts of a form or a query string, taken out of them.
 
-    `return` may be the name of a column as well: it is a control key where it names methods.
+    Args:
+        fields: the texts by name.
+        keys: that are control keys.
+        of_a_record: whether the other texts are columns. There `return` may be one of them, and is a control key
+            only where it names methods.
     """
-    taken = {key: fields[key] for key in keys if key in fields and (key != RETURN or _names_methods(fields[key]))}
+    taken = {key: fields[key] for key in keys if key in fields}
+    if of_a_record and RETURN in taken and not _names_methods(taken[RETURN]):
+        del taken[RETURN]
     for key in taken:
         del fields[key]
     return typed(taken)

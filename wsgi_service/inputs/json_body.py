@@ -87,6 +87,8 @@ def read_sent(body: bytes, keys: Collection[str]) -> Sent:
         if form is None:
             record = {name: decode_value(value) for name, value in given.items()}
             return check_rows(schema, [record], reading.row_by_row)
+        if RETURN in given:
+            raise InvalidRequest('"return" must be a list of methods.')
         if len(given) > 1:
             raise InvalidRequest(f'The body has keys beside "{form}" that are not known here.')
         return _read_form(schema, form, given[form], reading)
@@ -139,6 +141,8 @@ def _from_split(frame: Any) -> Any:
         return frame["data"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InvalidRequest('The "columns" of "dataframe_split" must be a list of names.')
+    if len(set(names)) < len(names):
+        raise InvalidRequest('The "columns" of "dataframe_split" name a column twice.')
     return [_named(names, row) for row in frame["data"]]
 
 

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document of one version: its own columns, categories and classes, and a sample that works."""
 
+import sys
 from typing import Any
 
 from msgspec import UNSET
@@ -14,19 +15,37 @@ from wsgi_service.representations import ProblemDocument
 
 INT64: JsonSchema = {"minimum": -(2**63), "maximum": 2**63 - 1}
 TYPES: dict[str, JsonSchema] = {
-    "number": {"type": "number"},
+    "number": {"type": "number", "minimum": -sys.float_info.max, "maximum": sys.float_info.max},
     "integer": {"type": "integer", **INT64},
     "boolean": {"type": "boolean"},
     "string": {"type": "string"},
-    "datetime": {"type": "string", "format": "date-time"},
+    "datetime": {
+        "type": "string",
+        "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?)?$",
+        "description": "A date or a time (ISO 8601).",
+    },
     "any": {"type": ["number", "string", "boolean"]},
 }
 #: Keys of a body that mean something of their own, so that no column of a single record may have them.
 TAKEN = frozenset({"instances", "inputs", "dataframe_split", "dataframe_records", "method", "return"})
 
 
-def version_document(version: Version, release: str) -> JsonSchema:
-    """The document of a version; `release` is that of this software."""
+def version_document(version: Version, release: str, secured: bool = False) -> JsonSchema:
+    """The document of a version.
+
+    Args:
+        version: that is described.
+        release: of this software.
+        secured: whether predicts need the server's token.
+    """
+    document = _document(version, release)
+    if secured:
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
+    return document
+
+
+def _document(version: Version, release: str) -> JsonSchema:
     _, components = schemas_of([Predictions, ProblemDocument])
     components["Predictions"] = _answer(components["Predictions"], version)
     components["Record"] = record_schema(version.schema.inputs)
@@ -96,11 +115,13 @@ def _get(version: Version) -> JsonSchema:
             {
                 "name": column.name,
                 "in": "query",
-                "required": not column.optional and not column.nullable,
+                "required": not column.optional,
                 "schema": column_schema(column),
             }
             for column in version.schema.inputs
-        ],
+            if column.name not in TAKEN
+        ]
+        + [{"name": "method", "in": "query", "schema": {"enum": list(version.methods)}}],
         "responses": _responses(),
     }
 
@@ -122,11 +143,19 @@ def _rows(version: Version) -> JsonSchema:
         "type": "object",
         "properties": {
             "instances": {"type": "array", "minItems": 1, "items": {"anyOf": row}},
-            "method": {"enum": list(version.methods)},
+            **_how(version),
         },
         "required": ["instances"],
         "additionalProperties": False,
+        "not": {"required": ["method", "return"]},
     }
+
+
+def _how(version: Version) -> JsonSchema:
+    """What may stand beside the rows."""
+    methods: JsonSchema = {"enum": list(version.methods)}
+    several = {"type": "array", "items": methods, "minItems": 1, "uniqueItems": True}
+    return {"method": {**methods, "description": "Not beside return."}, "return": several}
 
 
 def _answer(schema: JsonSchema, version: Version) -> JsonSchema:

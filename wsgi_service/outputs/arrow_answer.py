@@ -6,7 +6,7 @@ from typing import Any
 from model_store.errors import MissingExtra
 from wsgi_service.inputs.csv_body import text_of
 from wsgi_service.outputs.answer import Answer
-from wsgi_service.outputs.columns import columns_of
+from wsgi_service.outputs.columns import ERROR, columns_of
 
 MISSING = 'The server lacks pyarrow, which writes this. Its operator can add it: pip install "wsgi-service[arrow]"'
 
@@ -39,12 +39,14 @@ def _table(answer: Answer, row_by_row: bool) -> Any:
     except ImportError:
         raise MissingExtra(MISSING, extra="arrow") from None
     columns = columns_of(answer, row_by_row)
-    return pa.table({name: _array(pa, values) for name, values in columns.items()})
+    return pa.table({name: _array(pa, name, values) for name, values in columns.items()})
 
 
-def _array(pa: Any, values: Sequence[Any]) -> Any:
+def _array(pa: Any, name: str, values: Sequence[Any]) -> Any:
     """A column; labels of several kinds, and numbers that are too large, become text."""
+    if all(value is None for value in values):
+        return pa.nulls(len(values), pa.string() if name == ERROR else pa.float64())
     try:
-        return pa.array(values)
+        return pa.array(list(values))
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([None if value is None else text_of(value) for value in values])

@@ -10,6 +10,8 @@ from wsgi_service.inputs.errors import RowError
 from wsgi_service.outputs.answer import PREDICT, Answer
 
 ERROR = "error"
+#: Behind the name of a column that passes through and has the name of an output.
+GIVEN = "_given"
 #: Method with one number for each class -> how the names of its columns begin.
 PREFIXES = {
     "predict_proba": PROBABILITY,
@@ -29,13 +31,15 @@ def columns_of(answer: Answer, row_by_row: bool) -> Columns:
         answer: what to write.
         row_by_row: whether there is a column for what was wrong.
     """
-    columns = dict(answer.passing)
+    columns: Columns = {}
     for method, entries in answer.outputs.items():
         columns |= _columns(answer, method, entries)
     if row_by_row:
         found = answer.first_errors
         columns[ERROR] = [_said(found.get(row)) for row in range(answer.rows)]
-    return columns
+    # A table may have the truth in a column called prediction; it is not lost.
+    passing = {name + GIVEN if name in columns else name: values for name, values in answer.passing.items()}
+    return passing | columns
 
 
 def _columns(answer: Answer, method: str, entries: list[Any]) -> Columns:
@@ -43,13 +47,26 @@ def _columns(answer: Answer, method: str, entries: list[Any]) -> Columns:
     if method == PREDICT:
         entries = answer.labels or entries
     sample = next((entry for entry in entries if entry is not None), None)
-    if sample is None and method in PREFIXES:
-        sample = [None] * len(_labels(answer))
+    if sample is None:
+        sample = _shape_of(answer, method)
     if not isinstance(sample, list):
         return {PREDICTION if method == PREDICT else method: entries}
     names = _nested_names(answer, method, sample) if _is_nested(sample) else _names(answer, method, len(sample))
     flat = [[None] * len(names) if entry is None else _flat(entry) for entry in entries]
     return {name: [row[index] for row in flat] for index, name in enumerate(names)}
+
+
+def _shape_of(answer: Answer, method: str) -> Any:
+    """An entry without values, as far as the schema says what one would look like; for answers without any."""
+    schema = answer.version.schema
+    if method == PREDICT and len(schema.outputs) > 1:
+        return [None] * len(schema.outputs)
+    if method in PREFIXES and schema.classes is not UNSET:
+        several = any(isinstance(part, tuple) for part in schema.classes)
+        return [[None] * len(part) for part in schema.classes if isinstance(part, tuple)] if several else [
+            None
+        ] * len(schema.classes)  # fmt: skip
+    return None
 
 
 def _names(answer: Answer, method: str, width: int) -> list[str]:

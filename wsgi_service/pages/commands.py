@@ -16,19 +16,21 @@ class Command(Struct, frozen=True):
     text: str
 
 
-def commands_of(version: Version, server: str) -> list[Command]:
+def commands_of(version: Version, server: str, by_number: bool = True) -> list[Command]:
     """The commands that predict a version's sample.
 
     Args:
         version: that is asked.
         server: its address as the reader reached it, without a slash at the end.
+        by_number: whether it is asked by its number, and not for being `live`.
     """
     body = sample_rows(version)
-    address = f"{server}/models/{version.model}/versions/{version.version}/predict"
+    place = f"/versions/{version.version}" if by_number else ""
+    address = f"{server}/models/{version.model}{place}/predict"
     return [
         Command("bash", _bash(address, body)),
         Command("PowerShell", _powershell(address, body)),
-        Command("Python", _python(server, version, body)),
+        Command("Python", _python(server, version, body, by_number)),
     ]
 
 
@@ -44,9 +46,9 @@ def _powershell(address: str, body: Any) -> str:
     )
 
 
-def _python(server: str, version: Version, body: Any) -> str:
-    rows = repr(body["instances"])
+def _python(server: str, version: Version, body: Any, by_number: bool) -> str:
+    which = f", version={version.version}" if by_number else ""
     return (
         "from wsgi_service.client import Client\n"
-        f"Client({server!r}).predict({version.model!r}, {rows}, version={version.version})"
+        f"Client({server!r}).predict({version.model!r}, {body['instances']!r}{which})"
     )

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct
 
 from model_store.comparison import Confusion
 from model_store.entities import Attribution, Version
-from model_store.errors import RehearsalFailed, StoreError
+from model_store.errors import MissingExtra, RehearsalFailed, StoreError
 from model_store.examples import Examples, wanted
 from model_store.quality import Quality, measure
 from model_store.registry import Registry
@@ -42,11 +42,12 @@ class Picture(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True):
-    """Numbers and pictures; no pictures, and why, where they cannot be drawn."""
+    """Numbers and pictures; no pictures, and why, where they cannot be drawn (`passing`: only just now)."""
 
     quality: Quality
     pictures: list[Picture]
     hint: str = ""
+    passing: bool = False
 
 
 class Evidences:
@@ -70,28 +71,30 @@ class Evidences:
         examples = self._registry.examples(version.model, version.version)
         if examples is None or version.state != "ready":
             return None
-        key = version.digest, msgspec.msgpack.encode(examples)
-        with self._lock:
-            if key in self._known:
-                return self._known[key]
-        try:
-            made = self._make(version, examples, by)
-        except (RehearsalFailed, ServingError, StoreError) as error:
-            log.info("%s version %d does not answer its examples: %s", version.model, version.version, error)
-            return None
-        with self._lock:
-            self._known[key] = made
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-        return made
+        key = version.digest, msgspec.msgpack.encode((examples, version.class_names or None))
+        with self._lock:  # one at a time: it holds a host, and whoever comes next may find it made
+            if key not in self._known:
+                try:
+                    made = self._make(version, examples, by)
+                except (RehearsalFailed, ServingError, StoreError) as error:
+                    log.info("%s version %d has no evidence: %s", version.model, version.version, error)
+                    return None
+                if made.passing:
+                    return made
+                self._known[key] = made
+                while len(self._known) > REMEMBERED:
+                    self._known.popitem(last=False)
+            return self._known[key]
 
     def _make(self, version: Version, examples: Examples, by: Attribution) -> Evidence:
         answers = self._rehearsal.answers(version, examples.rows, wanted(version.methods), by)
         quality = _named(measure(examples, answers, version.schema), version)
         try:
             return Evidence(quality, self._draw(quality))
-        except (ServingError, StoreError) as error:
+        except MissingExtra as error:
             return Evidence(quality, [], str(error))
+        except (ServingError, StoreError) as error:
+            return Evidence(quality, [], str(error), passing=True)
 
     def _draw(self, quality: Quality) -> list[Picture]:
         request = frames.Draw(quality)

@@ -13,7 +13,7 @@ from wsgi_service.inputs.errors import RowError
 MOST_CHOICES = 200
 #: Columns up to which people fill in a form.
 MOST_FIELDS = 200
-Kind = Literal["number", "select", "text", "long", "datetime-local"]
+Kind = Literal["number", "select", "text", "long"]
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -78,8 +78,6 @@ def _kind(column: Column, schema: Schema) -> Kind:
         return "text"
     if column.type in ("number", "integer"):
         return "number"
-    if column.type == "datetime":
-        return "datetime-local"
     return "long" if column.type == "string" or schema.text else "text"
 
 
@@ -92,7 +90,8 @@ def _choices(column: Column) -> tuple[str, ...]:
 def _hint(column: Column) -> str:
     if column.optional:
         return "not used by the model"
-    return "may be empty" if column.nullable else ""
+    about = "a date or a time, such as 2024-01-31T12:00:00" if column.type == "datetime" else ""
+    return ", ".join(part for part in (about, "may be empty" if column.nullable else "") if part)
 
 
 def _shown(value: Scalar) -> str:

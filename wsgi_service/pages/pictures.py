@@ -17,6 +17,10 @@ PAINT = frozenset({
     "fill", "stroke", "stroke-width", "stroke-linejoin", "stroke-linecap", "stroke-dasharray", "opacity",
     "fill-opacity", "stroke-opacity", "fill-rule", "text-anchor", "font-size",
 })  # fmt: skip
+#: Numbers, names, colours, paths and transforms; no references and nothing escaped.
+PLAIN = re.compile(r"(?!.*(?i:url))[\w\s#.,%()+-]*", re.ASCII)
+#: Elements inside one another.
+DEEPEST = 30
 FONT_SIZE = re.compile(r"([0-9.]+px)")
 #: Characters of a picture; an honest one of a thousand points has far fewer.
 LARGEST = 2_000_000
@@ -43,13 +47,13 @@ def cleaned(text: str, title: str, prefix: str) -> str:
     return ET.tostring(clean, encoding="unicode")
 
 
-def _copy(element: ET.Element, prefix: str) -> ET.Element | None:
+def _copy(element: ET.Element, prefix: str, depth: int = 0) -> ET.Element | None:
     name = element.tag.removeprefix(SVG) if isinstance(element.tag, str) else ""
-    if name not in ELEMENTS:
+    if name not in ELEMENTS or depth > DEEPEST:
         return None
     copy = ET.Element(name, _attributes(element, prefix))
     copy.text = element.text if name in ("text", "tspan") else None
-    copy.extend(child for child in (_copy(child, prefix) for child in element) if child is not None)
+    copy.extend(child for child in (_copy(child, prefix, depth + 1) for child in element) if child is not None)
     return copy
 
 
@@ -70,7 +74,7 @@ def _attributes(element: ET.Element, prefix: str) -> dict[str, str]:
 def _value(value: str, prefix: str) -> str:
     if reference := re.fullmatch(r"url\(#([\w.-]+)\)", value):
         return f"url(#{prefix}{reference[1]})"
-    if "url" in value:
+    if not PLAIN.fullmatch(value):
         return "none"
     return "currentColor" if value in ("#000000", "black") else value
 

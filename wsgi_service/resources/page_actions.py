@@ -1,12 +1,13 @@
 """What the forms of the pages do: upload a model, point an alias, go back, log in and out."""
 
 import hmac
+import re
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
 from model_store.catalog import Catalog, Publication
-from model_store.entities import MAX_VERSION, Alias, Guard, check_name, unguarded
+from model_store.entities import MAX_VERSION, Alias, Guard, check_name
 from model_store.errors import AliasMoved, ChecksFailed, NothingBefore, Refused, RehearsalFailed, StoreError
 from model_store.switching import Switch, Switchboard
 from wsgi_service import sessions
@@ -18,6 +19,8 @@ from wsgi_service.pages.rendering import page
 from wsgi_service.problems import Problem
 from wsgi_service.requests import change_by, consumes, names_parameter, read_body
 from wsgi_service.resources.pages import FIELDS, Pages
+
+OWN = re.compile(r"/ui(/[a-z0-9][a-z0-9._-]*)*")
 
 
 class PageActions:
@@ -50,20 +53,21 @@ class PageActions:
         return _see(f"/ui/models/{version.model}/versions/{version.version}")
 
     @consumes(FIELDS)
-    def move(self, request: Request, model: str, alias: str) -> Response:
-        """Point an alias to the version that a form names, if it passes its checks."""
+    def move(self, request: Request, model: str) -> Response:
+        """Point the alias that a form names to the version that it names, if it passes its checks."""
         fields = form_body.parse(read_body(request))
+        alias = check_name(fields.get("alias", ""), "alias")
         switch = Switch(
             model=model,
             alias=alias,
             version=_number(fields.get("version", "")),
             force=fields.get("force") == "true",
-            guard=_seen(fields.get("seen")),
+            guard=_seen(fields.get(f"seen_{alias}", "")),
         )
         try:
             self._switchboard.activate(switch, change_by(request, fields.get("reason")))
         except ChecksFailed as error:
-            asked = {"alias": alias, **fields}
+            asked = {"alias": alias, "version": switch.version, "reason": fields.get("reason", "")}
             return self._pages.show_model(request, model, 409, failed=str(error), checks=error.checks, asked=asked)
         except AliasMoved as error:
             return self._pages.show_model(request, model, 409, failed=str(error))
@@ -110,7 +114,7 @@ def _see(address: str) -> Response:
 
 def _own_address(address: str) -> str:
     """A page of ours; anything else is the first one."""
-    return address if address.startswith("/ui") and address.isascii() and "\\" not in address else "/ui"
+    return address if OWN.fullmatch(address) else "/ui"
 
 
 def _number(text: str) -> int:
@@ -119,10 +123,8 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _seen(text: str | None) -> Guard:
-    """A guard that lets an alias be moved only from where the page said it was."""
-    if text is None:
-        return unguarded
+def _seen(text: str) -> Guard:
+    """A guard that lets an alias be moved only from where the page said it was; empty if it was not there."""
 
     def check(there: Alias | None) -> None:
         if (str(there.version) if there else "") != text:

@@ -68,9 +68,12 @@ class Pages:
 
     @operation(Index)
     def front(self, request: Request) -> Response:
-        """Say what this is and where things are; browsers get the page of the models."""
+        """Say what this is and where things are; browsers are led to the page of the models."""
         best = request.accept_mimetypes.best_match(["application/json", "text/html"])
-        response = self.models(request) if best == "text/html" else self._index(request)
+        # The page itself has the names of models, for which a server may want its token.
+        response = (
+            Response(status=303, headers={"Location": "/ui"}) if best == "text/html" else self._index(request)
+        )
         response.vary.add("Accept")
         return response
 
@@ -93,19 +96,22 @@ class Pages:
         """One model: versions, aliases, history."""
         return self.show_model(request, model)
 
-    def show_model(self, _request: Request, model: str, status: int = 200, **more: Any) -> Response:
+    def show_model(self, request: Request, model: str, status: int = 200, **more: Any) -> Response:
         """The same, with what came of a change that was asked for."""
         found = self._registry.model(model)
         versions = [self._catalog.described(version) for version in self._registry.versions(model)]
-        events = self._registry.events(model, 1000)
+        events = self._registry.newest_events(model, EVENTS)
         context: dict[str, Any] = {"failed": None, "checks": None, "asked": None}
+        live = [version for version in versions if LIVE in version.aliases]
+        server = request.host_url.rstrip("/")
         return page(
             "model.html",
             status,
             model=found,
             versions=versions[::-1],
-            events=events[-EVENTS:][::-1],
+            events=events,
             live=LIVE,
+            commands=commands_of(live[0], server, by_number=False) if live else [],
             **context | more,
         )
 
@@ -117,7 +123,8 @@ class Pages:
     def predict(self, request: Request, model: str, number: int) -> Response:
         """The same page with the answer to the form."""
         version = self._find(model, number)
-        given = form_body.parse(read_body(request))
+        # Browsers send line breaks as CRLF, whatever was in the text.
+        given = {name: value.replace("\r\n", "\n") for name, value in form_body.parse(read_body(request)).items()}
         record = {name: value for name, value in given.items() if value or not _may_be_left_out(version, name)}
         try:
             answered = self._answer(request, version, form_body.read_sent(record, {}), Reading(1))

@@ -9,9 +9,9 @@ from werkzeug.wrappers import Request, Response
 
 from model_store import outcomes
 from model_store.entities import Version
-from model_store.examples import PROBABILITIES, Examples
+from model_store.examples import Examples
 from model_store.schema import Schema
-from wsgi_service.answering import Question, answer
+from wsgi_service.answering import Question, answer, methods_for
 from wsgi_service.inputs import form_body
 from wsgi_service.inputs.bodies import FIELDS, FORM, JSON, MEDIA_TYPES, read_sent
 from wsgi_service.inputs.control import HOW, WHO_AND_HOW, Control, read_control, take
@@ -22,7 +22,7 @@ from wsgi_service.inputs.sent import Read, Reading, Sent, Unpack
 from wsgi_service.openapi.operations import BYTES, Parameter, operation, text, whole_number
 from wsgi_service.openapi.version_document import sample_rows
 from wsgi_service.outputs import json_answer, negotiation
-from wsgi_service.outputs.negotiation import TABLES, wanted_formats
+from wsgi_service.outputs.negotiation import wanted_formats
 from wsgi_service.outputs.writing import write
 from wsgi_service.problems import RowsRefused
 from wsgi_service.requests import attribution, check_parameters, consumes
@@ -115,16 +115,17 @@ class Predictions:
     @operation(ANSWERS, parameters=(*WHO, *METHODS, COLUMNS))
     def follow(self, request: Request) -> Response:
         """Predict the one row in the query string with the version that it names."""
-        columns = request.args.to_dict()
-        return self._follow(request, read_control(take(columns, WHO_AND_HOW)), columns)
+        columns = _last_of_each(request)
+        return self._follow(request, read_control(take(columns, WHO_AND_HOW, of_a_record=True)), columns)
 
     @operation(ANSWERS, parameters=(*METHODS, COLUMNS))
     def follow_at(
         self, request: Request, model: str, number: int | None = None, alias: str | None = None
     ) -> Response:
         """Predict the one row in the query string with the version that the address names."""
-        columns = request.args.to_dict()
-        return self._follow(request, _at(read_control(take(columns, HOW)), model, number, alias), columns)
+        columns = _last_of_each(request)
+        control = _at(read_control(take(columns, HOW, of_a_record=True)), model, number, alias)
+        return self._follow(request, control, columns)
 
     def _follow(self, request: Request, control: Control, columns: dict[str, str]) -> Response:
         """The answer to a link; one without columns is answered for the version's first example, if it has any."""
@@ -167,12 +168,13 @@ class Predictions:
 
 
 def _methods(control: Control, version: Version, format_: str) -> list[str]:
-    """The methods to call; a table has the probabilities beside the predictions, where no method is named."""
     methods = control.methods_of(version.methods)
-    unasked = control.method is None and control.several is None
-    if unasked and format_ in TABLES and PROBABILITIES in version.methods and methods != [PROBABILITIES]:
-        return [*methods, PROBABILITIES]
-    return methods
+    return methods if control.method or control.several else methods_for(format_, version.methods)
+
+
+def _last_of_each(request: Request) -> dict[str, str]:
+    """The query string; of a key that stands twice, the last one counts."""
+    return {name: values[-1] for name, values in request.args.to_dict(flat=False).items()}
 
 
 def _sent(record: dict[str, Any]) -> Sent:

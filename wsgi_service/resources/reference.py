@@ -46,7 +46,8 @@ class Reference:
     @operation(DOCUMENT)
     def version(self, request: Request, model: str, number: int) -> Response:
         """Read the OpenAPI document of a version, with its own columns, categories, classes and a sample."""
-        return representation(request, version_document(self._registry.version(model, number), __version__))
+        found = self._registry.version(model, number)
+        return representation(request, version_document(found, __version__, Scope.READ in self._secured))
 
     def show(self, _request: Request) -> Response:
         """Show the document of the server as a page from which requests can be sent."""

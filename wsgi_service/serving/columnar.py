@@ -4,6 +4,7 @@ Parquet: https://parquet.apache.org/docs/file-format/; Arrow: https://arrow.apac
 """
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,11 @@ except ImportError:
 
 MISSING = 'The server lacks pyarrow, which reads this. Its operator can add it: pip install "wsgi-service[arrow]"'
 MOST_COLUMNS = 100_000
-INT64 = (-(2**63), 2**63 - 1)
+UNREAD = "The column '{}' is of a type that is not read. Send numbers, text, booleans or dates."
+#: Values that a table may hold, its further columns included.
+MOST_VALUES, MOST_TEXT = 50_000_000, 256 << 20
+OUT_OF_TIME = "A date lies outside of the years 1 to 9999."
+EARLIEST, LATEST = (int(np.datetime64(moment, "us").astype(np.int64)) for moment in (datetime.min, datetime.max))
 
 
 def read(format_: str, body: bytes, row_limit: int) -> tuple[tuple[str, ...], Table]:
@@ -40,10 +45,14 @@ def read(format_: str, body: bytes, row_limit: int) -> tuple[tuple[str, ...], Ta
     try:
         table = OPENERS[format_](pa.py_buffer(body), row_limit)
         table.validate(full=True)
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError, ValueError, KeyError):
         raise MalformedBody(f"The body is not a whole {format_} file or stream.") from None
     if len(set(table.column_names)) < table.num_columns:
         raise InvalidRequest("Two columns of the table have the same name.")
+    if table.num_rows * table.num_columns > MOST_VALUES or table.nbytes > MOST_TEXT:
+        raise InvalidRequest("The table is too large when it is taken apart. Send parts of it.")
     cells = [_cells(name, table.column(name)) for name in table.column_names]
     return tuple(table.column_names), Table(table.num_rows, columns=cells)
 
@@ -90,8 +99,14 @@ def _check_size(rows: int, columns: int, row_limit: int) -> None:
 
 def _cells(name: str, column: Any) -> Cells:
     """A column as one of our kinds. Raises InvalidRequest for lists, structures and bytes."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    try:
+        return _known_cells(name, column)
+    except pa.ArrowNotImplementedError:
+        raise InvalidRequest(UNREAD.format(name)) from None
+
+
+def _known_cells(name: str, column: Any) -> Cells:
+    column = _plain(column)
     type_ = column.type
     if pa.types.is_boolean(type_):
         return _packed("bool", column.cast(pa.uint8()), np.bool_)
@@ -103,12 +118,17 @@ def _cells(name: str, column: Any) -> Cells:
         return Cells("f8", _numpy(column.cast(pa.float64()).fill_null(float("nan")), np.float64))
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         return Cells("time", _times(column))
-    if pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
         valid = None if column.null_count == 0 else np.asarray(column.is_valid())
         return Cells("text", column.fill_null("").to_pylist(), valid)
-    raise InvalidRequest(
-        f"The column '{name}' is of a type that is not read. Send numbers, text, booleans or dates."
-    )
+    raise InvalidRequest(UNREAD.format(name))
+
+
+def _plain(column: Any) -> Any:
+    """The same values without a dictionary or views, which not all of Arrow's own functions take."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
 
 def _integers(column: Any) -> Cells:
@@ -131,10 +151,17 @@ def _packed(kind: Any, column: Any, dtype: Any) -> Cells:
 
 
 def _times(column: Any) -> Any:
-    """Microseconds without a time zone: Arrow keeps times with a zone in UTC."""
-    plain = column.cast(pa.timestamp("us"), safe=False)
-    integers = plain.cast(pa.int64()).fill_null(np.iinfo(np.int64).min)  # which is numpy's "not a time"
-    return _numpy(integers, np.int64).view(NUMPY["time"])
+    """Microseconds without a time zone: Arrow keeps times with a zone in UTC. Raises InvalidRequest."""
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        column = column.cast(pa.timestamp("us"), safe=False)  # finer ones are cut off
+    try:
+        integers = column.cast(pa.timestamp("us")).cast(pa.int64())
+    except pa.ArrowInvalid:
+        raise InvalidRequest(OUT_OF_TIME) from None
+    found = _numpy(integers.drop_null(), np.int64)
+    if len(found) and not (found.min() >= EARLIEST and found.max() <= LATEST):
+        raise InvalidRequest(OUT_OF_TIME)
+    return _numpy(integers.fill_null(np.iinfo(np.int64).min), np.int64).view(NUMPY["time"])  # "not a time"
 
 
 def _numpy(column: Any, dtype: Any) -> Any:
