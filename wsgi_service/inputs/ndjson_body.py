@@ -30,5 +30,7 @@ def read_sent(body: bytes, control: dict[str, Any]) -> Sent:
 def _decode(index: int, line: bytes) -> Any:
     try:
         return _line.decode(line)
+    except msgspec.ValidationError:
+        raise InvalidRequest(f"Row {index} of the body has a number that is out of range.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedBody(f"Row {index} of the body is not valid JSON.") from None

@@ -2,6 +2,7 @@
 
 import io
 import math
+import tokenize
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000
 READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 EIGHT = 8
+#: What numpy's reader of headers raises for one that is none: it takes them for Python.
+NO_HEADER = (KeyError, ValueError, SyntaxError, TypeError, RecursionError, MemoryError, tokenize.TokenError)
 
 
 def read_sent(body: bytes, control: dict[str, Any]) -> Sent:
@@ -42,7 +45,7 @@ def _read_matrix(body: bytes, row_limit: int) -> Any:
     file = io.BytesIO(body)
     try:
         shape, fortran, dtype = READERS[npy.read_magic(file)](file, max_header_size=LONGEST_HEADER)
-    except (KeyError, ValueError, SyntaxError, TypeError):
+    except NO_HEADER:
         raise MalformedBody("The body is not a .npy file of version 1 or 2.") from None
     if len(shape) != 2 or 0 in shape or dtype.kind not in "fiub" or dtype.itemsize > EIGHT:  # noqa: PLR2004
         raise InvalidRequest("The array must be one of numbers with rows and columns, of at most 8 bytes each.")
