@@ -239,6 +239,9 @@ def _array(entries: list[Any]) -> Any:
     if any(isinstance(part, list) for entry in entries if isinstance(entry, list) for part in entry):
         return entries
     kinds = {type(value) for entry in entries for value in (entry if isinstance(entry, list) else [entry])}
+    if kinds == {int}:
+        array = np.array(entries)
+        return array if array.dtype.kind in "iu" else np.array(entries, dtype=object)  # too large for 64 bits
     if kinds <= {int, float, type(None)}:
         return np.array(entries, dtype=np.float64 if type(None) in kinds else None)  # None becomes NaN
     return np.array(entries, dtype=None if len(kinds) == 1 else object)

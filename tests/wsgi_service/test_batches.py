@@ -171,6 +171,11 @@ def test_an_existing_output_is_replaced_only_by_a_whole_one(
         ('x0,x1\n1,"2', "in.csv", "cannot be read"),
         (b"\xff\xfe\x00", "in.csv", "cannot be read"),
         ("{", "in.json", "not valid JSON"),
+        ('{"instances": [[1]], "method": "fit"}', "in.json", "keys beside"),
+        ("[1", "in.ndjson", "Row 0 of the body is not valid JSON"),
+        ("", "in.csv", "in.csv has no rows"),
+        ("[]", "in.json", "in.json has no rows"),
+        ("\n\n", "in.ndjson", "in.ndjson has no rows"),
         (b"PAR1", "in.parquet", "cannot be read"),
         (b"ARROW1", "in.arrow", "cannot be read"),
     ],
@@ -178,7 +183,7 @@ def test_an_existing_output_is_replaced_only_by_a_whole_one(
 def test_a_file_that_cannot_be_read_is_said(
     live_server: LiveServer, model: Path, tmp_path: Path, content: str | bytes, name: str, words: str
 ) -> None:
-    if not name.endswith((".csv", ".json")):
+    if name.endswith((".parquet", ".arrow")):
         pytest.importorskip("pyarrow")
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -215,3 +220,108 @@ def test_all_chunks_are_answered_by_the_version_that_was_live_at_the_start(
     path = write_csv(tmp_path / "in.csv", np.repeat(FEATURES, 2, axis=0))
     assert run(live_server, "predict", "pinned", str(path), "-o", str(target), "--chunk", "50").exit_code == 0
     assert json.loads(target.read_text(encoding="utf-8"))["version"] == 1
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_empty_lines_and_line_breaks_in_names_may_stand_where_a_chunk_ends(
+    live_server: LiveServer, source: str, tmp_path: Path, rows: int
+) -> None:
+    path, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    good = "5.1,3.5,1.4,0.2"
+    path.write_text(f'\n"a\nname",x0,x1,x2,x3\na,{good}\n\n\n"b\nb",{good}\n\nc,1,x,3,4\n\n', encoding="utf-8")
+    done = run(
+        live_server, "predict", source, str(path), "-o", str(target), "--chunk", str(rows), "--on-error", "row"
+    )
+    assert (done.exit_code, done.output) == (0, "")
+    assert [(row["a\nname"], row["prediction"]) for row in read_csv(target)] == [
+        ("a", "0"), ("b\nb", "0"), ("c", ""),
+    ]  # fmt: skip
+    done = run(live_server, "predict", source, str(path), "-o", str(target), "--chunk", str(rows))
+    assert "row 2, column x1: expected a number" in done.output
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_errors_that_come_late_or_fill_a_chunk_fit_the_columns_of_a_table(
+    live_server: LiveServer, source: str, tmp_path: Path, ending: str
+) -> None:
+    pytest.importorskip("pyarrow")
+    path, target = write_csv(tmp_path / "in.csv", FEATURES[:4]), tmp_path / f"out.{ending}"
+    path.write_text(path.read_text(encoding="utf-8") + "e,1,x,3,4\nf,1,x,3,4\n", encoding="utf-8")
+    done = run(live_server, "predict", source, str(path), "-o", str(target), "--chunk", "2", "--on-error", "row")
+    assert (done.exit_code, done.output) == (0, "")
+    assert READ[ending](target) == [0, 0, 0, 0, None, None]
+
+
+def test_the_output_is_never_the_input_and_never_a_file_that_was_there(
+    live_server: LiveServer, model: Path, tmp_path: Path
+) -> None:
+    path = write_csv(tmp_path / "in.csv")
+    content = path.read_bytes()
+    other = tmp_path / "out.csv.part"
+    other.write_text("mine", encoding="utf-8")
+    done = run(live_server, "predict", str(model), str(path), "-o", str(path))
+    assert (done.exit_code, path.read_bytes()) == (2, content)
+    assert "would replace the rows" in done.output
+    assert run(live_server, "predict", str(model), str(path), "-o", str(tmp_path / "out.csv")).exit_code == 0
+    assert other.read_text(encoding="utf-8") == "mine"
+    done = run(live_server, "predict", str(model), str(path), "-o", str(tmp_path / "out.xlsx"))
+    assert (done.exit_code, ".parquet" in done.output) == (2, True)
+    assert not (tmp_path / "out.xlsx").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["no-such.csv"], "there is no such file"),
+        (["{}", "-o", "x.csv"], "there is no such file"),
+        (["{in}", "--version", "1"], "no versions"),
+        (["{in}", "--method", "transform"], "no such method"),
+    ],
+)
+def test_what_cannot_be_done_with_a_model_file_is_said(
+    live_server: LiveServer, model: Path, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    given = [str(write_csv(tmp_path / "in.csv")) if argument == "{in}" else argument for argument in arguments]
+    done = run(live_server, "predict", str(model), *given)
+    assert (done.exit_code in (1, 2), words in done.output) == (True, True), done.output
+
+
+def test_decimal_commas_are_read_if_that_is_said(live_server: LiveServer, source: str, tmp_path: Path) -> None:
+    path, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_text("x0;x1;x2;x3\n5,1;3,5;1,4;0,2\n", encoding="utf-8")
+    refused = run(live_server, "predict", source, str(path), "-o", str(target))
+    assert refused.exit_code == 1
+    assert "decimal" in refused.output
+    assert run(live_server, "predict", source, str(path), "-o", str(target), "--decimal", ",").exit_code == 0
+    assert read_csv(target)[0]["prediction"] == "0"
+
+
+@pytest.mark.parametrize("name", ["in.ndjson", "in.csv"])
+def test_files_in_utf16_are_read(live_server: LiveServer, source: str, tmp_path: Path, name: str) -> None:
+    path, target = tmp_path / name, tmp_path / "out.csv"
+    text = "[5.1,3.5,1.4,0.2]\n" if name == "in.ndjson" else "x0,x1,x2,x3\n5.1,3.5,1.4,0.2\n"
+    path.write_bytes(text.encode("utf-16"))
+    done = run(live_server, "predict", source, str(path), "-o", str(target))
+    assert (done.exit_code, done.output) == (0, "")
+    assert read_csv(target)[0]["prediction"] == "0"
+
+
+def test_a_text_may_be_longer_than_the_reader_of_csv_expects(live_server: LiveServer, tmp_path: Path) -> None:
+    spam, path, target = tmp_path / "spam.skops", tmp_path / "in.csv", tmp_path / "out.csv"
+    spam.write_bytes(models.skops_bytes(models.spam()))
+    path.write_text("text\n" + "win money " * 30_000 + "\n", encoding="utf-8")
+    assert run(live_server, "push", str(spam), "long-texts").exit_code == 0
+    for source in ("long-texts", str(spam)):
+        done = run(live_server, "predict", source, str(path), "-o", str(target))
+        assert (done.exit_code, done.output) == (0, "")
+        assert read_csv(target)[0]["prediction"] == "spam"
+
+
+def test_a_heading_that_only_some_chunks_have_is_not_guessed(tmp_path: Path) -> None:
+    from wsgi_service.batches.chunks import chunks_of
+
+    path = tmp_path / "in.csv"
+    path.write_text("red,1\ngreen,2\nblue,3\n", encoding="utf-8")
+    assert [chunk.body for chunk in chunks_of(path, {"colour", "size"}, 2)] == [
+        b"red,1\r\ngreen,2\r\n", b"blue,3\r\n",
+    ]  # fmt: skip

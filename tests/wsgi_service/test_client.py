@@ -11,10 +11,12 @@ import models
 import numpy as np
 import pytest
 from conftest import LiveServer
+from scipy.sparse import csr_matrix
 from sklearn.datasets import load_diabetes, load_iris, load_linnerud
 from sklearn.linear_model import LinearRegression
+from sklearn.neighbors import KNeighborsClassifier
 
-from wsgi_service.client import Client, RemoteError
+from wsgi_service.client import Client, RemoteError, _array
 
 pytestmark = pytest.mark.live
 FEATURES = load_iris().data
@@ -178,3 +180,48 @@ def test_a_connection_is_kept_and_made_anew_when_it_was_closed(scripted: Any) ->
     first, second, third = scripted.ports
     assert first == second
     assert third != second
+
+
+def test_probabilities_of_several_outputs_are_lists(client: Client) -> None:
+    features, targets = load_iris(return_X_y=True)
+    both = KNeighborsClassifier(3).fit(features, np.column_stack([targets, targets % 2]))
+    client.push(both, "both")
+    answer = client.predict("both", features[:2], method="predict_proba")
+    expected = both.predict_proba(features[:2])
+    assert answer == [[expected[0][row].tolist(), expected[1][row].tolist()] for row in range(2)]
+
+
+def test_sparse_rows_go_as_numbers(client: Client) -> None:
+    client.push(models.iris(), "sparse")
+    given = csr_matrix(FEATURES[:3])
+    np.testing.assert_array_equal(client.predict("sparse", given), models.iris().predict(FEATURES[:3]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (np.array([1.0, 2.0]), "must have rows and columns"),
+        ([[float("inf")]], "infinite number"),
+        ([[float("-inf"), 1]], "infinite number"),
+    ],
+)
+def test_rows_that_cannot_be_sent_are_refused_here(client: Client, rows: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        client.predict("nobody", rows)
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([1, None], np.array([1.0, np.nan])),
+        ([[1.5, None], [None, 2]], np.array([[1.5, np.nan], [np.nan, 2.0]])),
+        (["a", None], np.array(["a", None], dtype=object)),
+        (["a", "b"], np.array(["a", "b"])),
+        ([True, False], np.array([True, False])),
+        ([2**60 + 1, 1], np.array([2**60 + 1, 1])),
+        ([2**63, 1], np.array([2**63, 1], dtype=object)),
+    ],
+)
+def test_what_comes_back_is_of_its_kind(entries: list[Any], expected: Any) -> None:
+    np.testing.assert_array_equal(_array(entries), expected)
+    assert _array(entries).dtype == expected.dtype

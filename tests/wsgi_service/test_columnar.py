@@ -179,3 +179,44 @@ def test_damaged_tables_never_end_in_a_failure_of_the_server(iris: StrictClient,
             damaged[chance.randrange(len(damaged))] = chance.randrange(256)
         answer = post(iris, bytes(damaged), PARQUET if make is as_parquet else ARROW)
         assert answer.status_code in {200, 400, 413, 422}, answer.data[:300]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([10**18], pa.timestamp("s")),
+        pa.array([-(10**17)], pa.timestamp("us")),
+        pa.array([2**62], pa.timestamp("ms")),
+    ],
+)
+def test_times_outside_the_years_1_to_9999_are_refused(iris: StrictClient, times: Any) -> None:
+    body = as_arrow({name: values[:1] for name, values in columns().items()} | {"when": times})
+    answer = post(iris, body)
+    assert (answer.status_code, "9999" in answer.json["detail"]) == (422, True), answer.json
+
+
+def test_a_column_of_the_input_with_the_name_of_an_output_is_kept_beside_it(iris: StrictClient) -> None:
+    body = as_arrow(columns() | {"prediction": ["a", "b", "c"]})
+    read = pa.ipc.open_stream(post(iris, body, query="?format=arrow").data).read_all()
+    assert read["prediction_given"].to_pylist() == ["a", "b", "c"]
+    assert read["prediction"].to_pylist() == models.SPECIES
+
+
+@pytest.mark.parametrize("type_", [pa.string_view(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
+def test_texts_in_every_layout_are_texts(iris: StrictClient, type_: Any) -> None:
+    names = pa.array(["a", None, "c"]).cast(type_)
+    answer = post(iris, as_arrow(columns() | {"id": names}), query="?format=arrow")
+    assert answer.status_code == 200
+    assert pa.ipc.open_stream(answer.data).read_all()["id"].to_pylist() == ["a", None, "c"]
+
+
+def test_a_table_that_is_too_large_for_memory_is_not_the_fault_of_its_bytes() -> None:
+    from wsgi_service.serving import columnar
+
+    def no_room(*_: Any) -> Any:
+        raise pa.ArrowMemoryError("malloc of size 1 failed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(columnar.OPENERS, "Arrow", no_room)
+        with pytest.raises(MemoryError):
+            columnar.read("Arrow", b"", 10)

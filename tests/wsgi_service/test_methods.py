@@ -69,6 +69,37 @@ def test_one_pass_gives_bit_by_bit_what_single_calls_give(estimator: Any) -> Non
         np.testing.assert_array_equal(result, getattr(estimator, method)(rows))
 
 
+class Doubling(StandardScaler):
+    """Writes into the array that it is given, as `copy=False` allows."""
+
+    def transform(self, X: Any, copy: Any = None) -> Any:  # noqa: N803 - as it is called by name
+        np.multiply(X, 2, out=X)
+        return X
+
+
+def test_a_method_does_not_see_what_another_wrote_into_the_rows() -> None:
+    fitted = models.iris()
+    scaled = StandardScaler(copy=False).fit(FEATURES)
+    for estimator in (make_pipeline(scaled, fitted[-1]), make_pipeline(Doubling().fit(FEATURES), fitted[-1])):
+        methods = ["predict_proba", "predict", "decision_function"]
+        rows = np.array(ROWS)
+        results = Passes(estimator).call(methods, rows)
+        for method, result in zip(methods, results, strict=True):
+            np.testing.assert_array_equal(result, getattr(estimator, method)(np.array(ROWS)))
+
+
+@pytest.mark.parametrize(
+    ("type_", "body"), [("text/csv", b"5.1,3.5,1.4,0.2"), ("application/x-ndjson", b"[5.1,3.5,1.4,0.2]")]
+)
+def test_several_methods_are_named_beside_bodies_that_are_no_json(
+    iris: StrictClient, type_: str, body: bytes
+) -> None:
+    address = "/models/iris/predict?return="
+    answer = iris.post(f"{address}predict,predict_proba", data=body, content_type=type_)
+    assert list(answer.json["outputs"]) == ["predict", "predict_proba"]
+    assert iris.post(f"{address}fit", data=body, content_type=type_).status_code == 422
+
+
 def test_a_pipeline_transforms_its_rows_once_for_all_methods(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     whole = StandardScaler.transform

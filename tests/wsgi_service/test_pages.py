@@ -16,6 +16,7 @@ from sklearn.linear_model import LinearRegression
 from wsgi_service import sessions
 from wsgi_service.app import create_app
 from wsgi_service.pages.pictures import cleaned
+from wsgi_service.resources.pages import EVENTS
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 VERSION = "/ui/models/people/versions/1"
@@ -228,6 +229,9 @@ def test_whoever_knows_the_token_gets_a_session_and_may_what_the_token_may(guard
     assert 'name="next" value="/ui/models/iris"' in said
     assert "not the server's token" in page(guarded.post("/ui/login", data={"token": "wrong"}), 401)
     assert guarded.get("/models").status_code == 401
+    for address in ("/ui", "/ui/models/iris", "/docs", "/openapi.json"):
+        assert guarded.get(address).status_code in (200, 401), address
+    assert guarded.get("/", headers=HTML).headers["Location"] == "/ui"
     done = guarded.post("/ui/login", data={"token": "open sesame", "next": "/ui/models/iris"})
     assert (done.status_code, done.headers["Location"]) == (303, "/ui/models/iris")
     cookie = done.headers["Set-Cookie"]
@@ -240,7 +244,10 @@ def test_whoever_knows_the_token_gets_a_session_and_may_what_the_token_may(guard
     assert guarded.get("/models").status_code == 401
 
 
-@pytest.mark.parametrize("address", ["//evil.example", "https://evil.example", "/ui\\evil", "/models", ""])
+@pytest.mark.parametrize(
+    "address",
+    ["//evil.example", "https://evil.example", "/ui\\evil", "/models", "", "/ui\r\nX: y", "/ui/../x", "/ui?x"],
+)
 def test_a_login_leads_to_our_own_pages_only(guarded: StrictClient, address: str) -> None:
     done = guarded.post("/ui/login", data={"token": "open sesame", "next": address})
     assert done.headers["Location"] == "/ui"
@@ -307,6 +314,34 @@ def test_residuals_are_shown_for_numbers(client: StrictClient) -> None:
     assert "Distribution: prediction" in said
 
 
+def test_evidence_speaks_of_classes_as_they_are_named_now(iris: StrictClient) -> None:
+    features, species = load_iris(return_X_y=True)
+    body = {"instances": features[::9].tolist(), "predictions": species[::9].tolist()}
+    iris.put("/models/iris/versions/1/examples", json=body)
+    address = "/ui/models/iris/versions/1"
+    assert '<th scope="row">setosa</th>' in page(iris.get(address))
+    iris.put("/models/iris/versions/1", json={"class_names": ["one", "two", "three"]})
+    assert '<th scope="row">one</th>' in page(iris.get(address))
+
+
+def test_the_history_of_a_page_ends_with_what_was_newest(iris: StrictClient) -> None:
+    iris.put_model("iris", models.iris(), 2)
+    for turn in range(EVENTS + 1):
+        moved = iris.put(f"/models/iris/aliases/turning?version={1 + turn % 2}&reason=turn%20{turn}.")
+        assert moved.status_code < 300
+    said = page(iris.get("/ui/models/iris"))
+    assert said.index(f"turn {EVENTS}.") < said.index(f"turn {EVENTS - 1}.")
+    assert "turn 0." not in said
+
+
+def test_line_breaks_reach_the_model_as_they_were_typed(people: StrictClient) -> None:
+    """A browser sends each as CRLF."""
+    fields = {"age": "31", "visits": "2", "city": "Oslo", "note": "all\r\ngood"}
+    said = page(people.post(f"{VERSION}/predict", data=fields))
+    assert 'rows="3"> all good</textarea>' in said
+    assert "all\ngood" in html.unescape(people.post(f"{VERSION}/predict", data=fields).text)
+
+
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
 
 
@@ -317,6 +352,9 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/19
         (f'{SVG}<foreignObject/><a href="javascript:x"/></svg>', "<svg"),
         (f'{SVG}<use xlink:href="http://evil/x"/></svg>', "<use />"),
         (f'{SVG}<path style="fill: url(http://evil/x); stroke: #000000"/></svg>', "currentColor"),
+        (f'{SVG}<path fill="URL(http://evil/x)" d="M0"/></svg>', 'fill="none"'),
+        (f'{SVG}<path fill="u\\72l(http://evil/x)" d="M0"/></svg>', 'fill="none"'),
+        (f"{SVG}{'<g>' * 500}<path/>{'</g>' * 500}</svg>", "<g"),
         ("<html/>", ""),
         ("no picture", ""),
         ("", ""),

@@ -20,6 +20,9 @@ from wsgi_service.inputs.sent import Read, Reading, Sent
 #: The columns of outputs, in examples that come as CSV as in answers that go as CSV.
 PREDICTION, PROBABILITY = "prediction", "probability_"
 
+# How long bodies may be is decided elsewhere; a document to classify may be longer than the reader's 131,072.
+csv.field_size_limit(2**31 - 1)
+
 #: A row by name, or by position.
 TextRow = dict[str, str] | list[str]
 
