@@ -33,6 +33,7 @@ from model_store.errors import Refused
 from model_store.estimators.facts import inspect
 from model_store.estimators.loaded import load
 from model_store.estimators.methods import function_of
+from model_store.estimators.rowwise import answers_row_by_row
 
 X, Y = load_iris(return_X_y=True)
 X, Y = X[::3] + 0.5, Y[::3]
@@ -119,14 +120,31 @@ TOGETHER: dict[str, Any] = {
 NEARLY = dict.fromkeys(("KernelRidge", "LabelPropagation", "LabelSpreading"), ("last bits may differ",))
 
 
+#: Estimators that compute each row by itself, so that it has the same last bits whatever stands beside it.
+SAME_BITS = frozenset({
+    "AdaBoostClassifier", "AdaBoostRegressor", "AdditiveChi2Sampler", "BaggingClassifier", "BaggingRegressor",
+    "Binarizer", "CountVectorizer", "DecisionTreeClassifier", "DecisionTreeRegressor", "DummyClassifier",
+    "DummyRegressor", "ExtraTreeClassifier", "ExtraTreeRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor",
+    "FunctionTransformer", "GenericUnivariateSelect", "GradientBoostingClassifier", "GradientBoostingRegressor",
+    "HashingVectorizer", "HistGradientBoostingClassifier", "HistGradientBoostingRegressor", "IsolationForest",
+    "IsotonicRegression", "KBinsDiscretizer", "MaxAbsScaler", "MinMaxScaler", "MissingIndicator", "Normalizer",
+    "OneHotEncoder", "OrdinalEncoder", "PolynomialFeatures", "PowerTransformer", "QuantileTransformer",
+    "RandomForestClassifier", "RandomForestRegressor", "RandomTreesEmbedding", "RobustScaler", "SelectFdr",
+    "SelectFpr", "SelectFwe", "SelectKBest", "SelectPercentile", "SequentialFeatureSelector", "SimpleImputer",
+    "SplineTransformer", "StandardScaler", "TargetEncoder", "TfidfTransformer", "TfidfVectorizer",
+    "VarianceThreshold",
+})  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of an estimator: accepted, refused, or it has no skops form; and why."""
+    """What becomes of an estimator: accepted, refused, or it has no skops form; why; and if rows are joined."""
 
     name: str
     kind: str
     word: str
     why: str = ""
+    joined: str = ""
 
 
 def names() -> list[str]:
@@ -173,7 +191,15 @@ def judge(name: str, estimator: Any, rows: Any) -> Verdict:
             warnings.simplefilter("ignore")  # about logarithms of zero and the like, which are as before
             check_answers(name, estimator, rows, path, found)
     changed = sorted({finding.rule for finding in found.safety.normalised})
-    return Verdict(name, kind_of(estimator), "accepted", ", ".join([*changed, *NEARLY.get(name, ())]))
+    why = ", ".join([*changed, *NEARLY.get(name, ())])
+    return Verdict(name, kind_of(estimator), "accepted", why, joined(name, estimator))
+
+
+def joined(name: str, estimator: Any) -> str:
+    """What becomes of an answer whose rows stand in one call with those of other requests."""
+    if not answers_row_by_row(estimator):
+        return "never"
+    return "same bits" if name in SAME_BITS else "nearly"
 
 
 def check_answers(name: str, estimator: Any, rows: Any, path: Path, found: Any) -> None:
@@ -233,7 +259,8 @@ def page() -> str:
         share=100 * len(accepted) / len(with_form),
         together="\n".join(f"- {name}" for name in TOGETHER),
     )  # fmt: skip
-    return head + "".join(f"| {one.name} | {one.kind} | {one.word} | {one.why} |\n" for one in found)
+    rows = (f"| {one.name} | {one.kind} | {one.word} | {one.joined} | {one.why} |\n" for one in found)
+    return head + "".join(rows)
 
 
 HEAD = """# Estimators
@@ -245,12 +272,17 @@ one answers exactly as before (where the last column says "last bits may differ"
 Accepted are {accepted} of the {total} that have a skops form ({share:.1f} %). For accepted ones the last column
 names what is changed on loading (see `wsgi-service inspect`), for the others it says why they are refused.
 
+When a version is busy, requests that wait for it are joined in one call. With "same bits" a row's answer is bit by
+bit what it is alone; with "nearly" the last bits of its numbers may differ, by less than 1e-9 (of 1, or of the
+number if that is larger), since linear algebra adds up in another order; "never" means that rows depend on each
+other, so requests are not joined. `"exact": true` in a request asks for an answer for its rows alone.
+
 Put together, these are accepted and answer exactly as before as well:
 
 {together}
 
 This page is made by `tests/zoo.py` (`python3 scripts/dev.py docs` writes it), and a test compares it.
 
-| estimator | kind | verdict | changed on loading, or why not |
-|---|---|---|---|
+| estimator | kind | verdict | joined | changed on loading, or why not |
+|---|---|---|---|---|
 """

@@ -18,8 +18,10 @@ from wsgi_service.serving.tables import Table
 class Predicts(Protocol):
     """Whatever has versions answer."""
 
-    def predict(self, version: Version, methods: Sequence[str], table: Table, by: Attribution) -> list[Any]:
-        """The result of each method for a checked table."""
+    def predict(
+        self, version: Version, methods: Sequence[str], table: Table, by: Attribution, exact: bool = False
+    ) -> list[Any]:
+        """The result of each method for a checked table; see `Predictor.predict`."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -32,6 +34,7 @@ class Question(Struct, frozen=True, kw_only=True):
         reading: how they are read.
         by: who asks.
         several: whether several methods were named.
+        exact: whether the estimator itself answers, for these rows alone.
     """
 
     target: Target
@@ -40,6 +43,7 @@ class Question(Struct, frozen=True, kw_only=True):
     reading: Reading
     by: Attribution
     several: bool = False
+    exact: bool = False
 
 
 def methods_for(format_: str, available: Sequence[str]) -> list[str]:
@@ -59,7 +63,7 @@ def answer(predictor: Predicts, question: Question) -> Answer:
     """
     version = question.target.version
     read = question.sent.read(version.schema, question.reading)
-    results = _results(predictor, version, question.methods, read, question.by)
+    results = _results(predictor, question, read)
     outputs, finite = entries_of(results, read)
     return Answer(
         version=version,
@@ -75,10 +79,9 @@ def answer(predictor: Predicts, question: Question) -> Answer:
     )
 
 
-def _results(
-    predictor: Predicts, version: Version, methods: list[str], read: Read, by: Attribution
-) -> dict[str, Any]:
+def _results(predictor: Predicts, asked: Question, read: Read) -> dict[str, Any]:
     """Method -> its result; None where no row is right."""
     if read.table is None:
-        return dict.fromkeys(methods)
-    return dict(zip(methods, predictor.predict(version, methods, read.table, by), strict=True))
+        return dict.fromkeys(asked.methods)
+    results = predictor.predict(asked.target.version, asked.methods, read.table, asked.by, asked.exact)
+    return dict(zip(asked.methods, results, strict=True))

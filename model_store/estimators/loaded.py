@@ -14,6 +14,7 @@ from model_store.estimators.facts import PANDAS_MISSING, read_schema
 from model_store.estimators.frames import as_input, assemble
 from model_store.estimators.inputs import missing_texts
 from model_store.estimators.passes import Passes
+from model_store.estimators.rowwise import answers_row_by_row
 from model_store.outcomes import row_major
 from model_store.safety import STRICT, Policy
 
@@ -22,9 +23,14 @@ Column = tuple[Values, NDArray[np.bool_] | None]
 
 
 class Loaded:
-    """An estimator and how it wants its rows."""
+    """An estimator and how it wants its rows.
+
+    Attributes:
+        joinable: whether rows of several requests may stand in one call.
+    """
 
     def __init__(self, estimator: Any) -> None:
+        self.joinable = answers_row_by_row(estimator)
         self._passes = Passes(estimator)
         self._schema = read_schema(estimator)
         self._missing = missing_texts(estimator, len(self._schema.inputs))

@@ -248,7 +248,7 @@ def test_the_keeper_outlives_a_start_that_fails(own_pool: HostPool, monkeypatch:
 
 
 def test_only_so_many_may_wait_for_one_version(own_pool: HostPool) -> None:
-    own_pool._most_waiting = 1
+    own_pool.most_waiting = 1
     wait_for_both(own_pool)
     try:
         with own_pool.serving("slow", PATIENCE):
@@ -258,7 +258,7 @@ def test_only_so_many_may_wait_for_one_version(own_pool: HostPool) -> None:
             with own_pool.serving("other", PATIENCE):
                 pass
     finally:
-        own_pool._most_waiting = 24
+        own_pool.most_waiting = 24
         own_pool._waiting_for.clear()
 
 

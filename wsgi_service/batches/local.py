@@ -40,7 +40,9 @@ class LocalModel:
         self.version = Version(model=path.stem, version=1, digest=digest, size=path.stat().st_size, **described)
         self._loaded = loaded.load(path, digest, inspection.facts.format)
 
-    def predict(self, _version: Version, methods: Sequence[str], table: Table, _by: Attribution) -> list[Any]:
+    def predict(
+        self, _version: Version, methods: Sequence[str], table: Table, _by: Attribution, _exact: bool = False
+    ) -> list[Any]:
         """The result of each method for a table, in the form that a model host gives it."""
         arrays = [(cells.values, cells.valid) for cells in table.columns]
         with warnings.catch_warnings():

@@ -11,10 +11,12 @@ from model_store.entities import MAX_VERSION, check_name
 from model_store.outcomes import METHODS, usual_method
 from wsgi_service.inputs.errors import InvalidRequest, UnsupportedMethod
 
-RETURN = "return"
+RETURN, EXACT = "return", "exact"
 #: What a request under a model's own address may say; a request to /predict also says who answers.
-HOW = ("method", RETURN)
+HOW = ("method", RETURN, EXACT)
 WHO_AND_HOW = ("model", "version", "alias", *HOW)
+#: What a flag may be in a query string.
+FLAGS = {"true": True, "1": True, "": True, "false": False, "0": False}
 DIGITS = re.compile("[0-9]{1,12}")
 
 
@@ -24,6 +26,7 @@ class Control(Struct):
     Attributes:
         method: the one that is called; the usual one if none is named.
         several: those that are called instead, each with its own outputs in the answer.
+        exact: whether the estimator itself answers, for these rows alone.
     """
 
     model: str | None = None
@@ -31,6 +34,7 @@ class Control(Struct):
     alias: str | None = None
     method: str | None = None
     several: list[str] | None = msgspec.field(name=RETURN, default=None)
+    exact: bool = False
 
     def methods_of(self, available: Sequence[str]) -> list[str]:
         """The methods to call of those that a version has. Raises UnsupportedMethod."""
@@ -47,11 +51,13 @@ def take(fields: dict[str, str], keys: Collection[str], of_a_record: bool = Fals
         fields: the texts by name.
         keys: that are control keys.
         of_a_record: whether the other texts are columns. There `return` may be one of them, and is a control key
-            only where it names methods.
+            only where it names methods; `exact` always is one of them.
     """
     taken = {key: fields[key] for key in keys if key in fields}
-    if of_a_record and RETURN in taken and not _names_methods(taken[RETURN]):
-        del taken[RETURN]
+    if of_a_record:
+        taken.pop(EXACT, None)
+        if not _names_methods(taken.get(RETURN, "")):
+            taken.pop(RETURN, None)
     for key in taken:
         del fields[key]
     return typed(taken)
@@ -64,6 +70,8 @@ def typed(texts: dict[str, str]) -> dict[str, Any]:
         control["version"] = int(texts["version"])
     if RETURN in texts:
         control[RETURN] = _parts(texts[RETURN])
+    if EXACT in texts:
+        control[EXACT] = FLAGS.get(texts[EXACT].lower(), texts[EXACT])
     return control
 
 
@@ -72,7 +80,7 @@ def read_control(given: dict[str, Any]) -> Control:
     try:
         control = msgspec.convert(given, Control)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"model, version, alias, method or return cannot be read: {error}.") from None
+        raise InvalidRequest(f"model, version, alias, method, return or exact cannot be read: {error}.") from None
     _check_who(control)
     _check_methods(control)
     return control

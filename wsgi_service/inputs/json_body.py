@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from model_store.schema import Schema
-from wsgi_service.inputs.control import RETURN
+from wsgi_service.inputs.control import EXACT, RETURN
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.inputs.rows import Misshapen, check_rows
 from wsgi_service.inputs.sent import Read, Reading, Sent
@@ -96,9 +96,13 @@ def read_sent(body: bytes, keys: Collection[str]) -> Sent:
     return Sent(control, read, flat=form is None)
 
 
+#: Control keys that may be names of columns as well -> how their values begin where they are control keys.
+BEGINS = {RETURN: b"[", EXACT: b"tf"}
+
+
 def _is_control(key: str, raw: Raw) -> bool:
-    """`return` may be the name of a column as well: it is a control key where it is a list."""
-    return key != RETURN or _starts_with(raw, b"[")
+    """Whether this is no column of that name: `return` is not where it is a list, `exact` where it is a flag."""
+    return key not in BEGINS or _starts_with(raw, BEGINS[key])
 
 
 def _starts_with(raw: Raw, one_of: bytes) -> bool:

@@ -27,7 +27,7 @@ TYPES: dict[str, JsonSchema] = {
     "any": {"type": ["number", "string", "boolean"]},
 }
 #: Keys of a body that mean something of their own, so that no column of a single record may have them.
-TAKEN = frozenset({"instances", "inputs", "dataframe_split", "dataframe_records", "method", "return"})
+TAKEN = frozenset({"instances", "inputs", "dataframe_split", "dataframe_records", "method", "return", "exact"})
 
 
 def version_document(version: Version, release: str, secured: bool = False) -> JsonSchema:
@@ -155,7 +155,11 @@ def _how(version: Version) -> JsonSchema:
     """What may stand beside the rows."""
     methods: JsonSchema = {"enum": list(version.methods)}
     several = {"type": "array", "items": methods, "minItems": 1, "uniqueItems": True}
-    return {"method": {**methods, "description": "Not beside return."}, "return": several}
+    return {
+        "method": {**methods, "description": "Not beside return."},
+        "return": several,
+        "exact": {"type": "boolean", "default": False},
+    }
 
 
 def _answer(schema: JsonSchema, version: Version) -> JsonSchema:

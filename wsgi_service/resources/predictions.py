@@ -19,7 +19,7 @@ from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
 from wsgi_service.inputs.json_body import Rows
 from wsgi_service.inputs.rows import check_rows
 from wsgi_service.inputs.sent import Read, Reading, Sent, Unpack
-from wsgi_service.openapi.operations import BYTES, Parameter, operation, text, whole_number
+from wsgi_service.openapi.operations import BYTES, Parameter, flag, operation, text, whole_number
 from wsgi_service.openapi.version_document import sample_rows
 from wsgi_service.outputs import json_answer, negotiation
 from wsgi_service.outputs.negotiation import wanted_formats
@@ -51,6 +51,7 @@ METHODS = (
     text("method", "One of the version's methods.", enum=list(outcomes.METHODS)),
     text("return", "Several methods, with commas between them."),
 )
+EXACTLY = flag("exact", "Whether the estimator itself answers, for these rows alone, as in a notebook.")
 WRITING = (
     text("format", "How the answer is written; otherwise Accept decides.", enum=list(negotiation.MEDIA_TYPES)),
     text("on_error", "Whether a wrong row fails the request, or only has no prediction.", enum=["fail", "row"]),
@@ -95,7 +96,7 @@ class Predictions:
         self._folder = folder
 
     @consumes(*MEDIA_TYPES)
-    @operation(ANSWERS, body=BODIES, parameters=(*WHO, *METHODS, *WRITING))
+    @operation(ANSWERS, body=BODIES, parameters=(*WHO, *METHODS, EXACTLY, *WRITING))
     def predict(self, request: Request) -> Response:
         """Predict with the version that the body, or beside a body without names the query string, names."""
         check_parameters(request, *WHO_AND_HOW, *WRITTEN)
@@ -103,7 +104,7 @@ class Predictions:
         return self._answer(request, read_control(sent.control), sent)
 
     @consumes(*MEDIA_TYPES)
-    @operation(ANSWERS, body=BODIES, parameters=(*METHODS, *WRITING))
+    @operation(ANSWERS, body=BODIES, parameters=(*METHODS, EXACTLY, *WRITING))
     def predict_at(
         self, request: Request, model: str, number: int | None = None, alias: str | None = None
     ) -> Response:
@@ -159,6 +160,7 @@ class Predictions:
                 reading=reading,
                 by=attribution(request),
                 several=control.several is not None,
+                exact=control.exact,
             )
             answered = answer(self._predictor, question)
         except (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge) as error:

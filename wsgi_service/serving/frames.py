@@ -141,9 +141,10 @@ class Inspected(Struct, frozen=True, tag="inspected"):
 
 
 class Done(Struct, frozen=True, tag="done"):
-    """Loaded or unloaded; when loaded, how many bytes that took."""
+    """Loaded or unloaded; when loaded, how many bytes that took, and whether rows of requests may be joined."""
 
     memory: int = 0
+    joinable: bool = False
 
 
 class Predicted(Struct, frozen=True, tag="predicted"):

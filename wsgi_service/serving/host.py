@@ -158,9 +158,9 @@ class _Bench:
     def _load(self, request: frames.Load) -> Answer:
         path, policy = Path(request.path), request.policy
         before = resident()
-        self._estimators[request.key] = self._loaded.load(path, request.digest, request.format, policy)
+        loaded = self._estimators[request.key] = self._loaded.load(path, request.digest, request.format, policy)
         # What an earlier model left may be used again, so the growth alone can say too little.
-        return frames.Done(memory=max(resident() - before, path.stat().st_size)), []
+        return frames.Done(max(resident() - before, path.stat().st_size), loaded.joinable), []
 
     def _predict(self, request: frames.Predict, buffers: list[bytearray]) -> Answer:
         from wsgi_service.serving.tables import decode_table, encode_results

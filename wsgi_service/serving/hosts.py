@@ -58,7 +58,7 @@ class HostPool:
         self.share = memory // self.size
         #: What one predict may use, where a host cannot see to that by itself.
         self.allowance = Allowance(round(self.share * WORKING), math.inf) if memory else None
-        self._most_waiting = most_waiting
+        self.most_waiting = most_waiting
         self._startup_limit = startup_limit
         self._changed = threading.Condition()
         self._idle: list[Host] = []
@@ -141,7 +141,7 @@ class HostPool:
 
     def _acquire(self, key: str, limit: float) -> Host:
         with self._changed:
-            if self._waiting_for[key] >= self._most_waiting:
+            if self._waiting_for[key] >= self.most_waiting:
                 raise Busy("Too many requests for this version are waiting already. Try again in a moment.")
             self._waiting_for[key] += 1
             try:

@@ -13,6 +13,7 @@ from model_store.errors import ArtifactCorrupt, StorageError
 from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
 from wsgi_service.serving import frames
+from wsgi_service.serving.batching import MOST_ROWS, Batches, Take, signature
 from wsgi_service.serving.errors import (
     Busy,
     DeadlineExceeded,
@@ -38,6 +39,8 @@ LOAD_LIMIT = 60.0
 LEAST = 0.01
 #: What a host says, and the buffers that go with it.
 Replied = tuple[frames.Reply, list[bytearray]]
+#: Gives what to ask a host, the buffers that go with it, and until when its answer is waited for.
+Prepare = Callable[[], tuple[frames.Predict, list[Buffer], float]]
 #: Estimators that one host keeps at the most; the one that was not used for longest goes first.
 LOADED_PER_HOST = 64
 
@@ -70,13 +73,27 @@ class Predictor:
         self._policy = policy
         self._patience = patience
         self._programs = Programs(artifacts, deadline)
+        # The last free host is not for a version that has one already, so more calls at once would only wait.
+        self._batches = Batches(pool.size - 1, pool.most_waiting)
+        #: Digests of versions whose rows may stand in one call with those of other requests.
+        self._joinable: set[str] = set()
         #: Digest -> when it stops to be suspected of taking hosts down.
         self._suspected: dict[str, float] = {}
         #: Digest -> bytes that its estimator took in the host that loaded it last.
         self._measured: dict[str, int] = {}
 
-    def predict(self, version: Version, methods: Sequence[str], table: Table, by: Attribution) -> list[Any]:
+    def predict(
+        self, version: Version, methods: Sequence[str], table: Table, by: Attribution, exact: bool = False
+    ) -> list[Any]:
         """The result of each method for a checked table; see `tables.decode_result` for its form.
+
+        Args:
+            version: that answers.
+            methods: of it.
+            table: of the rows.
+            by: who asks.
+            exact: whether the estimator itself answers, for these rows alone, so that the last bits are those of
+                the same call in a notebook.
 
         Raises:
             ArtifactCorrupt: the version is not served, because its bytes are damaged.
@@ -84,9 +101,11 @@ class Predictor:
             ServingError: no host came free, or it crashed, took too long or refused.
         """
         _check_servable(version)
-        if program := self._programs.take(version, table):
+        if not exact and (program := self._programs.take(version, table)):
             return [self._programs.call(program, method, table) for method in methods]
-        results = self.predict_in_host(version, methods, table, by)
+        results = None if exact else self._predict_joined(version, methods, table, by)
+        if results is None:
+            results = self.predict_in_host(version, methods, table, by)
         if not self._is_suspected(version):
             self._programs.answered(version)
         return results
@@ -96,7 +115,7 @@ class Predictor:
 
         def read_again() -> Replied:
             self._artifacts.verify(version.digest)  # a host that has it already would not look
-            return self._call(version, None, [])
+            return self._call(version, self._until(), None)
 
         _check_servable(version)
         self._noting(version, by, read_again)
@@ -106,9 +125,40 @@ class Predictor:
     ) -> list[Any]:
         """What `predict` gives, always from a host."""
         _check_servable(version)
-        header, buffers = encode_table(table)
-        request = frames.Predict(version.digest, tuple(methods), header)
-        reply, answer = self._noting(version, by, lambda: self._call(version, request, buffers))
+        until = self._until()
+        return self._read(version, self._ask(version, methods, by, until, lambda: (table, until)))
+
+    def _predict_joined(
+        self, version: Version, methods: Sequence[str], table: Table, by: Attribution
+    ) -> list[Any] | None:
+        """The same together with others that wait for this version; None if it must be asked for alone."""
+        if version.digest not in self._joinable or table.rows > MOST_ROWS or self._is_suspected(version):
+            return None
+        until = self._until()
+        return self._batches.ask(
+            (version.digest, tuple(methods), signature(table)),
+            table,
+            until,
+            lambda take: self._ask(version, methods, by, until, take),
+            lambda replied: self._read(version, replied),
+        )
+
+    def _until(self) -> float:
+        return time.monotonic() + self._deadline
+
+    def _ask(self, version: Version, methods: Sequence[str], by: Attribution, until: float, take: Take) -> Replied:
+        """The reply of a host that came free in time to what is asked by then."""
+
+        def prepare() -> tuple[frames.Predict, list[Buffer], float]:
+            table, last = take()
+            header, buffers = encode_table(table)
+            return frames.Predict(version.digest, tuple(methods), header), buffers, last
+
+        return self._noting(version, by, lambda: self._call(version, until, prepare))
+
+    def _read(self, version: Version, replied: Replied) -> list[Any]:
+        """The results in a reply. Raises PredictFailed if it is none."""
+        reply, answer = replied
         assert isinstance(reply, frames.Predicted)  # noqa: S101 - the only reply to Predict besides Failed
         try:
             return decode_results(reply.outcomes, answer)
@@ -128,25 +178,34 @@ class Predictor:
             self._registry.note_damage(version, by)
             raise
 
-    def _call(self, version: Version, request: frames.Predict | None, buffers: list[Buffer]) -> Replied:
-        """Waiting for a host and computing share the deadline; starting and loading have limits of their own."""
+    def _call(self, version: Version, until: float, prepare: Prepare | None) -> Replied:
+        """Waiting for a host and computing share the deadline; starting and loading have limits of their own.
+
+        Args:
+            version: that is loaded.
+            until: when waiting for a host ends.
+            prepare: gives the request once there is a host, None to load only.
+        """
+        began = time.monotonic()
         if not self._pool.wait_ready():
             raise Busy("No model host has come up yet. Try again in a moment.")
-        until = time.monotonic() + self._deadline
+        starting = time.monotonic() - began
         suspected = self._is_suspected(version)
-        with self._host_for(version, suspected) as host:
+        with self._host_for(version, suspected, until + starting - time.monotonic()) as host:
             # The host for suspects may have to be started first, and that is not the model's time.
-            left = self._deadline if suspected else until - time.monotonic()
+            free = time.monotonic()
             self._ensure_loaded(host, version)
-            if request is None:
+            if prepare is None:
                 return frames.Done(), []
+            request, buffers, last = prepare()
+            left = self._deadline if suspected else last + starting - free
             return host.call(request, buffers, max(left, LEAST), self._pool.allowance)
 
-    def _host_for(self, version: Version, suspected: bool) -> AbstractContextManager[Host]:
+    def _host_for(self, version: Version, suspected: bool, limit: float) -> AbstractContextManager[Host]:
         """A host that serves; one apart from those if the version took one down lately."""
         if suspected:
             return self._pool.suspecting(self._deadline)
-        return self._pool.serving(version.digest, self._deadline)
+        return self._pool.serving(version.digest, max(limit, LEAST))
 
     def _is_suspected(self, version: Version) -> bool:
         return self._suspected.get(version.digest, 0.0) > time.monotonic()
@@ -155,12 +214,20 @@ class Predictor:
         key = version.digest
         if key in host.loaded:
             host.loaded.move_to_end(key)
-            return
+        else:
+            self._load_into(host, version)
+        if key in host.joinable:
+            self._joinable.add(key)
+
+    def _load_into(self, host: Host, version: Version) -> None:
+        key = version.digest
         self._make_room(host, self._measured.get(key, version.size))
         path = str(self._artifacts.path(key).absolute())
         reply, _ = host.call(frames.Load(key, path, key, version.format, self._policy), [], LOAD_LIMIT)
         assert isinstance(reply, frames.Done)  # noqa: S101 - the only reply to Load besides Failed
         host.loaded[key] = self._measured[key] = reply.memory
+        if reply.joinable:
+            host.joinable.add(key)
         for drifted in drift(version.format, version.fitted, version.environment):
             log.info("%s version %d: %s", version.model, version.version, drifted)
 
@@ -171,6 +238,7 @@ class Predictor:
             len(host.loaded) >= LOADED_PER_HOST or (share and sum(host.loaded.values()) + needed > share)
         ):
             oldest, _ = host.loaded.popitem(last=False)
+            host.joinable.discard(oldest)
             host.call(frames.Unload(oldest), [], LOAD_LIMIT)
 
     def _note(self, version: Version, error: Exception, by: Attribution) -> None:

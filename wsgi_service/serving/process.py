@@ -58,6 +58,8 @@ class Host:
     def __init__(self, job: Job, folder: Path, memory: int = UNLIMITED) -> None:
         #: Key -> bytes that its estimator takes, the one that was not used for longest first.
         self.loaded: OrderedDict[str, int] = OrderedDict()
+        #: Keys of estimators to which rows of several requests may be given at once.
+        self.joinable: set[str] = set()
         self.deadline: float | None = None
         self._watch: Watch | None = None
         self._ended_for: type[ServingError] | None = None
