@@ -2,12 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.routing import Map, MapAdapter
-from werkzeug.wrappers import Request, Response
+from werkzeug.routing import Map
+from werkzeug.wrappers import Request
 
 from wsgi_service.exposure import Exposure
 from wsgi_service.pages.errors import error_page, is_page
@@ -18,9 +18,12 @@ from wsgi_service.serving.errors import Busy
 from wsgi_service.settings import RESERVED_THREADS, Settings
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger(__name__)
+
+#: Addresses that are remembered; then it begins anew.
+REMEMBERED = 4096
 
 
 class Dispatcher:
@@ -33,7 +36,7 @@ class Dispatcher:
     """
 
     def __init__(self, url_map: Map, exposure: Exposure, settings: Settings) -> None:
-        self._map = url_map
+        self._matches = Matches(url_map)
         self._exposure = exposure
         self._settings = settings
         heavy = threading.BoundedSemaphore(settings.threads - RESERVED_THREADS)
@@ -42,10 +45,10 @@ class Dispatcher:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""
-        request = Request(environ)
+        request = Request(environ, populate_request=False)  # they would hold each other until a collection
         return self.respond(request)(environ, start_response)
 
-    def respond(self, request: Request) -> Response:
+    def respond(self, request: Request) -> "WSGIApplication":
         """The answer to a request, whatever happens."""
         try:
             return self._call(request)
@@ -56,17 +59,16 @@ class Dispatcher:
                 return error_page(error, request, request_id(request))
             return problem(error, request.path, request_id(request))
 
-    def _call(self, request: Request) -> Response:
+    def _call(self, request: Request) -> "WSGIApplication":
         self._exposure.check_host(request.headers)
-        adapter = self._map.bind_to_environ(request.environ)
-        route, arguments = match(adapter)
+        route, arguments = self._matches.find(request.path, request.method)
         request.environ[ACTOR] = self._exposure.authenticate(route, request.headers)
         request.environ[BODY_LIMIT] = route.body_limit(self._settings)
         if accepted := getattr(route.call, "consumes", None):
             check_media_type(request, accepted)
         self._exposure.check_origin(request.method, request.headers)
         with self._slot(route):
-            response: Response = route.call(request, **arguments)
+            response: WSGIApplication = route.call(request, **arguments)
             return response
 
     @contextmanager
@@ -84,7 +86,22 @@ class Dispatcher:
             slots.release()
 
 
-def match(adapter: MapAdapter, path: str | None = None, method: str | None = None) -> tuple[Route, dict[str, Any]]:
-    """The route of an address and its arguments. Raises NotFound or MethodNotAllowed."""
-    route, arguments = adapter.match(path, method)
-    return route, dict(arguments)
+class Matches:
+    """Which routes addresses lead to. What was found is remembered: most requests are for a few addresses.
+
+    Args:
+        url_map: from `routes.build`.
+    """
+
+    def __init__(self, url_map: Map) -> None:
+        self._adapter = url_map.bind("localhost")
+        self._found: dict[tuple[str, str], tuple[Route, Mapping[str, Any]]] = {}
+
+    def find(self, path: str, method: str) -> tuple[Route, Mapping[str, Any]]:
+        """The route of an address and its arguments. Raises NotFound or MethodNotAllowed."""
+        found = self._found.get((path, method))
+        if found is None:
+            if len(self._found) >= REMEMBERED:
+                self._found.clear()
+            found = self._found[path, method] = self._adapter.match(path, method)
+        return found

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from model_store.artifacts import disk_error
 from wsgi_service.app import Application
-from wsgi_service.dispatch import match
+from wsgi_service.dispatch import Matches
 from wsgi_service.problems import Problem, problem
 from wsgi_service.requests import too_large
 from wsgi_service.settings import MEGABYTE
@@ -77,7 +77,7 @@ class Admission:
     """
 
     def __init__(self, app: Application) -> None:
-        self._map = app.url_map
+        self._matches = Matches(app.url_map)
         self._exposure = app.exposure
         self._settings = app.settings
         self.folder = app.settings.folder / "tmp"
@@ -86,8 +86,7 @@ class Admission:
         """The largest body in bytes. Raises HTTPException if no body will do."""
         named = Headers([(key.replace("_", "-"), value) for key, value in headers.items()])
         self._exposure.check_host(named)
-        adapter = self._map.bind("localhost")
-        route, _ = match(adapter, path, method)
+        route, _ = self._matches.find(path, method)
         self._exposure.authenticate(route, named)
         self._exposure.check_origin(method, named)
         return route.body_limit(self._settings)

@@ -4,6 +4,7 @@ Everything that reaches into Waitress is here and in `parser.py`; `tests/wsgi_se
 holds the attributes that are relied upon.
 """
 
+import gc
 import logging
 import select
 import signal
@@ -19,7 +20,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 
 from wsgi_service.app import Application
 from wsgi_service.listening import BACKLOG
@@ -31,6 +32,8 @@ access = logging.getLogger("wsgi_service.access")
 
 #: select() on Windows takes 512 sockets and ends the process at one more.
 CONNECTION_LIMIT = 480 if sys.platform == "win32" else 1000
+#: Bytes of an answer that wait for more of it, until it is whole.
+SENT_AT_ONCE = 1 << 16
 MAX_HEADER = 256 * 1024
 INBUF_OVERFLOW = 512 * 1024
 #: How long, and how much, a refused client may go on sending before the connection is closed.
@@ -58,6 +61,14 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
         self.write(refusal.content)
 
 
+class _Task(WSGITask):  # type: ignore[misc]
+    """One request. The head of its answer goes out together with the body, if that is small."""
+
+    def finish(self) -> None:
+        super().finish()
+        self.channel.send_now()
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """One connection. After a refusal it goes on reading for a while, and forgets what it reads.
 
@@ -65,10 +76,16 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     """
 
     parser_class = Parser
+    task_class = _Task
     error_task_class = _ErrorTask
     refused = False
     lingering_since: float | None = None
     discarded = 0
+
+    def send_now(self) -> None:
+        """Send what has been written, from the thread that wrote it, as far as the connection takes it."""
+        with self.outbuf_lock:
+            self._flush_exception(self._flush_some, do_close=False)
 
     def service(self) -> None:
         if self.requests and self.requests[0].error:
@@ -175,6 +192,7 @@ def serve(app: Application, listener: socket.socket, announce: Callable[[], None
     server = Server(app, listener)
     _on_stop_signals(server.stop, app.draining.is_set)
     app.start()
+    gc.freeze()  # collections need not look at the modules and at what was made from settings, ever
     try:
         announce()
         server.run()
@@ -210,5 +228,6 @@ def _adjustments(app: Application) -> Any:
         clear_untrusted_proxy_headers=True,
         log_socket_errors=False,
     )
+    adjustments.send_bytes = SENT_AT_ONCE  # as an argument it warns that a later Waitress will not have it
     adjustments.admission = Admission(app)
     return adjustments

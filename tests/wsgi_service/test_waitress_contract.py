@@ -17,13 +17,25 @@ def test_the_release_is_the_one_that_was_read() -> None:
     [
         (
             channel.HTTPChannel,
-            ["service", "readable", "writable", "handle_read", "handle_close", "parser_class", "error_task_class"],
+            [
+                "service",
+                "readable",
+                "writable",
+                "handle_read",
+                "handle_close",
+                "parser_class",
+                "task_class",
+                "error_task_class",
+                "_flush_some",
+                "_flush_exception",
+            ],
         ),
         (
             parser.HTTPRequestParser,
             ["parse_header", "received", "expect_continue", "completed", "error", "chunked", "body_rcv"],
         ),
         (server.TcpWSGIServer, ["maintenance", "pull_trigger", "set_reuse_addr", "channel_class"]),
+        (task.WSGITask, ["finish"]),
         (task.ErrorTask, ["execute", "set_close_on_finish", "write"]),
         (task.ThreadedTaskDispatcher, ["set_thread_count", "shutdown"]),
         (buffers.OverflowableBuffer, ["_set_large_buffer", "overflowed"]),
@@ -58,3 +70,9 @@ def test_adjustments_take_what_is_set() -> None:
         max_request_header_size=1,
         clear_untrusted_proxy_headers=True,
     )
+
+
+def test_what_is_written_waits_until_there_is_enough_of_it() -> None:
+    assert Adjustments.send_bytes == 1
+    assert "self.total_outbufs_len >= self.adj.send_bytes" in inspect.getsource(channel.HTTPChannel.write_soon)
+    assert "self.finish()" in inspect.getsource(task.Task.service)

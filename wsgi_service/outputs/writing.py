@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from werkzeug.exceptions import NotAcceptable
-from werkzeug.wrappers import Response
 
 from wsgi_service.outputs import arrow_answer, csv_answer, json_answer, ndjson_answer, npy_answer
 from wsgi_service.outputs.answer import Answer
 from wsgi_service.outputs.negotiation import ARROW, CSV, JSON, MEDIA_TYPES, NDJSON, NPY, PARQUET
-from wsgi_service.responses import bytes_response
+from wsgi_service.responses import Rendered, bytes_response
 
 #: Format -> what writes it; those that are tables are told whether they have a column for what was wrong.
 WRITERS: dict[str, Callable[[Answer], bytes]] = {
@@ -23,8 +22,8 @@ TABLES: dict[str, Callable[[Answer, bool], bytes]] = {
 }
 
 
-def write(answer: Answer, formats: Sequence[str], row_by_row: bool) -> Response:
-    """The response in the first of the formats that can hold this answer. Raises NotAcceptable."""
+def write(answer: Answer, formats: Sequence[str], row_by_row: bool) -> Rendered:
+    """The answer in the first of the formats that can hold this answer. Raises NotAcceptable."""
     for format_ in formats[:-1]:
         try:
             return _write(answer, format_, row_by_row)
@@ -38,7 +37,7 @@ def content_of(answer: Answer, format_: str, row_by_row: bool) -> bytes:
     return TABLES[format_](answer, row_by_row) if format_ in TABLES else WRITERS[format_](answer)
 
 
-def _write(answer: Answer, format_: str, row_by_row: bool) -> Response:
+def _write(answer: Answer, format_: str, row_by_row: bool) -> Rendered:
     version = answer.version
     content = content_of(answer, format_, row_by_row)
     headers = {"X-Model": version.model, "X-Model-Version": str(version.version), "X-Model-Digest": version.digest}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Request
 
 from model_store import outcomes
 from model_store.entities import Version
@@ -26,6 +26,7 @@ from wsgi_service.outputs.negotiation import wanted_formats
 from wsgi_service.outputs.writing import write
 from wsgi_service.problems import RowsRefused
 from wsgi_service.requests import attribution, check_parameters, consumes
+from wsgi_service.responses import Rendered
 from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
 from wsgi_service.serving.predictor import Predictor
@@ -97,7 +98,7 @@ class Predictions:
 
     @consumes(*MEDIA_TYPES)
     @operation(ANSWERS, body=BODIES, parameters=(*WHO, *METHODS, EXACTLY, *WRITING))
-    def predict(self, request: Request) -> Response:
+    def predict(self, request: Request) -> Rendered:
         """Predict with the version that the body, or beside a body without names the query string, names."""
         check_parameters(request, *WHO_AND_HOW, *WRITTEN)
         sent = read_sent(request, WHO_AND_HOW, self._folder)
@@ -107,14 +108,14 @@ class Predictions:
     @operation(ANSWERS, body=BODIES, parameters=(*METHODS, EXACTLY, *WRITING))
     def predict_at(
         self, request: Request, model: str, number: int | None = None, alias: str | None = None
-    ) -> Response:
+    ) -> Rendered:
         """Predict with the version that the address names."""
         check_parameters(request, *HOW, *WRITTEN)
         sent = read_sent(request, HOW, self._folder)
         return self._answer(request, _at(read_control(sent.control), model, number, alias), sent)
 
     @operation(ANSWERS, parameters=(*WHO, *METHODS, COLUMNS))
-    def follow(self, request: Request) -> Response:
+    def follow(self, request: Request) -> Rendered:
         """Predict the one row in the query string with the version that it names."""
         columns = _last_of_each(request)
         return self._follow(request, read_control(take(columns, WHO_AND_HOW, of_a_record=True)), columns)
@@ -122,13 +123,13 @@ class Predictions:
     @operation(ANSWERS, parameters=(*METHODS, COLUMNS))
     def follow_at(
         self, request: Request, model: str, number: int | None = None, alias: str | None = None
-    ) -> Response:
+    ) -> Rendered:
         """Predict the one row in the query string with the version that the address names."""
         columns = _last_of_each(request)
         control = _at(read_control(take(columns, HOW, of_a_record=True)), model, number, alias)
         return self._follow(request, control, columns)
 
-    def _follow(self, request: Request, control: Control, columns: dict[str, str]) -> Response:
+    def _follow(self, request: Request, control: Control, columns: dict[str, str]) -> Rendered:
         """The answer to a link; one without columns is answered for the version's first example, if it has any."""
         sent = form_body.read_sent(columns, {})
         if columns:
@@ -147,7 +148,7 @@ class Predictions:
         sent: Sent,
         how: bool = True,
         example: dict[str, Any] | None = None,
-    ) -> Response:
+    ) -> Rendered:
         """The answer to rows; `how` it is read and written stands in the query string, unless that is the row."""
         reading = _reading(request, self._row_limit, self._unpack) if how else Reading(self._row_limit)
         formats = wanted_formats(request, how)

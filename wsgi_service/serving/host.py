@@ -5,6 +5,7 @@ input and answers on what was its standard output. Whatever happens in here, a c
 sees as a closed pipe. Only this process imports scikit-learn.
 """
 
+import gc
 import os
 import sys
 import warnings
@@ -124,9 +125,7 @@ class _Bench:
             case frames.Load():
                 return self._load(request)
             case frames.Unload():
-                self._estimators.pop(request.key, None)
-                give_back()
-                return frames.Done(), []
+                return self._unload(request)
             case frames.Inspect():
                 return self._inspect(request)
             case frames.Unpack():
@@ -159,8 +158,17 @@ class _Bench:
         path, policy = Path(request.path), request.policy
         before = resident()
         loaded = self._estimators[request.key] = self._loaded.load(path, request.digest, request.format, policy)
+        gc.freeze()  # a forest is many objects, and collections need not look at them
         # What an earlier model left may be used again, so the growth alone can say too little.
         return frames.Done(max(resident() - before, path.stat().st_size), loaded.joinable), []
+
+    def _unload(self, request: frames.Unload) -> Answer:
+        self._estimators.pop(request.key, None)
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        give_back()
+        return frames.Done(), []
 
     def _predict(self, request: frames.Predict, buffers: list[bytearray]) -> Answer:
         from wsgi_service.serving.tables import decode_table, encode_results

@@ -1,0 +1,79 @@
+"""What a request costs that no clock has to tell: garbage, packets, and what is looked up again."""
+
+import gc
+import socket
+from typing import Any
+
+import models
+import pytest
+from conftest import LiveServer, StrictClient
+from werkzeug.test import EnvironBuilder
+
+from wsgi_service.app import Application
+from wsgi_service.dispatch import REMEMBERED, Matches
+
+BODY = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
+REQUESTS = 50
+
+
+def ask(app: Application, path: str = "/models/iris/predict", method: str = "POST", body: bytes = BODY) -> None:
+    environ = EnvironBuilder(path, method=method, data=body, content_type="application/json").get_environ()
+    list(app(environ, lambda *_: lambda _: None))
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body"),
+    [
+        ("/models/iris/predict", "POST", BODY),
+        ("/models/iris/predict", "POST", b'{"instances": [["x"]]}'),
+        ("/healthz", "GET", b""),
+    ],
+)
+def test_a_request_leaves_nothing_that_only_a_collection_finds(
+    app: Application, client: StrictClient, path: str, method: str, body: bytes
+) -> None:
+    client.put_model("iris", models.iris())
+    for _ in range(3):
+        ask(app, path, method, body)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(REQUESTS):
+            ask(app, path, method, body)
+        found = gc.collect()
+    finally:
+        gc.enable()
+    assert found < REQUESTS, f"{found / REQUESTS} objects for each request"
+
+
+def test_addresses_are_remembered_and_there_is_an_end_to_it(app: Application, client: StrictClient) -> None:
+    matches = Matches(app.url_map)
+    first = matches.find("/models/a/predict", "POST")
+    assert matches.find("/models/a/predict", "POST") is first
+    for number in range(1, REMEMBERED + 5):
+        route, arguments = matches.find(f"/models/a/versions/{number}", "GET")
+        assert (route.call.__name__, dict(arguments)) == ("read", {"model": "a", "number": number})
+    assert len(matches._found) <= REMEMBERED
+    assert matches.find("/models/a/predict", "POST") == first
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("path", ["/healthz", "/models"])
+def test_a_small_answer_comes_in_one_piece(live_server: LiveServer, path: str) -> None:
+    """Head and body in two packets would wake a client twice."""
+    with socket.create_connection((live_server.host, live_server.port), 60) as connection:
+        for _ in range(5):
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            piece = connection.recv(1 << 16)
+            head, _, body = piece.partition(b"\r\n\r\n")
+            assert b"200 OK" in head
+            assert f"content-length: {len(body)}".encode() in head.lower()
+
+
+def test_a_link_may_be_asked_for_its_head(client: StrictClient) -> None:
+    client.put_model("line", models.line())
+    whole: Any = client.get("/models/line/predict?x0=1")
+    head = client.head("/models/line/predict?x0=1")
+    assert (head.status_code, head.data) == (200, b"")
+    assert head.headers["Content-Type"] == whole.headers["Content-Type"]
+    assert len(whole.data) == int(whole.headers["Content-Length"])
