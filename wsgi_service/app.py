@@ -31,6 +31,7 @@ from wsgi_service.serving.inspector import HostInspector
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.rehearsal import HostRehearsal
 from wsgi_service.serving.unpacking import Unpacking
+from wsgi_service.serving.warming import Warming
 from wsgi_service.settings import RESERVED_THREADS, Settings
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Application:
         pool: HostPool,
         url_map: "Map",
         exposure: Exposure,
+        warming: Warming,
         draining: threading.Event,
     ) -> None:
         self.settings = settings
@@ -66,6 +68,7 @@ class Application:
         self.pool = pool
         self.url_map = url_map
         self.exposure = exposure
+        self.warming = warming
         self.draining = draining
         self.wsgi_app: WSGIApplication = Traced(Dispatcher(url_map, self.exposure, settings))
 
@@ -74,8 +77,9 @@ class Application:
         return self.wsgi_app(environ, start_response)
 
     def start(self) -> None:
-        """Start the model hosts, and sweep what was left behind, in the background."""
+        """Start the model hosts, load what is live, and sweep what was left behind, in the background."""
         self.pool.start()
+        self.warming.start()
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
     def _sweep(self) -> None:
@@ -117,7 +121,7 @@ def create_app(
     resources = _resources(settings, catalog, hosts, rehearsal, draining.is_set)
     resources.reference = Reference(catalog.registry, lambda: url_map, exposure.secured)
     url_map = routes.build(resources)
-    return Application(settings, catalog, hosts, url_map, exposure, draining)
+    return Application(settings, catalog, hosts, url_map, exposure, resources.warming, draining)
 
 
 def _resources(
@@ -133,7 +137,8 @@ def _resources(
     switchboard = Switchboard(registry, rehearse, settings.on_drift)
     directory = Directory(registry)
     unpacking = Unpacking(hosts, settings.predict_deadline)
-    system = System(registry, catalog.artifacts, hosts, draining)
+    warming = Warming(registry, predictor.load, draining)
+    system = System(registry, catalog.artifacts, hosts, lambda: warming.done, draining)
     pages = Pages(
         catalog, predictor, unpacking, settings.row_limit, Evidences(registry, rehearse, hosts), system.index
     )
@@ -151,6 +156,7 @@ def _resources(
         ),
         comparisons=Comparisons(directory, predictor, settings.row_limit),
         system=system,
+        warming=warming,
         pages=pages,
         page_actions=PageActions(catalog, switchboard, pages, settings.token),
     )

@@ -26,11 +26,17 @@ class System:
         registry: must be writable for the server to be ready.
         artifacts: must be writable as well.
         pool: must have a host up.
+        warm: says whether what is live was loaded, as far as it can be.
         draining: says whether the server is being stopped.
     """
 
     def __init__(
-        self, registry: Registry, artifacts: Artifacts, pool: HostPool, draining: Callable[[], bool]
+        self,
+        registry: Registry,
+        artifacts: Artifacts,
+        pool: HostPool,
+        warm: Callable[[], bool],
+        draining: Callable[[], bool],
     ) -> None:
         self._registry = registry
         self._artifacts = artifacts
@@ -38,6 +44,7 @@ class System:
         self._probed = float("-inf")
         self._writable = False
         self._pool = pool
+        self._warm = warm
         self._draining = draining
 
     def index(self, _request: Request) -> Response:
@@ -62,6 +69,7 @@ class System:
             "database": self._works(self._registry.probe),
             "storage": self._storage_writable(),
             "hosts": self._pool.ready,
+            "models": self._warm(),
             "accepting": not self._draining(),
         }
         ready = all(checks.values())

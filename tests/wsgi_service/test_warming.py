@@ -1,0 +1,106 @@
+"""What is live is loaded before anybody asks, and nothing that goes wrong there keeps the server from serving."""
+
+import threading
+from typing import Any
+
+import models
+import pytest
+from conftest import PATIENCE, LiveServer, StrictClient
+
+from model_store.entities import Attribution, Version
+from model_store.errors import StorageError
+from wsgi_service.app import Application
+from wsgi_service.serving.errors import Busy, ModelCrashed
+from wsgi_service.serving.warming import MOST, Warming
+
+
+class Loads:
+    """Notes what it is asked to load, and fails for some of it."""
+
+    def __init__(self, errors: dict[str, Exception] | None = None) -> None:
+        self.asked: list[tuple[str, int]] = []
+        self._errors = errors or {}
+
+    def __call__(self, version: Version, _by: Attribution) -> None:
+        self.asked.append((version.model, version.version))
+        if version.model in self._errors:
+            raise self._errors[version.model]
+
+
+@pytest.fixture
+def stocked(client: StrictClient, app: Application) -> Application:
+    for name in ("a", "b", "c"):
+        client.put_model(name, models.line())
+        client.put_model(name, models.line(), 2)
+    client.put("/models/b/aliases/live", json={"version": 2})
+    client.delete("/models/c/aliases/live")
+    client.post("/models", json={"name": "d"})
+    return app
+
+
+def test_what_is_live_is_loaded_and_nothing_else(stocked: Application) -> None:
+    loads = Loads()
+    Warming(stocked.catalog.registry, loads, lambda: False).run()
+    assert loads.asked == [("a", 1), ("b", 2)]
+
+
+def test_one_that_cannot_be_loaded_does_not_keep_the_next_from_it(stocked: Application) -> None:
+    loads = Loads({"a": ModelCrashed("x")})
+    Warming(stocked.catalog.registry, loads, lambda: False).run()
+    assert [name for name, _ in loads.asked] == ["a", "b"]
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_it_ends_where_there_is_no_host_or_the_server_stops(stocked: Application, stopped: bool) -> None:
+    loads = Loads({"a": Busy("x")})
+    Warming(stocked.catalog.registry, loads, lambda: stopped).run()
+    assert loads.asked == ([] if stopped else [("a", 1)])
+
+
+def test_a_registry_that_cannot_be_asked_ends_it(stocked: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise StorageError("no")
+
+    monkeypatch.setattr(stocked.catalog.registry, "models", broken)
+    Warming(stocked.catalog.registry, Loads(), lambda: False).run()
+
+
+def test_there_is_an_end_to_what_is_loaded(client: StrictClient, app: Application) -> None:
+    data = models.skops_bytes(models.line())
+    for number in range(MOST + 2):
+        client.put_model(f"m{number:03}", data)
+    loads = Loads()
+    Warming(app.catalog.registry, loads, lambda: False).run()
+    assert len(loads.asked) == MOST
+
+
+def test_readiness_waits_for_it(client: StrictClient, app: Application) -> None:
+    client.put_model("line", models.line())
+    gate, whole = threading.Event(), app.warming._load
+
+    def load(version: Version, by: Attribution) -> None:
+        assert gate.wait(PATIENCE)
+        whole(version, by)
+
+    app.warming._load = load
+    app.warming.start()
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["checks"]["models"]) == (503, False)
+    gate.set()
+    assert app.warming._thread is not None
+    app.warming._thread.join(PATIENCE)
+    assert client.get("/readyz").json["checks"]["models"] is True
+
+
+def test_a_server_that_starts_again_has_its_models_loaded(start_server: Any) -> None:
+    from wsgi_service.client import Client
+
+    first: LiveServer = start_server()
+    with Client(first.url) as client:
+        client.push(models.line(), "line")
+    first.stop()
+    second: LiveServer = start_server()
+    with Client(second.url) as client:
+        assert client._remote.get("/readyz")["checks"]["models"] is True  # it asks again while that is a 503
+        assert client.predict("line", [[1.0]]).tolist() == pytest.approx([3.0])
+    assert second.stop() == 0

@@ -1,0 +1,75 @@
+"""Loads what is `live` when the server starts, so that the first request for it need not wait for that."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from model_store.entities import LIVE, Attribution, Version
+from model_store.errors import NotFound, StoreError
+from model_store.registry import Registry
+from wsgi_service.serving.errors import Busy, ServingError
+
+log = logging.getLogger(__name__)
+
+#: Versions that are loaded; a host keeps about as many.
+MOST = 50
+PAGE = 100
+SERVER = Attribution("server", "start")
+
+
+class Warming:
+    """Has the live versions loaded, in a thread of its own.
+
+    Args:
+        registry: says what is live.
+        load: loads a version; raises StoreError or ServingError.
+        stopped: whether the server is being stopped.
+    """
+
+    def __init__(
+        self, registry: Registry, load: Callable[[Version, Attribution], None], stopped: Callable[[], bool]
+    ) -> None:
+        self._registry = registry
+        self._load = load
+        self._stopped = stopped
+        self._thread: threading.Thread | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is being loaded at the moment."""
+        return self._thread is None or not self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to load; returns at once."""
+        self._thread = threading.Thread(target=self.run, name="warming", daemon=True)
+        self._thread.start()
+
+    def run(self) -> None:
+        """Load what is live, the first models by name if there are many. What cannot be loaded is left out."""
+        try:
+            for version in islice(self._live(), MOST):
+                if self._stopped():
+                    return
+                self._warm(version)
+        except (Busy, StoreError) as error:  # no host, or no registry: whoever asks will be told
+            log.warning("live versions were not loaded beforehand: %s", error)
+
+    def _warm(self, version: Version) -> None:
+        try:
+            self._load(version, SERVER)
+        except Busy:
+            raise
+        except (StoreError, ServingError) as error:
+            log.warning("%s version %d was not loaded: %s", version.model, version.version, error)
+
+    def _live(self) -> Iterator[Version]:
+        """The versions to which an alias `live` points, by the names of their models."""
+        models = self._registry.models(PAGE)
+        while models:
+            for model in models:
+                try:
+                    yield self._registry.version(model.name, self._registry.alias(model.name, LIVE).version)
+                except NotFound:  # it has no live version, or not any more
+                    continue
+            models = self._registry.models(PAGE, after=models[-1].name)
