@@ -67,6 +67,11 @@ class NoHosts:
 
     ready = True
     share, allowance = 0, None
+    size, most_waiting = 2, 1
+
+    def wait_ready(self) -> bool:
+        """There will be none."""
+        return False
 
     def start(self) -> None:
         """There is nothing to start."""
