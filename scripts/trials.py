@@ -67,7 +67,7 @@ class NoHosts:
 
     ready = True
     share, allowance = 0, None
-    size, most_waiting = 2, 1
+    size, most_waiting, closing = 2, 1, False
 
     def wait_ready(self) -> bool:
         """There will be none."""

@@ -99,6 +99,7 @@ class Matches:
 
     def find(self, path: str, method: str) -> tuple[Route, Mapping[str, Any]]:
         """The route of an address and its arguments. Raises NotFound or MethodNotAllowed."""
+        path = "/" + path.lstrip("/")  # as the map does; else there were no end to what one address is written as
         found = self._found.get((path, method))
         if found is None:
             if len(self._found) >= REMEMBERED:

@@ -98,6 +98,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     def writable(self) -> bool:
         return self.lingering_since is None and bool(super().writable())
 
+    def handle_write(self) -> None:
+        if self.requests:  # else it would wait for more of an answer that is whole, and spin
+            self._flush_exception(self._flush_some_if_lockable)
+        super().handle_write()
+
     def handle_read(self) -> None:
         if self.lingering_since is None:
             super().handle_read()

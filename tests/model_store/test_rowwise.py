@@ -6,7 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import zoo
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.dummy import DummyClassifier
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - to be imported
+from sklearn.impute import IterativeImputer
 from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -53,6 +58,22 @@ def hold(function: Any, rows: Any, size: int, exactly: bool) -> None:
                 np.testing.assert_array_less(np.abs(part - alone), NEARLY * np.maximum(1, np.abs(alone)))
 
 
+@pytest.mark.parametrize(
+    ("estimator", "joinable"),
+    [
+        (IterativeImputer(), False),
+        (DummyClassifier(strategy="prior"), True),
+        (DummyClassifier(strategy="stratified", random_state=0), False),
+        (DummyClassifier(strategy="uniform", random_state=0), False),
+        (TransformedTargetRegressor(zoo.LINE, func=np.log1p, inverse_func=np.expm1), True),
+        (TransformedTargetRegressor(zoo.LINE, func=np.cumsum, inverse_func=np.cumsum, check_inverse=False), False),
+        (NearestNeighbors(), True),
+    ],
+)
+def test_estimators_that_look_at_all_rows_or_draw_are_not_joined(estimator: Any, joinable: bool) -> None:
+    assert answers_row_by_row(estimator.fit(zoo.X, zoo.Y)) == joinable
+
+
 class Outside(FunctionTransformer):
     """Not one of scikit-learn's, so nobody knows."""
 
@@ -63,6 +84,8 @@ class Outside(FunctionTransformer):
         (FunctionTransformer(), True),
         (FunctionTransformer(np.log1p), True),
         (FunctionTransformer(np.sum, kw_args={"axis": 1, "keepdims": True}), True),
+        (FunctionTransformer(np.unique, kw_args={"axis": 1}), False),
+        (FunctionTransformer(np.log1p, np.cumsum, check_inverse=False), False),
         (FunctionTransformer(np.cumsum, kw_args={"axis": 0}), False),
         (FunctionTransformer(np.sort), False),
         (FunctionTransformer(euclidean_distances), False),

@@ -17,7 +17,7 @@ from sklearn.neighbors import RadiusNeighborsClassifier
 
 from wsgi_service.app import Application
 from wsgi_service.serving import frames
-from wsgi_service.serving.batching import MOST_ROWS, Batches, Take, joined, signature, split
+from wsgi_service.serving.batching import MOST_ROWS, PACES, Batches, Take, joined, signature, split
 from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, PredictFailed
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.process import Host
@@ -42,8 +42,8 @@ class Crowd:
         got: name -> what the request got: results, None, or the error.
     """
 
-    def __init__(self, answer: Callable[[Table], Any], most_waiting: int = 20) -> None:
-        self.batches = Batches(1, most_waiting)
+    def __init__(self, answer: Callable[[Table], Any]) -> None:
+        self.batches = Batches(1)
         self.calls: list[list[float]] = []
         self.got: dict[str, Any] = {}
         self._answer = answer
@@ -55,7 +55,7 @@ class Crowd:
         """Send the first request, which stays in its call."""
 
         def held(take: Take) -> Any:
-            table, _ = take()
+            table = take().table
             self._began.set()
             assert self._gate.wait(LONG)
             return [table.matrix * 10]
@@ -86,7 +86,7 @@ class Crowd:
         return list(queue.waiting) if queue else []
 
     def _call(self, take: Take) -> Any:
-        table, _ = take()
+        table = take().table
         self.calls.append(table.matrix.ravel().tolist())
         return self._answer(table)
 
@@ -181,23 +181,33 @@ def test_whoever_waits_for_too_long_leaves_and_the_others_go_on() -> None:
     assert crowd.calls == [[2]]
 
 
-def test_one_more_than_may_wait_is_refused_at_once() -> None:
-    crowd = Crowd(tenfold, most_waiting=2)
+def test_a_call_has_no_more_rows_than_there_is_time_for() -> None:
+    """As far as the last call tells how long a row takes."""
+    crowd = Crowd(tenfold)
+    crowd.batches._note_pace("key", LONG / 6)
     crowd.hold()
-    for name in "abc":
+    crowd.batches._note_pace("key", LONG / 6)
+    for name in "abcd":
         crowd.send(name, matrix(1))
-    assert isinstance(crowd.got["c"], Busy)
+    crowd.batches._note_pace = lambda *_: None  # type: ignore[method-assign]
     crowd.go()
-    assert crowd.calls == [[1, 1]]
+    assert [len(call) for call in crowd.calls] == [2, 2]
+
+
+def test_how_long_a_row_takes_is_forgotten_in_the_end() -> None:
+    batches = Batches(1)
+    for number in range(PACES + 1):
+        batches._note_pace(number, 1.0)
+    assert len(batches._paces) == 1
 
 
 def test_the_host_is_asked_until_the_last_of_the_deadlines() -> None:
     times = []
 
     def call(take: Take) -> Any:
-        table, until = take()
-        times.append(until)
-        return tenfold(table)
+        asked = take()
+        times.append(asked.until)
+        return tenfold(asked.table)
 
     crowd = Crowd(tenfold)
     crowd.hold()
@@ -263,9 +273,13 @@ def test_results_come_apart_as_they_were_put_together(sizes: list[int]) -> None:
     assert all(np.shares_memory(part[0], array) for part in parts)
 
 
+#: Instead of the number of requests that must wait before they get their hosts.
+AT_ONCE = -1
+
+
 @pytest.fixture
 def waiting(app: Application, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """Nobody gets a serving host until so many requests for a version wait beside the one that leads."""
+    """With 0, nobody gets a serving host until it is called again and so many wait beside the one that leads."""
     gate, pool = threading.Event(), app.pool
     whole = pool.serving
 
@@ -387,4 +401,50 @@ def test_after_a_crash_each_is_asked_alone_and_apart(
     expected = models.line().predict([[0.0], [1.0], [2.0]])
     assert [answer.json["predictions"][0] for answer in answers] == pytest.approx(expected)
     actions = [event["action"] for event in client.get("/models/m/history").json["events"]]
-    assert actions.count("crash") == 1
+    assert actions.count("crash") == 0  # nobody knows whose fault it was
+
+
+def test_who_crashes_alone_as_well_is_noted_once_and_the_others_are_answered(
+    client: StrictClient, waiting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there are more of them than may usually wait for the host for suspects."""
+    client.put_model("m", models.line())
+    assert client.post("/models/m/predict", json={"instances": [[0]]}).status_code == 200
+    whole = Host.call
+
+    def call(self: Host, request: Any, buffers: Any = (), *more: Any) -> Any:
+        if isinstance(request, frames.Predict) and 666.0 in np.frombuffer(buffers[0]):
+            self.kill()
+        return whole(self, request, buffers, *more)
+
+    monkeypatch.setattr(Host, "call", call)
+    bodies = [{"instances": [[value]]} for value in (*range(19), 666)]
+    answers = ask_at_once(client, waiting, bodies)
+    assert [answer.status_code for answer in answers] == [200] * 19 + [502]
+    events = [event for event in client.get("/models/m/history").json["events"] if event["action"] == "crash"]
+    assert [event["request_id"] for event in events] == [answers[-1].json["request_id"]]
+
+
+def test_a_version_takes_no_more_threads_whatever_is_asked_of_it(
+    client: StrictClient, app: Application, waiting: Any
+) -> None:
+    client.put_model("m", models.iris())
+    row = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
+    assert client.post("/models/m/predict", json=row).status_code == 200
+    predictor_of(app)._most_inside = 2
+    ways = [row, row | {"method": "predict_proba"}, row | {"exact": True}]
+    waiting(0)
+    held = [
+        threading.Thread(target=client.post, args=("/models/m/predict",), kwargs={"json": way}) for way in ways[:2]
+    ]
+    for thread in held:
+        thread.start()
+    while sum(predictor_of(app)._inside.values()) < 2:
+        held[0].join(0.001)
+    for way in ways:
+        answer = client.post("/models/m/predict", json=way)
+        assert (answer.status_code, "waiting already" in answer.json["detail"]) == (503, True)
+    waiting(AT_ONCE)
+    for thread in held:
+        thread.join(LONG)
+    assert client.post("/models/m/predict", json=row).status_code == 200

@@ -27,7 +27,9 @@ def test_the_release_is_the_one_that_was_read() -> None:
                 "task_class",
                 "error_task_class",
                 "_flush_some",
+                "_flush_some_if_lockable",
                 "_flush_exception",
+                "handle_write",
             ],
         ),
         (

@@ -1,6 +1,7 @@
 """What is live is loaded before anybody asks, and nothing that goes wrong there keeps the server from serving."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import models
@@ -9,9 +10,13 @@ from conftest import PATIENCE, LiveServer, StrictClient
 
 from model_store.entities import Attribution, Version
 from model_store.errors import StorageError
-from wsgi_service.app import Application
+from wsgi_service.app import Application, create_app
+from wsgi_service.serving import frames
 from wsgi_service.serving.errors import Busy, ModelCrashed
+from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.process import Host
 from wsgi_service.serving.warming import MOST, Warming
+from wsgi_service.settings import Settings
 
 
 class Loads:
@@ -90,6 +95,32 @@ def test_readiness_waits_for_it(client: StrictClient, app: Application) -> None:
     assert app.warming._thread is not None
     app.warming._thread.join(PATIENCE)
     assert client.get("/readyz").json["checks"]["models"] is True
+
+
+def test_to_stop_a_server_while_it_loads_is_no_crash_of_a_model(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = HostPool(2, startup_limit=PATIENCE)
+    app = create_app(Settings(data=str(folder)), pool)
+    pool.start()
+    StrictClient(app).put_model("line", models.line())
+    loading, whole = threading.Event(), Host.call
+
+    def call(self: Host, request: Any, *more: Any) -> Any:
+        if isinstance(request, frames.Load):
+            loading.set()
+            self._process.wait(PATIENCE)  # until the pool is closed
+        return whole(self, request, *more)
+
+    monkeypatch.setattr(Host, "call", call)
+    app.warming.start()
+    assert loading.wait(PATIENCE)
+    pool.close()
+    assert app.warming._thread is not None
+    app.warming._thread.join(PATIENCE)
+    actions = [event.action for event in app.catalog.registry.events("line")]
+    assert "crash" not in actions
+    app.catalog.registry.close()
 
 
 def test_a_server_that_starts_again_has_its_models_loaded(start_server: Any) -> None:

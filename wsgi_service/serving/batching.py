@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,14 +19,26 @@ from wsgi_service.serving.tables import Cells, Table
 
 #: Rows in a joined call; a request with more of them goes alone.
 MOST_ROWS = 2048
-TOO_MANY = "Too many requests for this version are waiting already. Try again in a moment."
+#: Of the time that is left to the first request, how much a joined call is expected to take at the most.
+SHARE = 0.5
+#: Things of which it is known how long a row takes; then it begins anew.
+PACES = 1000
 TOO_LONG = "Everything that could answer is at work. Try again in a moment."
 OVERDUE = "The model did not answer in time."
 
 #: The result of each method, as `tables.decode_results` gives it.
 Results = list[Any]
-#: Gives the joined table, and until when (of the monotonic clock) its answer is waited for.
-Take = Callable[[], tuple[Table, float]]
+
+
+class Joined(NamedTuple):
+    """What a host is asked for: a table, until when (of the monotonic clock), and for how many requests."""
+
+    table: Table
+    until: float
+    requests: int
+
+
+Take = Callable[[], Joined]
 Replied = TypeVar("Replied")
 
 
@@ -74,12 +86,12 @@ class Batches:
 
     Args:
         most_leaders: joined calls for one thing at a time.
-        most_waiting: requests that may wait for one thing; further ones are refused at once.
     """
 
-    def __init__(self, most_leaders: int, most_waiting: int) -> None:
+    def __init__(self, most_leaders: int) -> None:
         self._most_leaders = most_leaders
-        self._most_waiting = most_waiting
+        #: Seconds that a row took in the last call for a thing.
+        self._paces: dict[Hashable, float] = {}
         self._queues: dict[Hashable, _Queue] = {}
         self._lock = threading.Lock()
 
@@ -101,7 +113,7 @@ class Batches:
             read: the results from what `call` gave; meanwhile the next call can begin.
 
         Raises:
-            Busy: too many wait, or it waited for too long.
+            Busy: it waited for too long.
             DeadlineExceeded: the answer comes too late.
         """
         ticket = self._enter(key, table, until)
@@ -120,8 +132,6 @@ class Batches:
             if queue.leaders < self._most_leaders:
                 queue.leaders += 1
                 ticket.state = State.LEADING
-            elif len(queue.waiting) >= self._most_waiting:
-                raise Busy(TOO_MANY)
             else:
                 queue.waiting.append(ticket)
         return ticket
@@ -147,15 +157,18 @@ class Batches:
         read: Callable[[Replied], Results],
     ) -> Results | None:
         """Make a call for a ticket and all that wait when a host is free for it."""
-        tickets = [ticket]
+        tickets, began = [ticket], time.monotonic()
 
-        def take() -> tuple[Table, float]:
-            tickets.extend(self._take(key, MOST_ROWS - ticket.table.rows))
-            return joined([one.table for one in tickets]), max(one.until for one in tickets)
+        def take() -> Joined:
+            nonlocal began
+            began = time.monotonic()
+            tickets.extend(self._take(key, self._room(key, ticket.until - began) - ticket.table.rows))
+            return Joined(joined([one.table for one in tickets]), max(one.until for one in tickets), len(tickets))
 
         try:
             try:
                 reply = call(take)
+                self._note_pace(key, (time.monotonic() - began) / sum(one.table.rows for one in tickets))
             finally:
                 self._pass_on(key)
             results = read(reply)
@@ -169,6 +182,16 @@ class Batches:
             one.results = part
         self._send_away(tickets[1:], State.ANSWERED)
         return parts[0]
+
+    def _room(self, key: Hashable, left: float) -> int:
+        """How many rows a call may have: so many that it is over in time, as far as the last one tells."""
+        pace = self._paces.get(key, 0.0)
+        return min(MOST_ROWS, int(SHARE * left / pace)) if pace else MOST_ROWS
+
+    def _note_pace(self, key: Hashable, seconds: float) -> None:
+        if len(self._paces) >= PACES:
+            self._paces.clear()
+        self._paces[key] = seconds
 
     def _take(self, key: Hashable, room: int) -> list[Ticket]:
         """The tickets that wait, first come first served, as far as there is room for their rows."""

@@ -65,7 +65,7 @@ class HostPool:
         self._serving: set[Host] = set()
         self._spares: list[Host] = []
         self._judge = Aside(most_waiting // 2, UPLOADS_WAIT)
-        self._suspects = Aside(most_waiting // 2, SUSPECTS_WAIT)
+        self._suspects = Aside(most_waiting + 1, SUSPECTS_WAIT)  # all that were in a call that crashed
         self._reader = Aside(most_waiting // 2, TABLES_WAIT)
         self._all: set[Host] = set()
         self._busy_with: Counter[str] = Counter()
@@ -88,6 +88,11 @@ class HostPool:
         """Whether at least one serving host is up, and the keeper that replaces them."""
         with self._changed:
             return self._keeper.is_alive() and any(host.alive for host in self._serving)
+
+    @property
+    def closing(self) -> bool:
+        """Whether all hosts are being ended, which is no fault of theirs."""
+        return self._closing
 
     def wait_ready(self) -> bool:
         """Wait until a serving host is up, for as long as starting one may take; whether one is."""

@@ -1,9 +1,11 @@
 """From a table to a result: the host that has the version, the deadline, and what is noted when it dies."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from model_store.artifacts import Artifacts
@@ -13,7 +15,7 @@ from model_store.errors import ArtifactCorrupt, StorageError
 from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
 from wsgi_service.serving import frames
-from wsgi_service.serving.batching import MOST_ROWS, Batches, Take, signature
+from wsgi_service.serving.batching import MOST_ROWS, Batches, Joined, Take, signature
 from wsgi_service.serving.errors import (
     Busy,
     DeadlineExceeded,
@@ -37,6 +39,7 @@ NATIVE = "native"
 LOAD_LIMIT = 60.0
 #: Seconds that a predict is given at the least, when it got its host at the last moment.
 LEAST = 0.01
+TOO_MANY = "Too many requests for this version are waiting already. Try again in a moment."
 #: What a host says, and the buffers that go with it.
 Replied = tuple[frames.Reply, list[bytearray]]
 #: Gives what to ask a host, the buffers that go with it, and until when its answer is waited for.
@@ -74,7 +77,11 @@ class Predictor:
         self._patience = patience
         self._programs = Programs(artifacts, deadline)
         # The last free host is not for a version that has one already, so more calls at once would only wait.
-        self._batches = Batches(pool.size - 1, pool.most_waiting)
+        self._batches = Batches(pool.size - 1)
+        #: Digest -> requests that wait for the version or are computed, and how many that may be.
+        self._inside: Counter[str] = Counter()
+        self._most_inside = pool.most_waiting + pool.size - 1
+        self._lock = threading.Lock()
         #: Digests of versions whose rows may stand in one call with those of other requests.
         self._joinable: set[str] = set()
         #: Digest -> when it stops to be suspected of taking hosts down.
@@ -103,9 +110,11 @@ class Predictor:
         _check_servable(version)
         if not exact and (program := self._programs.take(version, table)):
             return [self._programs.call(program, method, table) for method in methods]
-        results = None if exact else self._predict_joined(version, methods, table, by)
-        if results is None:
-            results = self.predict_in_host(version, methods, table, by)
+        with self._place(version.digest):
+            until = self._until()
+            results = None if exact else self._predict_joined(version, methods, table, by, until)
+            if results is None:
+                results = self.predict_in_host(version, methods, table, by, until)
         if not self._is_suspected(version):
             self._programs.answered(version)
         return results
@@ -121,20 +130,39 @@ class Predictor:
         self._noting(version, by, read_again)
 
     def predict_in_host(
-        self, version: Version, methods: Sequence[str], table: Table, by: Attribution
+        self,
+        version: Version,
+        methods: Sequence[str],
+        table: Table,
+        by: Attribution,
+        until: float | None = None,
     ) -> list[Any]:
-        """What `predict` gives, always from a host."""
+        """What `predict` gives, always from a host, and for this table alone."""
         _check_servable(version)
-        until = self._until()
-        return self._read(version, self._ask(version, methods, by, until, lambda: (table, until)))
+        last = self._until() if until is None else until
+        return self._read(version, self._ask(version, methods, by, last, lambda: Joined(table, last, 1)))
+
+    @contextmanager
+    def _place(self, digest: str) -> Iterator[None]:
+        """One of the places of a version, so that it does not take the threads of all others. Raises Busy."""
+        with self._lock:
+            if self._inside[digest] >= self._most_inside:
+                raise Busy(TOO_MANY)
+            self._inside[digest] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside[digest] -= 1
+                if not self._inside[digest]:
+                    del self._inside[digest]
 
     def _predict_joined(
-        self, version: Version, methods: Sequence[str], table: Table, by: Attribution
+        self, version: Version, methods: Sequence[str], table: Table, by: Attribution, until: float
     ) -> list[Any] | None:
         """The same together with others that wait for this version; None if it must be asked for alone."""
         if version.digest not in self._joinable or table.rows > MOST_ROWS or self._is_suspected(version):
             return None
-        until = self._until()
         return self._batches.ask(
             (version.digest, tuple(methods), signature(table)),
             table,
@@ -148,13 +176,15 @@ class Predictor:
 
     def _ask(self, version: Version, methods: Sequence[str], by: Attribution, until: float, take: Take) -> Replied:
         """The reply of a host that came free in time to what is asked by then."""
+        requests = 1
 
         def prepare() -> tuple[frames.Predict, list[Buffer], float]:
-            table, last = take()
+            nonlocal requests
+            table, last, requests = take()
             header, buffers = encode_table(table)
             return frames.Predict(version.digest, tuple(methods), header), buffers, last
 
-        return self._noting(version, by, lambda: self._call(version, until, prepare))
+        return self._noting(version, by, lambda: self._call(version, until, prepare), lambda: requests == 1)
 
     def _read(self, version: Version, replied: Replied) -> list[Any]:
         """The results in a reply. Raises PredictFailed if it is none."""
@@ -166,13 +196,31 @@ class Predictor:
             log.warning("%s version %d answered what cannot be read: %s", version.model, version.version, error)
             raise PredictFailed("The answer of the model cannot be read.") from None
 
-    def _noting(self, version: Version, by: Attribution, call: Callable[[], Replied]) -> Replied:
-        """The reply to a call of a host; what happens to the host or to the bytes is written down."""
+    def _noting(
+        self,
+        version: Version,
+        by: Attribution,
+        call: Callable[[], Replied],
+        alone: Callable[[], bool] = lambda: True,
+    ) -> Replied:
+        """The reply to a call of a host; what happens to the host or to the bytes is written down.
+
+        Args:
+            version: that is called.
+            by: who asks.
+            call: of the host.
+            alone: whether it was made for this one request. A joined one makes a suspect, but it is the call alone
+                that shows whose fault it was.
+        """
         try:
             return call()
         except (ModelCrashed, DeadlineExceeded, OutOfMemory) as error:
+            if self._pool.closing:
+                raise Busy("The server is being stopped.") from None
             if not isinstance(error, OutOfMemory) or error.fatal:
-                self._note(version, error, by)
+                self._suspect(version, error)
+                if alone():
+                    self._note(version, error, by)
             raise
         except ArtifactCorrupt:
             self._registry.note_damage(version, by)
@@ -198,7 +246,8 @@ class Predictor:
             if prepare is None:
                 return frames.Done(), []
             request, buffers, last = prepare()
-            left = self._deadline if suspected else last + starting - free
+            # Whoever came while it was being loaded has a deadline of his own.
+            left = self._deadline if suspected else max(until + starting - free, last - time.monotonic())
             return host.call(request, buffers, max(left, LEAST), self._pool.allowance)
 
     def _host_for(self, version: Version, suspected: bool, limit: float) -> AbstractContextManager[Host]:
@@ -241,11 +290,14 @@ class Predictor:
             host.joinable.discard(oldest)
             host.call(frames.Unload(oldest), [], LOAD_LIMIT)
 
-    def _note(self, version: Version, error: Exception, by: Attribution) -> None:
-        """Write down that a version took a host down, and serve it apart from the others for a while."""
+    def _suspect(self, version: Version, error: Exception) -> None:
+        """Serve a version that took a host down apart from the others for a while."""
         log.error("%s version %d: %s", version.model, version.version, error)
         self._suspected[version.digest] = time.monotonic() + self._patience.seconds
         self._programs.distrust(version)
+
+    def _note(self, version: Version, error: Exception, by: Attribution) -> None:
+        """Write down that a version took a host down."""
         try:
             self._registry.note_crash(version, type(error).__name__, self._patience, by)
         except StorageError:  # the request has its answer without the note
