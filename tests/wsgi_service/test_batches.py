@@ -228,7 +228,8 @@ def test_empty_lines_and_line_breaks_in_names_may_stand_where_a_chunk_ends(
 ) -> None:
     path, target = tmp_path / "in.csv", tmp_path / "out.csv"
     good = "5.1,3.5,1.4,0.2"
-    path.write_text(f'\n"a\nname",x0,x1,x2,x3\na,{good}\n\n\n"b\nb",{good}\n\nc,1,x,3,4\n\n', encoding="utf-8")
+    text = f'\n"a\nname",x0,x1,x2,x3\na,{good}\n\n\n"b\nb",{good}\n\nc,1,x,3,4\n\n'
+    path.write_text(text, encoding="utf-8", newline="")
     done = run(
         live_server, "predict", source, str(path), "-o", str(target), "--chunk", str(rows), "--on-error", "row"
     )

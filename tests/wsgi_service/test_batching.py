@@ -10,7 +10,7 @@ import models
 import numpy as np
 import pytest
 from conftest import StrictClient
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.neighbors import RadiusNeighborsClassifier
@@ -44,6 +44,7 @@ class Crowd:
 
     def __init__(self, answer: Callable[[Table], Any]) -> None:
         self.batches = Batches(1)
+        self.batches._note_pace = lambda *_: None  # type: ignore[method-assign]
         self.calls: list[list[float]] = []
         self.got: dict[str, Any] = {}
         self._answer = answer
@@ -184,12 +185,10 @@ def test_whoever_waits_for_too_long_leaves_and_the_others_go_on() -> None:
 def test_a_call_has_no_more_rows_than_there_is_time_for() -> None:
     """As far as the last call tells how long a row takes."""
     crowd = Crowd(tenfold)
-    crowd.batches._note_pace("key", LONG / 6)
     crowd.hold()
-    crowd.batches._note_pace("key", LONG / 6)
+    crowd.batches._paces["key"] = LONG / 6
     for name in "abcd":
         crowd.send(name, matrix(1))
-    crowd.batches._note_pace = lambda *_: None  # type: ignore[method-assign]
     crowd.go()
     assert [len(call) for call in crowd.calls] == [2, 2]
 
@@ -244,6 +243,7 @@ def columnar(draw: Any, kinds: list[str]) -> Table:
     return Table(rows, columns=columns)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(tables())
 def test_joined_tables_have_every_row_in_its_place(parts: list[Table]) -> None:
     alike = [table for table in parts if signature(table) == signature(parts[0])]
