@@ -131,6 +131,6 @@ def test_a_server_that_starts_again_has_its_models_loaded(start_server: Any) -> 
         client.push(models.line(), "line")
     first.stop()
     second: LiveServer = start_server()
-    with Client(second.url, patience=PATIENCE) as client:  # the first host takes long where two runs share the cores
+    with Client(second.url, patience=PATIENCE) as client:  # two runs may share the cores
         assert client._remote.get("/readyz")["checks"]["models"] is True  # it asks again while that is a 503
         assert client.predict("line", [[1.0]]).tolist() == pytest.approx([3.0])
