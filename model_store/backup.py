@@ -17,6 +17,10 @@ ATTEMPTS = 5
 #: What SQLite keeps beside a database, and would apply to another one of the same name.
 JOURNALS = tuple(f"{REGISTRY}-{kind}" for kind in ("journal", "wal", "shm"))
 DIGESTS = "SELECT DISTINCT digest, size FROM versions ORDER BY digest"
+PROGRAMS = (
+    "SELECT DISTINCT program, json_extract(acceleration, '$.program.size') FROM versions "
+    "WHERE program IS NOT NULL ORDER BY program"
+)
 STORE = "SELECT store FROM registry_state"
 MARK = "A backup of the store {}. `wsgi-service restore` copies it to a data folder; nothing else may change it.\n"
 
@@ -134,7 +138,10 @@ def _snapshot(registry: Path, target: Path) -> None:
 
 def _digests_in(registry: Path) -> dict[str, int]:
     with closing(_open(registry)) as database:
-        return dict(database.execute(DIGESTS).fetchall())
+        found = dict(database.execute(DIGESTS).fetchall())
+        if "program" in {row[1] for row in database.execute("PRAGMA table_info(versions)")}:
+            found |= dict(database.execute(PROGRAMS).fetchall())
+        return found
 
 
 def _copy_blobs(wanted: dict[str, int], blobs: LocalArtifacts, copies: LocalArtifacts, tell: Tell) -> list[str]:

@@ -15,8 +15,11 @@ from msgspec import UNSET, Struct
 
 from model_store.artifacts import Artifacts, LocalArtifacts, Staged
 from model_store.entities import (
+    NATIVE,
+    ONNX,
     Attribution,
     Draft,
+    Engine,
     Facts,
     Guard,
     Inspection,
@@ -30,7 +33,14 @@ from model_store.entities import (
     unguarded,
 )
 from model_store.environment import OnDrift, drift
-from model_store.errors import ArtifactCorrupt, EnvironmentDrift, InvalidExamples, RehearsalFailed, StorageError
+from model_store.errors import (
+    ArtifactCorrupt,
+    EnvironmentDrift,
+    InvalidExamples,
+    NotAccelerated,
+    RehearsalFailed,
+    StorageError,
+)
 from model_store.examples import Examples, Mismatch, check_examples, completed, mismatches, wanted
 from model_store.inspection import Inspector, LocalInspector
 from model_store.naming import check_class_names, rename_columns
@@ -227,27 +237,41 @@ class Catalog:
     def update_version(
         self, model: str, number: int, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded
     ) -> Version:
-        """Change description, tags, class_names or column_names; null takes one back.
+        """Change description, tags, class_names, column_names or engine; null takes one back.
 
         Raises:
             VersionNotFound: there is no such version.
             InvalidMetadata: names that do not fit the estimator.
+            NotAccelerated: the engine is not there for this version.
         """
         check_annotations(changes.get("description"), changes.get("tags"))
         version = self.registry.version(model, number)
         values = dict(changes)
         if "class_names" in values:
             check_class_names(version.schema, values["class_names"])
+        if values.get("engine"):
+            self._check_engine(version, values["engine"])
         if "column_names" in values:
             values["schema"] = rename_columns(version.schema, values.pop("column_names"))
         if "tags" in values:
             values["tags"] = values["tags"] or {}
         return self.described(self.registry.update_version(model, number, values, by, guard))
 
+    def _check_engine(self, version: Version, engine: Engine) -> None:
+        if engine == NATIVE and version.format == ONNX:
+            raise NotAccelerated("This version is an ONNX program itself, so there is no estimator to answer.")
+        if engine == NATIVE or version.format == ONNX or version.program is not UNSET:
+            return
+        report = self.registry.acceleration(version.model, version.version)
+        reason = report.reason if report and report.reason else "No program was proven for this version yet."
+        raise NotAccelerated(
+            f"{reason} To try it again: POST /models/{version.model}/versions/{version.version}/acceleration"
+        )
+
     def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> None:
         """Delete a version and retire its number. Raises VersionNotFound or VersionInUse."""
-        digest = self.registry.delete_version(model, number, by, guard)
-        self.registry.release([digest], self.artifacts.unlink)
+        digests = self.registry.delete_version(model, number, by, guard)
+        self.registry.release(digests, self.artifacts.unlink)
 
     def sweep(self, older_than: float = ORPHAN_AGE) -> None:
         """Remove what interrupted uploads left behind; nothing that a row refers to."""

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
+from model_store.acceleration.report import Acceleration
 from model_store.artifacts import Artifacts
 from model_store.catalog import ORPHAN_AGE, Catalog
 from model_store.chain import first_break
@@ -16,8 +17,11 @@ from model_store.registry import Registry
 BY = Attribution("check", "check", "wsgi-service check --repair")
 #: Models that are read at once.
 PAGE = 100
+LOST = Acceleration(verdict="failed", reason="The bytes of its program were gone or damaged.")
 
-Kind = Literal["database", "missing", "damaged", "unreadable", "recovered", "orphan", "leftover", "history"]
+Kind = Literal[
+    "database", "missing", "damaged", "unreadable", "recovered", "program", "orphan", "leftover", "history"
+]
 
 
 class Flaw(Struct, frozen=True, kw_only=True):
@@ -25,7 +29,8 @@ class Flaw(Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: `missing`, `damaged` and `unreadable` are bytes of a version, `recovered` are bytes that are whole
-            again, `orphan` and `leftover` are bytes that interrupted uploads left behind.
+            again, `program` is a program that accelerates a version and is not whole, `orphan` and `leftover` are
+            bytes that interrupted uploads left behind.
         where: the version, the model or the digest.
         message: for the person who runs the check.
         repaired: whether nothing is left to do.
@@ -68,7 +73,7 @@ def _all_versions(registry: Registry) -> Iterator[Version]:
 
 
 def _check_version(version: Version, registry: Registry, artifacts: Artifacts, repair: bool) -> Iterator[Flaw]:
-    found = _bytes_of(version, artifacts)
+    found = _bytes_of(version.digest, artifacts)
     where = f"{version.model} version {version.version}"
     try:
         now = registry.version(version.model, version.version)
@@ -84,19 +89,24 @@ def _check_version(version: Version, registry: Registry, artifacts: Artifacts, r
             registry.update_version(version.model, version.version, {"state": "ready"}, BY)
         message = "Its bytes are whole again, and it is not served."
         yield Flaw(kind="recovered", where=where, message=message, repaired=repair)
+    if now.program is not UNSET and (wrong := _bytes_of(now.program.digest, artifacts)):
+        if repair and wrong[0] != "unreadable":
+            registry.set_acceleration(version.model, version.version, LOST, BY)
+        message = "The bytes of its program are gone or damaged, so its estimator answers itself."
+        yield Flaw(kind="program", where=where, message=message, repaired=repair and wrong[0] != "unreadable")
 
 
-def _bytes_of(version: Version, artifacts: Artifacts) -> tuple[Kind, str] | None:
-    """What is wrong with a version's bytes, if anything is."""
+def _bytes_of(digest: str, artifacts: Artifacts) -> tuple[Kind, str] | None:
+    """What is wrong with the bytes of a digest, if anything is."""
     advice = "Upload them again, or restore them from a backup."
     try:
-        artifacts.open(version.digest).close()
+        artifacts.open(digest).close()
     except ArtifactCorrupt:
         return "missing", f"Its bytes are gone. {advice}"
     except StorageError:
         return "unreadable", f"Its bytes cannot be read. Look after the disk. {advice}"
     try:
-        artifacts.verify(version.digest)
+        artifacts.verify(digest)
     except ArtifactCorrupt:
         return "damaged", f"Its bytes are damaged. {advice}"
     except StorageError:

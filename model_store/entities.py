@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from model_store.acceleration.report import Program, Verdict
 from model_store.errors import InvalidMetadata, InvalidName, InvalidVersion
 from model_store.examples import Examples
 from model_store.safety import Report
@@ -31,6 +32,10 @@ Tags = list[str] | dict[str, str]
 #: Called inside a transaction with what is there now, None if nothing is; it may raise, and nothing is changed.
 Guard = Callable[[Any], None]
 State = Literal["ready", "quarantined", "corrupt"]
+#: What computes answers: the estimator itself in a model host, or ONNX Runtime.
+Engine = Literal["native", "onnx"]
+NATIVE: Engine = "native"
+ONNX: Engine = "onnx"
 
 
 class Model(Struct, frozen=True, kw_only=True):
@@ -69,7 +74,14 @@ class Inspection(Struct, frozen=True):
 
 
 class Version(Struct, frozen=True, kw_only=True):
-    """One immutable artifact under a model's name, with what was found out about it."""
+    """One immutable artifact under a model's name, with what was found out about it.
+
+    Attributes:
+        engine: what computes its answers, where nothing in a request keeps it from it.
+        pinned: the engine that somebody chose; without it a program answers as soon as it is proven.
+        acceleration: what came of proving one.
+        program: the one that is proven.
+    """
 
     model: str
     version: int
@@ -81,6 +93,10 @@ class Version(Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...]
     schema: Schema
     class_names: tuple[str, ...] | UnsetType = UNSET
+    engine: Engine = NATIVE
+    pinned: Engine | UnsetType = UNSET
+    acceleration: Verdict | UnsetType = UNSET
+    program: Program | UnsetType = UNSET
     environment: dict[str, str] = {}
     fitted: dict[str, str] = {}
     description: str | None = None
@@ -146,6 +162,7 @@ class Action(StrEnum):
     UPLOAD = "upload"
     UPDATE_VERSION = "update-version"
     SET_EXAMPLES = "set-examples"
+    ACCELERATE = "accelerate"
     DELETE_VERSION = "delete-version"
     MOVE_ALIAS = "move-alias"
     ROLL_BACK = "roll-back"

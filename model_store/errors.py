@@ -15,6 +15,7 @@
     │   ├── VersionInUse         an alias points to it
     │   ├── AliasMoved           somebody else moved it meanwhile
     │   ├── NothingBefore        the alias never pointed to anything else
+    │   ├── NotAccelerated       the version has not the engine that was chosen
     │   ├── RehearsalFailed      the version does not load or answer
     │   └── ChecksFailed         a version did not pass what is checked before a switch
     ├── Invalid
@@ -102,6 +103,10 @@ class AliasMoved(Conflict):
 
 class NothingBefore(Conflict):
     """The alias never pointed to anything else that is still there."""
+
+
+class NotAccelerated(Conflict):
+    """The version cannot answer with the engine that was chosen."""
 
 
 class RehearsalFailed(Conflict):

@@ -11,6 +11,7 @@ To add a backend: implement `Registry`, name it in `wsgi_service/app.py`, and ad
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
+from model_store.acceleration.report import Acceleration
 from model_store.checks import Checks
 from model_store.entities import (
     Alias,
@@ -116,10 +117,26 @@ class Registry(Protocol):
     def update_version(
         self, model: str, number: int, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded
     ) -> Version:
-        """Atomically change description, tags, class_names, schema or state. Raises VersionNotFound."""
+        """Atomically change description, tags, class_names, schema, engine or state. Raises VersionNotFound."""
 
-    def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> str:
-        """Atomically delete a version and retire its number; returns its digest.
+    def acceleration(self, model: str, number: int) -> Acceleration | None:
+        """The report about a version's acceleration; None where it was not tried. Raises like `examples`."""
+
+    def set_acceleration(
+        self,
+        model: str,
+        number: int,
+        report: Acceleration,
+        by: Attribution,
+        confirm: Callable[[], None] = lambda: None,
+    ) -> Version:
+        """Atomically keep what came of accelerating a version; from then on a program that passed may answer.
+
+        `confirm` runs inside the transaction and may raise. Raises VersionNotFound.
+        """
+
+    def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> set[str]:
+        """Atomically delete a version and retire its number; returns the digests that it had.
 
         Raises VersionNotFound, or VersionInUse while an alias points to it.
         """

@@ -278,10 +278,13 @@ def _left_behind(server: Server) -> list[str]:
     """Whatever lies in the data folder beside the healthy model, and models that are still there."""
     connection = server.connect()
     _, document = ask(connection, "GET", "/models")
+    _, healthy = ask(connection, "GET", "/models/iris/versions/1")
     connection.close()
     data = server.folder / "data"
+    needed = {healthy["digest"], healthy.get("program", {}).get("digest")}
     blobs = [path for path in (data / "blobs").glob("*/*") if path.is_file()]
-    stray = [str(path.name) for path in (data / "tmp").iterdir()] + [str(path.name) for path in blobs[1:]]
+    stray = [path.name for path in (data / "tmp").iterdir()]
+    stray += [path.name for path in blobs if f"sha256:{path.name}" not in needed]
     return stray + [model["name"] for model in document["models"] if model["name"] != "iris"]
 
 

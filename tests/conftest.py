@@ -105,7 +105,9 @@ class LiveServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONUTF8": "1"} | (environment or {}),
+            env=os.environ
+            | {"PYTHONUTF8": "1", "WSGI_SERVICE_STARTUP_LIMIT": str(PATIENCE)}
+            | (environment or {}),
         )
         self.log: list[str] = []
         self._logged = threading.Condition()
@@ -157,7 +159,7 @@ class LiveServer:
 def live_server() -> Iterator[LiveServer]:
     """`wsgi-service serve` on a free port, with the iris model in it, for all tests that only speak to it."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as path:
-        server = LiveServer(Path(path), "--predict-limit", "1", "--upload-limit", "4")
+        server = LiveServer(Path(path), "--predict-limit", "1", "--upload-limit", "4", "--acceleration", "off")
         yield server
         server.stop()
 
@@ -174,6 +176,19 @@ def start_server(folder: Path) -> Iterator[Any]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _unaccelerated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads are not converted, so that estimators answer; tests about programs ask for `accelerating`."""
+    if "accelerating" not in request.fixturenames:
+        monkeypatch.setattr("wsgi_service.app.available", lambda: False)
+
+
+@pytest.fixture
+def accelerating() -> None:
+    """Uploads are converted, as they are by default where the packages for it are installed."""
+    pytest.importorskip("skl2onnx")
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: Modules that run in model hosts, notebooks and `convert` only, because they bring scikit-learn.
 HOST_ONLY = (
+    "model_store.acceleration.accelerate",
+    "model_store.acceleration.conversion",
+    "model_store.acceleration.probes",
+    "model_store.acceleration.proof",
+    "model_store.acceleration.trees",
     "model_store.estimators",
     "model_store.formats.npz",
     "model_store.formats.pickled",

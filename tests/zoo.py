@@ -136,6 +136,29 @@ SAME_BITS = frozenset({
 })  # fmt: skip
 
 
+#: Estimators in whose place a program answers, where the packages for it are installed.
+ACCELERATED = frozenset({
+    "ARDRegression", "BayesianGaussianMixture", "BayesianRidge", "CalibratedClassifierCV", "ColumnTransformer",
+    "ComplementNB", "DecisionTreeClassifier", "DecisionTreeRegressor", "ElasticNet", "ElasticNetCV",
+    "ExtraTreeClassifier", "ExtraTreeRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor", "FeatureUnion",
+    "FunctionTransformer", "GaussianMixture", "GaussianRandomProjection", "GenericUnivariateSelect",
+    "GradientBoostingClassifier", "GradientBoostingRegressor", "GridSearchCV", "HistGradientBoostingClassifier",
+    "HistGradientBoostingRegressor", "HuberRegressor", "IncrementalPCA", "KMeans", "KernelCenterer", "Lars",
+    "LarsCV", "Lasso", "LassoCV", "LassoLars", "LassoLarsCV", "LassoLarsIC", "LinearDiscriminantAnalysis",
+    "LinearRegression", "LinearSVC", "LinearSVR", "LogisticRegression", "LogisticRegressionCV", "MLPClassifier",
+    "MLPRegressor", "MaxAbsScaler", "MinMaxScaler", "MiniBatchKMeans", "MultiOutputRegressor",
+    "MultiTaskElasticNet", "MultiTaskElasticNetCV", "MultiTaskLasso", "MultiTaskLassoCV", "MultinomialNB",
+    "Normalizer", "NuSVC", "NuSVR", "OneClassSVM", "OrthogonalMatchingPursuit", "OrthogonalMatchingPursuitCV",
+    "PCA", "PLSRegression", "PassiveAggressiveClassifier", "PassiveAggressiveRegressor", "Perceptron",
+    "Pipeline", "QuantileRegressor", "RANSACRegressor", "RandomForestClassifier", "RandomForestRegressor",
+    "Ridge", "RidgeCV", "RidgeClassifier", "RidgeClassifierCV", "RobustScaler", "SGDClassifier", "SGDRegressor",
+    "SVC", "SVR", "SelectFdr", "SelectFpr", "SelectFromModel", "SelectFwe", "SelectKBest", "SelectPercentile",
+    "StackingClassifier", "StackingRegressor", "StandardScaler", "TheilSenRegressor", "TruncatedSVD",
+    "TunedThresholdClassifierCV", "VarianceThreshold", "VotingRegressor", "a union in a pipeline",
+    "a stack of pipelines", "a vote of pipelines", "a calibrated machine",
+})  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What becomes of an estimator: accepted, refused, or it has no skops form; why; and if rows are joined."""
@@ -259,8 +282,15 @@ def page() -> str:
         share=100 * len(accepted) / len(with_form),
         together="\n".join(f"- {name}" for name in TOGETHER),
     )  # fmt: skip
-    rows = (f"| {one.name} | {one.kind} | {one.word} | {one.joined} | {one.why} |\n" for one in found)
+    rows = (
+        f"| {one.name} | {one.kind} | {one.word} | {engine(one)} | {one.joined} | {one.why} |\n" for one in found
+    )
     return head + "".join(rows)
+
+
+def engine(one: Verdict) -> str:
+    """What answers for an estimator where the packages for programs are installed."""
+    return "" if one.word != "accepted" else "onnx" if one.name in ACCELERATED else "native"
 
 
 HEAD = """# Estimators
@@ -277,12 +307,16 @@ bit what it is alone; with "nearly" the last bits of its numbers may differ, by 
 number if that is larger), since linear algebra adds up in another order; "never" means that rows depend on each
 other, so requests are not joined. `"exact": true` in a request asks for an answer for its rows alone.
 
+With the extra `onnx` installed, a program answers in the place of those whose engine is `onnx`: it was compared
+with the estimator on thousands of rows at the upload (`GET /models/NAME/versions/N/acceleration` has the report).
+That is so for these fits on a little data; with others the report may say that the estimator answers itself.
+
 Put together, these are accepted and answer exactly as before as well:
 
 {together}
 
 This page is made by `tests/zoo.py` (`python3 scripts/dev.py docs` writes it), and a test compares it.
 
-| estimator | kind | verdict | joined | changed on loading, or why not |
-|---|---|---|---|---|
+| estimator | kind | verdict | engine | joined | changed on loading, or why not |
+|---|---|---|---|---|---|
 """

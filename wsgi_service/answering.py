@@ -5,13 +5,14 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from model_store.entities import Attribution, Version
+from model_store.entities import Attribution, Engine, Version
 from model_store.examples import PROBABILITIES
 from model_store.outcomes import usual_method
 from wsgi_service.inputs.sent import Read, Reading, Sent
 from wsgi_service.outputs.answer import Answer, entries_of
 from wsgi_service.outputs.negotiation import TABLES
 from wsgi_service.serving.directory import Target
+from wsgi_service.serving.predictor import Computed
 from wsgi_service.serving.tables import Table
 
 
@@ -20,7 +21,7 @@ class Predicts(Protocol):
 
     def predict(
         self, version: Version, methods: Sequence[str], table: Table, by: Attribution, exact: bool = False
-    ) -> list[Any]:
+    ) -> Computed:
         """The result of each method for a checked table; see `Predictor.predict`."""
 
 
@@ -63,10 +64,11 @@ def answer(predictor: Predicts, question: Question) -> Answer:
     """
     version = question.target.version
     read = question.sent.read(version.schema, question.reading)
-    results = _results(predictor, question, read)
+    results, engine = _results(predictor, question, read)
     outputs, finite = entries_of(results, read)
     return Answer(
         version=version,
+        engine=engine,
         alias=question.target.alias,
         outputs=outputs,
         results=results,
@@ -79,9 +81,10 @@ def answer(predictor: Predicts, question: Question) -> Answer:
     )
 
 
-def _results(predictor: Predicts, asked: Question, read: Read) -> dict[str, Any]:
-    """Method -> its result; None where no row is right."""
+def _results(predictor: Predicts, asked: Question, read: Read) -> tuple[dict[str, Any], Engine]:
+    """Method -> its result (None where no row is right), and what computed them."""
+    version = asked.target.version
     if read.table is None:
-        return dict.fromkeys(asked.methods)
-    results = predictor.predict(asked.target.version, asked.methods, read.table, asked.by, asked.exact)
-    return dict(zip(asked.methods, results, strict=True))
+        return dict.fromkeys(asked.methods), version.engine
+    computed = predictor.predict(version, asked.methods, read.table, asked.by, asked.exact)
+    return dict(zip(asked.methods, computed.results, strict=True)), computed.engine

@@ -25,6 +25,7 @@ from wsgi_service.resources.predictions import Predictions
 from wsgi_service.resources.reference import Reference
 from wsgi_service.resources.system import System
 from wsgi_service.resources.versions import Versions
+from wsgi_service.serving.accelerator import Accelerator, available
 from wsgi_service.serving.directory import Directory
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.inspector import HostInspector
@@ -33,6 +34,7 @@ from wsgi_service.serving.rehearsal import HostRehearsal
 from wsgi_service.serving.unpacking import Unpacking
 from wsgi_service.serving.warming import Warming
 from wsgi_service.settings import RESERVED_THREADS, Settings
+from wsgi_service.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -133,18 +135,24 @@ def _resources(
 ) -> SimpleNamespace:
     registry = catalog.registry
     predictor = Predictor(hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy)
+    accelerator = None
+    if settings.acceleration == "on" and available():
+        accelerator = Accelerator(
+            hosts, catalog.artifacts, registry, predictor, settings.acceleration_wait, settings.policy, draining
+        )
+    uploads = Uploads(catalog, accelerator)
     rehearse = rehearsal or HostRehearsal(predictor)
     switchboard = Switchboard(registry, rehearse, settings.on_drift)
     directory = Directory(registry)
     unpacking = Unpacking(hosts, settings.predict_deadline)
-    warming = Warming(registry, predictor.load, draining)
+    warming = Warming(registry, predictor.load, draining, accelerator.catch_up if accelerator else None)
     system = System(registry, catalog.artifacts, hosts, lambda: warming.done, draining)
     pages = Pages(
         catalog, predictor, unpacking, settings.row_limit, Evidences(registry, rehearse, hosts), system.index
     )
     return SimpleNamespace(
         models=Models(catalog),
-        versions=Versions(catalog, rehearse),
+        versions=Versions(catalog, rehearse, uploads),
         aliases=Aliases(registry, switchboard, settings.require_preconditions),
         predictions=Predictions(
             directory,
@@ -158,5 +166,5 @@ def _resources(
         system=system,
         warming=warming,
         pages=pages,
-        page_actions=PageActions(catalog, switchboard, pages, settings.token),
+        page_actions=PageActions(catalog, uploads, switchboard, pages, settings.token),
     )

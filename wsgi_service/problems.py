@@ -29,6 +29,7 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     store.NotQuarantined: (404, "not-quarantined"),
     store.NoReport: (404, "no-report"),
     store.ModelExists: (409, "model-exists"),
+    store.NotAccelerated: (409, "not-accelerated"),
     store.VersionExists: (409, "version-exists"),
     store.VersionRetired: (409, "version-retired"),
     store.VersionInUse: (409, "version-in-use"),

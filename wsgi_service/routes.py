@@ -106,6 +106,8 @@ def build(resources: Any) -> Map:
             rule(version, "DELETE", versions.delete, Scope.WRITE),
             rule(f"{version}/artifact", "GET", versions.artifact, Scope.READ),
             rule(f"{version}/safety", "GET", versions.safety, Scope.READ),
+            rule(f"{version}/acceleration", "GET", versions.acceleration, Scope.READ),
+            rule(f"{version}/acceleration", "POST", versions.accelerate, Scope.WRITE, Work.UPLOAD),
             rule(f"{version}/checks", "GET", versions.checks, Scope.READ),
             rule(f"{version}/examples", "GET", versions.read_examples, Scope.READ),
             rule(f"{version}/examples", "PUT", versions.put_examples, Scope.WRITE, Work.PREDICT),

@@ -40,6 +40,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     startup_limit: float = 60.0
     drain_deadline: float = 10.0
     model_memory: int = 0
+    acceleration: str = "on"
+    acceleration_wait: float = 10.0
     allow_pickle: bool = False
     trust: str = ""
     on_drift: OnDrift = "warn"
@@ -134,6 +136,15 @@ TABLE = (
         "MB that the models in all serving hosts together may take. 0: half of the machine's memory.",
     ),
     Setting(
+        "acceleration",
+        "on or off: whether versions are converted to ONNX programs, which answer in the estimator's place once "
+        'they are proven to answer the same. Needs the extra: pip install "wsgi-service[onnx]"',
+    ),
+    Setting(
+        "acceleration_wait",
+        "Seconds that an upload waits for its program; after that it is finished in the background.",
+    ),
+    Setting(
         "allow_pickle",
         "Take pickle and joblib files as well. Reading one runs whatever code is in it, with the server's rights.",
     ),
@@ -150,6 +161,14 @@ TABLE = (
     Setting("require_preconditions", "Move and delete aliases only for requests that have If-Match (else 428)."),
     Setting("log_level", "debug, info, warning or error."),
 )
+
+
+#: Settings that take one of a few words.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "log_level": ("debug", "info", "warning", "error"),
+    "on_drift": get_args(OnDrift),
+    "acceleration": ("on", "off"),
+}
 
 
 class InvalidSetting(ValueError):
@@ -210,10 +229,9 @@ def _parse(setting: Setting, text: str) -> Any:
 
 def _check(settings: Settings) -> None:
     _check_exposure(settings)
-    if settings.log_level not in ("debug", "info", "warning", "error"):
-        raise InvalidSetting("log_level must be debug, info, warning or error")
-    if settings.on_drift not in get_args(OnDrift):
-        raise InvalidSetting(f"on_drift must be {', '.join(get_args(OnDrift)[:-1])} or {get_args(OnDrift)[-1]}")
+    for name, words in CHOICES.items():
+        if getattr(settings, name) not in words:
+            raise InvalidSetting(f"{name} must be {', '.join(words[:-1])} or {words[-1]}")
     for name in (
         "threads",
         "hosts",
@@ -224,8 +242,9 @@ def _check(settings: Settings) -> None:
     ):
         if getattr(settings, name) <= 0:
             raise InvalidSetting(f"{name} must be greater than 0")
-    if settings.model_memory < 0:
-        raise InvalidSetting("model_memory must be 0 or more")
+    for name in ("model_memory", "acceleration_wait"):
+        if getattr(settings, name) < 0:
+            raise InvalidSetting(f"{name} must be 0 or more")
     _check_trust(settings)
     if settings.threads <= RESERVED_THREADS:
         raise InvalidSetting(f"threads must be greater than {RESERVED_THREADS}")

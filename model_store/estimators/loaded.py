@@ -26,15 +26,17 @@ class Loaded:
     """An estimator and how it wants its rows.
 
     Attributes:
+        estimator, schema: what it is, and what it takes.
         joinable: whether rows of several requests may stand in one call.
     """
 
     def __init__(self, estimator: Any) -> None:
         self.joinable = answers_row_by_row(estimator)
+        self.estimator = estimator
         self._passes = Passes(estimator)
-        self._schema = read_schema(estimator)
-        self._missing = missing_texts(estimator, len(self._schema.inputs))
-        if self._schema.frame:
+        self.schema = read_schema(estimator)
+        self._missing = missing_texts(estimator, len(self.schema.inputs))
+        if self.schema.frame:
             _require_pandas()
 
     def call(
@@ -44,18 +46,18 @@ class Loaded:
         return self._passes.call(methods, self._input(matrix, columns))
 
     def _input(self, matrix: NDArray[np.float64] | None, columns: Sequence[Column]) -> Any:
-        if matrix is not None and not (self._schema.frame or self._schema.text):
+        if matrix is not None and not (self.schema.frame or self.schema.text):
             return matrix
         if matrix is not None:
             columns = [(matrix[:, index], None) for index in range(matrix.shape[1])]
         arrays = [
             _array(values, valid, missing) for (values, valid), missing in zip(columns, self._missing, strict=True)
         ]
-        return assemble(self._schema, arrays)
+        return assemble(self.schema, arrays)
 
     def answers(self, method: str, rows: Sequence[Sequence[Any]]) -> list[Any]:
         """One entry for each row of Python values, as an answer has them."""
-        (result,) = self._passes.call([method], as_input(self._schema, rows))
+        (result,) = self._passes.call([method], as_input(self.schema, rows))
         dense = result.toarray() if hasattr(result, "toarray") else result
         entries, _ = row_major(dense if isinstance(dense, list) else np.asarray(dense))
         return entries

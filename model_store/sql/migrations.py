@@ -62,9 +62,21 @@ def add_evidence(connection: Connection) -> None:
     metadata.create_all(connection, [examples, checks, answered])
 
 
+def add_acceleration(connection: Connection) -> None:
+    """Step 4: proven programs, and engines that were chosen."""
+    _add_columns(connection, versions.c.acceleration, versions.c.program, versions.c.pinned)
+    for index in versions.indexes:
+        index.create(connection, checkfirst=True)
+
+
 FOREIGN = "The database is empty, or holds something else than a registry."
 #: Applied in order, each once, all in one transaction. A step is never changed after its release.
-STEPS: tuple[Callable[[Connection], None], ...] = (create_tables, add_safety, add_evidence)
+STEPS: tuple[Callable[[Connection], None], ...] = (
+    create_tables,
+    add_safety,
+    add_evidence,
+    add_acceleration,
+)
 
 
 def migrate(connection: Connection) -> None:

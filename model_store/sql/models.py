@@ -66,11 +66,11 @@ class ModelTransactions(Transactions):
             model = statements.read_models(connection, [statements.model_row(connection, name)])[0]
             guard(model)
             rows = connection.execute(
-                select(versions.c.version, versions.c.digest).where(versions.c.model == name)
+                select(versions.c.version, versions.c.digest, versions.c.program).where(versions.c.model == name)
             ).all()
             connection.execute(delete(aliases).where(aliases.c.model == name))
             retire(connection, name, [row.version for row in rows])
             connection.execute(delete(models).where(models.c.name == name))
             answers.forget_model(connection, name)
             log(connection, by, Action.DELETE_MODEL, name, before=statements.described(model))
-            return {row.digest for row in rows}
+            return {digest for row in rows for digest in (row.digest, row.program) if digest}

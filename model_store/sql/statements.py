@@ -7,13 +7,17 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from model_store.acceleration.report import Acceleration
 from model_store.entities import (
     LIVE,
     MAX_VERSION,
+    NATIVE,
+    ONNX,
     Action,
     Alias,
     Attribution,
     Draft,
+    Engine,
     Facts,
     Model,
     State,
@@ -111,6 +115,7 @@ def read_versions(connection: Connection, model: str, rows: Collection[Row[Any]]
 
 def _version_of(row: Row[Any], names: tuple[str, ...]) -> Version:
     facts = msgspec.convert(row.facts, Facts)
+    acceleration = None if row.acceleration is None else msgspec.convert(row.acceleration, Acceleration)
     return Version(
         model=row.model,
         version=row.version,
@@ -118,12 +123,23 @@ def _version_of(row: Row[Any], names: tuple[str, ...]) -> Version:
         digest=row.digest,
         size=row.size,
         class_names=UNSET if row.class_names is None else tuple(row.class_names),
+        engine=_engine_of(facts, row.pinned, acceleration),
+        pinned=row.pinned or UNSET,
+        acceleration=acceleration.verdict if acceleration else UNSET,
+        program=acceleration.program if acceleration else UNSET,
         description=row.description,
         tags=row.tags,
         aliases=names,
         created_at=row.created_at,
         **msgspec.structs.asdict(facts),
     )
+
+
+def _engine_of(facts: Facts, pinned: Engine | None, acceleration: Acceleration | None) -> Engine:
+    if facts.format == ONNX:
+        return ONNX
+    proven = acceleration is not None and acceleration.program is not UNSET
+    return ONNX if proven and pinned != NATIVE else NATIVE
 
 
 def version_exists(connection: Connection, model: str, number: int) -> bool:
@@ -200,6 +216,8 @@ def insert_version(connection: Connection, model: str, number: int, draft: Draft
 def column_values(version: Version, changes: dict[str, Any]) -> dict[str, Any]:
     """Changes of a version as values of its row."""
     values = dict(changes)
+    if "engine" in values:
+        values["pinned"] = values.pop("engine")
     if "schema" in values:
         facts = msgspec.convert(version, Facts, from_attributes=True)
         changed = msgspec.structs.replace(facts, schema=values.pop("schema"))
@@ -214,6 +232,7 @@ def annotations(version: Version) -> dict[str, Any]:
         "description": version.description,
         "tags": version.tags,
         "class_names": None if version.class_names is UNSET else list(version.class_names),
+        "engine": None if version.pinned is UNSET else version.pinned,
         "column_names": list(version.schema.column_names),
     }
 

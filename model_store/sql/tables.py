@@ -49,10 +49,15 @@ versions = Table(
     # The safety report of the upload; null for versions of releases that made none.
     Column("safety", JSON),
     Column("class_names", JSON),
+    # What came of accelerating it, the digest of the program that is proven, and the engine chosen by hand.
+    Column("acceleration", JSON),
+    Column("program", String(80)),
+    Column("pinned", String(8)),
     Column("description", Text),
     Column("tags", JSON, nullable=False),
     Column("created_at", String(32), nullable=False),
     Index("versions_by_digest", "digest"),
+    Index("versions_by_program", "program"),
 )
 
 #: Version numbers that were deleted. They outlive their model, so that a number never means two things.

@@ -80,6 +80,11 @@ class Transactions:
         for start in range(0, len(ordered), RELEASED_AT_ONCE):
             some = ordered[start : start + RELEASED_AT_ONCE]
             with writing(self._engine) as connection:
-                query = select(versions.c.digest).where(versions.c.digest.in_(some)).distinct()
-                for digest in set(some) - set(connection.execute(query).scalars()):
+                for digest in set(some) - _held(connection, some):
                     unlink(digest)
+
+
+def _held(connection: Connection, digests: Collection[str]) -> set[str]:
+    """Those of the digests that a version needs."""
+    needed = (select(column).where(column.in_(digests)) for column in (versions.c.digest, versions.c.program))
+    return {digest for query in needed for digest in connection.execute(query.distinct()).scalars()}

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+from msgspec import UNSET
 from sqlalchemy import Connection, delete, insert, select, update
 
+from model_store.acceleration.report import Acceleration
 from model_store.entities import Action, Attribution, Draft, Guard, UploadKey, Version, unguarded
 from model_store.errors import VersionInUse
 from model_store.sql import answers, statements, tables
@@ -89,7 +92,37 @@ class VersionTransactions(Transactions):
             log(connection, by, Action.UPDATE_VERSION, model, version=number, **changed)
             return after
 
-    def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> str:
+    def acceleration(self, model: str, number: int) -> Acceleration | None:
+        """See `Registry`."""
+        with reading(self._engine) as connection:
+            statements.check_version(connection, model, number)
+            query = select(versions.c.acceleration).where(statements.is_version(model, number))
+            found = connection.execute(query).scalar()
+            return None if found is None else msgspec.convert(found, Acceleration)
+
+    def set_acceleration(
+        self,
+        model: str,
+        number: int,
+        report: Acceleration,
+        by: Attribution,
+        confirm: Callable[[], None] = lambda: None,
+    ) -> Version:
+        """See `Registry`."""
+        with self._writing() as connection:
+            before = statements.read_version(connection, model, number)
+            confirm()
+            program = None if report.program is UNSET else report.program.digest
+            values = {"acceleration": msgspec.to_builtins(report), "program": program}
+            connection.execute(update(versions).where(statements.is_version(model, number)).values(**values))
+            after = statements.read_version(connection, model, number)
+            log(
+                connection, by, Action.ACCELERATE, model, version=number,
+                before=_engine_of(before), after=_engine_of(after) | {"program": program},
+            )  # fmt: skip
+            return after
+
+    def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> set[str]:
         """See `Registry`."""
         with self._writing() as connection:
             statements.model_row(connection, model)
@@ -103,7 +136,17 @@ class VersionTransactions(Transactions):
             retire(connection, model, [number])
             before = {"digest": version.digest}
             log(connection, by, Action.DELETE_VERSION, model, version=number, before=before)
-            return version.digest
+            return digests_of(version)
+
+
+def digests_of(version: Version) -> set[str]:
+    """The blobs that a version needs."""
+    return {version.digest} | (set() if version.program is UNSET else {version.program.digest})
+
+
+def _engine_of(version: Version) -> dict[str, Any]:
+    """What an event keeps of a version's acceleration."""
+    return {"engine": version.engine, "acceleration": msgspec.to_builtins(version).get("acceleration")}
 
 
 def _insert(connection: Connection, model: str, number: int, draft: Draft, by: Attribution) -> None:

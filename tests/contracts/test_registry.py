@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
+from model_store.acceleration.report import Acceleration, Program
 from model_store.chain import first_break
 from model_store.checks import Check, Checks
 from model_store.entities import Attribution, Draft, Facts, Model, Patience, UploadKey, now
@@ -18,6 +20,7 @@ from model_store.errors import (
     ModelNotFound,
     NothingBefore,
     NotQuarantined,
+    StorageError,
     VersionExists,
     VersionInUse,
     VersionNotFound,
@@ -136,7 +139,7 @@ def test_other_bytes_under_a_used_number_are_refused(registry: Registry) -> None
 def test_a_deleted_number_is_never_used_again(registry: Registry) -> None:
     registry.add_version("iris", draft(), BY)
     registry.add_version("iris", draft(), BY)
-    assert registry.delete_version("iris", 2, BY) == "sha256:a"
+    assert registry.delete_version("iris", 2, BY) == {"sha256:a"}
     with pytest.raises(VersionRetired):
         registry.add_version("iris", draft(), BY, number=2)
     with pytest.raises(VersionNotFound):
@@ -473,6 +476,57 @@ def test_a_guard_sees_what_is_there_and_can_stop_each_change(registry: Registry)
             change()
     assert seen == [model, model, version, version, alias, alias, alias, None, None]
     assert registry.revision() == revision
+
+
+def proven() -> Acceleration:
+    return Acceleration(
+        verdict="passed", rows=2000, program=Program(digest="sha256:p", size=3, methods=("predict",), missing=True)
+    )
+
+
+def test_a_proven_program_answers_until_the_estimator_is_pinned(registry: Registry) -> None:
+    added, _ = registry.add_version("iris", draft(), BY)
+    assert (added.engine, added.acceleration, registry.acceleration("iris", 1)) == ("native", UNSET, None)
+    version = registry.set_acceleration("iris", 1, proven(), BY)
+    assert (version.engine, version.acceleration, version.program) == ("onnx", "passed", proven().program)
+    assert registry.acceleration("iris", 1) == proven()
+    pinned = registry.update_version("iris", 1, {"engine": "native"}, BY)
+    assert (pinned.engine, pinned.pinned, pinned.program) == ("native", "native", proven().program)
+    assert registry.update_version("iris", 1, {"engine": None}, BY).engine == "onnx"
+    with pytest.raises(VersionNotFound):
+        registry.set_acceleration("iris", 2, proven(), BY)
+
+
+def test_a_program_that_is_not_proven_does_not_answer(registry: Registry) -> None:
+    registry.add_version("iris", draft(), BY)
+    for verdict in ("pending", "failed"):
+        version = registry.set_acceleration("iris", 1, Acceleration(verdict=verdict, reason="so"), BY)
+        assert (version.engine, version.acceleration, version.program) == ("native", verdict, UNSET)
+    assert registry.events("iris")[-1].after == {"engine": "native", "acceleration": "failed", "program": None}
+
+
+def test_a_program_whose_bytes_are_gone_is_not_kept(registry: Registry) -> None:
+    def gone() -> None:
+        raise StorageError("gone")
+
+    registry.add_version("iris", draft(), BY)
+    with pytest.raises(StorageError):
+        registry.set_acceleration("iris", 1, proven(), BY, gone)
+    assert registry.acceleration("iris", 1) is None
+
+
+def test_a_program_is_released_with_its_version_and_not_before(registry: Registry) -> None:
+    released: list[str] = []
+    for _ in range(2):
+        registry.add_version("iris", draft(), BY)
+    registry.set_acceleration("iris", 2, proven(), BY)
+    registry.release(["sha256:p", "sha256:a"], released.append)
+    assert released == []
+    assert registry.delete_version("iris", 2, BY) == {"sha256:a", "sha256:p"}
+    registry.release(["sha256:p", "sha256:a"], released.append)
+    assert released == ["sha256:p"]
+    registry.set_acceleration("iris", 1, proven(), BY)
+    assert registry.delete_model("iris", BY) == {"sha256:a", "sha256:p"}
 
 
 def some_examples() -> Examples:

@@ -19,7 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 
 from model_store.errors import NotAPredictor, Refused, Unreadable, Unsafe
 from model_store.estimators.facts import inspect
@@ -228,8 +228,10 @@ BOUNDED = [
     RandomForestRegressor(5, random_state=0).fit(X, Y),
     GradientBoostingClassifier(n_estimators=3, random_state=0).fit(X, Y),
     make_pipeline(MinMaxScaler(), MLPClassifier(4, tol=0.01, max_iter=500, random_state=0)).fit(X, Y),
+    SVC().fit(X, Y),
+    SVR().fit(X, Y),
 ]
-UNBOUNDED = [SVC().fit(X, Y), KNeighborsClassifier().fit(X, Y)]
+UNBOUNDED = [KNeighborsClassifier().fit(X, Y)]
 
 
 def converted(estimator: Any) -> Any:
@@ -263,6 +265,44 @@ def test_converted_forests_keep_their_labels_of_text(judge: Any, answer: Any) ->
 
 WIDE = np.ones((2, 200_000), dtype=np.float32)
 DOUBLING = [node("Concat", f"x{i} x{i}" if i else "x x", f"x{i + 1}", axis=1) for i in range(40)]
+OLDER = [helper.make_opsetid("", 13), helper.make_opsetid("ai.onnx.ml", 3)]
+TEXTS = np.array([["a", "b"]], dtype=object)
+
+
+def machine(**changed: Any) -> Any:
+    """A support vector machine of two classes, two columns and three vectors."""
+    attributes = {
+        "classlabels_ints": [0, 1], "vectors_per_class": [2, 1], "support_vectors": [1.0] * 6,
+        "coefficients": [1.0, 1.0, -1.0], "rho": [0.5], "kernel_params": [1.0, 0.0, 3.0], "kernel_type": "RBF",
+    } | changed  # fmt: skip
+    outputs = [value("l", INT64, [None]), value("y", FLOAT, [None, 2])]
+    return program([node("SVMClassifier", "x", "l y", **attributes)], outputs=outputs)
+
+
+def regression_machine(**changed: Any) -> Any:
+    attributes = {
+        "n_supports": 3, "support_vectors": [1.0] * 6, "coefficients": [1.0, 1.0, -1.0], "rho": [0.5],
+        "kernel_params": [1.0, 0.0, 3.0], "kernel_type": "RBF",
+    } | changed  # fmt: skip
+    return program([node("SVMRegressor", "x", "y", **attributes)], outputs=[value("y", FLOAT, [None, 1])])
+
+
+def labelled(labels: list[str]) -> Any:
+    """The label of the larger of two numbers."""
+    nodes = [
+        node("ArgMax", "x", "i", axis=1, keepdims=0),
+        node("ArrayFeatureExtractor", "c i", "y", domain="ai.onnx.ml"),
+    ]
+    constants = {"c": np.array(labels, dtype=object)}
+    return program(nodes, outputs=[value("y", STRING, None)], constants=constants)
+
+
+def test_machines_and_labels_are_bounded() -> None:
+    """What the wrong ones below are made of is right."""
+    for model in (machine(), regression_machine(), labelled(["a", "b"])):
+        assert cost_of(model).cells < 20
+
+
 UNTOLD: dict[str, Any] = {
     "a loop": programs.endless,
     "doubling": lambda: program(DOUBLING, outputs=[value("x40", FLOAT, None)]),
@@ -277,6 +317,20 @@ UNTOLD: dict[str, Any] = {
     "turned": lambda: program([node("Reshape", "x f", "y")], constants={"f": np.array([2, -1])}),
     "coefficients": lambda: program([node("LinearRegressor", "x", "y", coefficients=[1.0], targets=1)]),
     "over rows": lambda: program([node("ArgMax", "x", "y", axis=0)], outputs=[value("y", INT64, None)]),
+    "vectors that are not there": lambda: machine(support_vectors=[1.0]),
+    "coefficients of a machine": lambda: machine(coefficients=[1.0] * 4),
+    "kernel": lambda: machine(kernel_params=[1.0]),
+    "offsets": lambda: machine(rho=[1.0, 2.0]),
+    "classes of a machine": lambda: machine(vectors_per_class=[3, -1]),
+    "one class of a machine": lambda: machine(vectors_per_class=[2], classlabels_ints=[0]),
+    "half of the probabilities": lambda: machine(prob_a=[1.0]),
+    "vectors of a regressor": lambda: regression_machine(n_supports=9),
+    "coefficients of a regressor": lambda: regression_machine(coefficients=[1.0]),
+    "offsets of a regressor": lambda: regression_machine(rho=[1.0, 2.0]),
+    "sums over rows": lambda: program([node("ReduceMax", "x", "y", axes=[0])], opsets=OLDER),
+    "sums over what comes": lambda: program([node("ReduceSum", "x x", "y")]),
+    "texts that are combined": lambda: program([node("Concat", "c c", "y", axis=1)], constants={"c": TEXTS}),
+    "a long label of a class": lambda: labelled(["a" * 300, "b"]),
     "constant output": lambda: program([node("Neg", "c", "y")], constants={"c": WIDE[:, :2]}),
 }
 

@@ -134,7 +134,7 @@ JSON_ALONE = frozenset(EVERY) - {"csv", "csv in a form", "csv without names", "f
 def iris(pool: HostPool) -> Iterator[StrictClient]:
     """A server that all these tests ask, since none of them changes it."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as path:
-        service = create_app(Settings(data=path), pool)
+        service = create_app(Settings(data=path, acceleration="off"), pool)
         client = StrictClient(validator(service))
         client.put_model("iris", models.iris(), column_names=json.dumps(NAMES))
         client.put_model("spam", models.spam())

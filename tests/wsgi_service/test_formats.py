@@ -174,10 +174,11 @@ def test_a_program_whose_version_took_a_host_down_is_for_hosts_again(client: Str
     client.put_model("add", programs.adder().SerializeToString())
     for _ in range(2):
         client.post("/predict", json={"instances": [[1, 2]]})
-    version = app.catalog.registry.version("add", 1)
+    found = engine.runnable(app.catalog.registry.version("add", 1))
+    assert found is not None
     kept = engine.Programs(app.catalog.artifacts, 30.0)
     table = Table(1, matrix=np.array([[1.0, 2.0]]))
-    kept.answered(version)
-    assert kept.take(version, table) is not None
-    kept.distrust(version)
-    assert kept.take(version, table) is None
+    kept.answered(found.digest)
+    assert kept.take(found, ["predict"], table) is not None
+    kept.distrust(found.digest)
+    assert kept.take(found, ["predict"], table) is None

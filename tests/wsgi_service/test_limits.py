@@ -22,7 +22,7 @@ from wsgi_service.serving.hosts import HostPool
 from wsgi_service.settings import Settings
 
 MEMORY = 600 << 20
-STARTUP = 60.0
+STARTUP = PATIENCE
 
 
 @pytest.fixture(scope="module")

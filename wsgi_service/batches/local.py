@@ -4,7 +4,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from model_store.entities import Attribution, Version
 from wsgi_service.answering import Question, answer, methods_for
@@ -14,6 +13,7 @@ from wsgi_service.inputs.json_body import read_sent
 from wsgi_service.inputs.sent import Reading
 from wsgi_service.outputs.writing import content_of
 from wsgi_service.serving.directory import Target
+from wsgi_service.serving.predictor import Computed
 from wsgi_service.serving.tables import Table, decode_results, encode_results
 
 HERE = Attribution("local", "local")
@@ -42,14 +42,14 @@ class LocalModel:
 
     def predict(
         self, _version: Version, methods: Sequence[str], table: Table, _by: Attribution, _exact: bool = False
-    ) -> list[Any]:
+    ) -> Computed:
         """The result of each method for a table, in the form that a model host gives it."""
         arrays = [(cells.values, cells.valid) for cells in table.columns]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             results = self._loaded.call(methods, table.matrix, arrays)
         outcomes, buffers = encode_results(results, table.rows)
-        return decode_results(outcomes, [bytearray(buffer) for buffer in buffers])
+        return Computed(decode_results(outcomes, [bytearray(buffer) for buffer in buffers]), self.version.engine)
 
     def ask(
         self, body: bytes, media_type: str, format_: str, method: str | None, row_by_row: bool, decimal: str = "."

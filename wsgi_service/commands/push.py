@@ -81,11 +81,16 @@ def _upload(
         return remote.upload("PUT" if number else "POST", path, file, given, bar.update, examples)
 
 
+def _pending(version: dict[str, Any]) -> bool:
+    return version.get("acceleration") == "pending"
+
+
 def _report(version: dict[str, Any], live: int | None) -> str:
     name, number = version["model"], version["version"]
     lines = [
         f"stored   {name} version {number}: {version['estimator']}",
         f"digest   {version['digest']}",
+        f"engine   {version['engine']}{' (a program is being proven)' if _pending(version) else ''}",
         *(f"warning  {warning}" for warning in version["warnings"]),
         f"live     {f'version {live}' if live else 'not set'}",
     ]

@@ -6,12 +6,11 @@ from typing import Any
 
 from msgspec import UNSET
 
-from model_store.entities import Version
+from model_store.entities import Engine, Version
 from model_store.outcomes import row_major
 from model_store.schema import Scalar
 from wsgi_service.inputs.errors import RowError
 from wsgi_service.inputs.sent import Read
-from wsgi_service.serving.predictor import ENGINES, NATIVE
 
 PREDICT = "predict"
 #: Methods that give one number for each class.
@@ -24,6 +23,7 @@ class Answer:
 
     Attributes:
         version: that answered.
+        engine: that computed the answer.
         alias: it was asked for by.
         outputs: method -> one entry for each row; null for rows that were wrong.
         results: method -> the same as the estimator gave it, without the rows that were wrong.
@@ -36,6 +36,7 @@ class Answer:
     """
 
     version: Version
+    engine: Engine
     alias: str | None
     outputs: dict[str, list[Any]]
     results: dict[str, Any]
@@ -46,11 +47,6 @@ class Answer:
     passing: dict[str, Sequence[Any]] = field(default_factory=dict)
     flat: bool = False
     example: dict[str, Scalar] | None = None
-
-    @property
-    def engine(self) -> str:
-        """What computed the answer."""
-        return ENGINES.get(self.version.format, NATIVE)
 
     @property
     def rows(self) -> int:

@@ -119,7 +119,9 @@ class Comparisons:
 
     def _ask(self, version: Version, table: Table, by: Attribution) -> Answered:
         methods = wanted(version.methods)
-        results = dict(zip(methods, self._predictor.predict(version, methods, table, by, exact=True), strict=True))
+        results = dict(
+            zip(methods, self._predictor.predict(version, methods, table, by, exact=True).results, strict=True)
+        )
         predictions, _ = row_major(results[methods[0]])
         probabilities = results.get(PROBABILITIES)
         return Answered(

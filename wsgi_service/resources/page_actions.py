@@ -19,6 +19,7 @@ from wsgi_service.pages.rendering import page
 from wsgi_service.problems import Problem
 from wsgi_service.requests import change_by, consumes, names_parameter, read_body
 from wsgi_service.resources.pages import FIELDS, Pages
+from wsgi_service.uploads import Uploads
 
 OWN = re.compile(r"/ui(/[a-z0-9][a-z0-9._-]*)*")
 
@@ -27,14 +28,18 @@ class PageActions:
     """Changes that are made from a page; each leads back to a page.
 
     Args:
-        catalog: where models are published.
+        catalog: where models are.
+        uploads: publishes them.
         switchboard: moves aliases.
         pages: shows what came of it.
         token: the server's; empty if it has none.
     """
 
-    def __init__(self, catalog: Catalog, switchboard: Switchboard, pages: Pages, token: str) -> None:
+    def __init__(
+        self, catalog: Catalog, uploads: Uploads, switchboard: Switchboard, pages: Pages, token: str
+    ) -> None:
         self._catalog = catalog
+        self._uploads = uploads
         self._switchboard = switchboard
         self._pages = pages
         self._token = token
@@ -47,7 +52,7 @@ class PageActions:
                 name = check_name(form.fields.get("name", ""))
                 names = names_parameter([form.fields.get("class_names", "")], "class_names")
                 options = Publication(class_names=names)
-                version, _ = self._catalog.publish(name, form.artifact(), change_by(request), options)
+                version, _ = self._uploads.publish(name, form.artifact(), change_by(request), options)
         except (StoreError, Problem, InvalidRequest) as error:
             return page("refused.html", _status(error), failed=_words(error), report=_report(error))
         return _see(f"/ui/models/{version.model}/versions/{version.version}")

@@ -185,6 +185,7 @@ class Pages:
             fields=fields_of(schema, given, errors) if len(schema.inputs) <= MOST_FIELDS else None,
             commands=commands_of(version, request.host_url.rstrip("/")),
             safety=self._registry.safety(version.model, version.version),
+            acceleration=self._registry.acceleration(version.model, version.version),
             evidence=self._evidences.of(version, attribution(request)),
             **context | more,
         )

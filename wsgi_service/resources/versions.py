@@ -12,8 +12,9 @@ from msgspec import Struct
 from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 
+from model_store.acceleration.report import Acceleration
 from model_store.catalog import Catalog, GivenExamples, Publication
-from model_store.entities import Facts, Tags, Version
+from model_store.entities import Engine, Facts, Tags, Version
 from model_store.errors import NoExamples, NoReport, NotFound
 from model_store.examples import LARGEST, Examples
 from model_store.rehearsal import Rehearsal
@@ -29,6 +30,7 @@ from wsgi_service.representations import ChecksList, ShownExamples, StoredExampl
 from wsgi_service.requests import change_by, check_media_type, chunks, names_parameter, read_body, read_json
 from wsgi_service.resources.keys import idempotency_key, turn
 from wsgi_service.responses import changed, no_content
+from wsgi_service.uploads import Uploads
 
 CSV = "text/csv"
 #: Examples answered otherwise than was given that an answer shows.
@@ -62,6 +64,7 @@ class VersionChanges(Struct):
     tags: Tags | None = None
     class_names: tuple[str, ...] | None = None
     column_names: tuple[str, ...] | None = None
+    engine: Engine | None = None
 
 
 class GivenExamplesBody(Struct):
@@ -86,12 +89,14 @@ class Versions:
     Args:
         catalog: where they are.
         rehearsal: has versions answer their examples.
+        uploads: publishes and accelerates them.
     """
 
-    def __init__(self, catalog: Catalog, rehearsal: Rehearsal) -> None:
+    def __init__(self, catalog: Catalog, rehearsal: Rehearsal, uploads: Uploads) -> None:
         self._catalog = catalog
         self._registry = catalog.registry
         self._rehearsal = rehearsal
+        self._uploads = uploads
 
     @operation(VersionList)
     def list(self, request: Request, model: str) -> Response:
@@ -163,6 +168,27 @@ class Versions:
             raise NoReport("This version was stored by a release that made no safety reports.")
         return representation(request, report)
 
+    @operation(Acceleration)
+    def acceleration(self, request: Request, model: str, number: int) -> Response:
+        """Read whether a program was proven to answer like the version's estimator, and if not, why."""
+        return representation(request, self._acceleration(self._registry.version(model, number)))
+
+    @operation(Acceleration, parameters=(REASON,))
+    def accelerate(self, request: Request, model: str, number: int) -> Response:
+        """Try again to accelerate the version; the answer may be that it is pending."""
+        version = self._registry.version(model, number)
+        found = self._acceleration(self._uploads.accelerate(version, change_by(request), again=True))
+        return changed(found, found)
+
+    def _acceleration(self, version: Version) -> Acceleration:
+        report = self._registry.acceleration(version.model, version.version)
+        if report is None:
+            raise NoReport(
+                "Nothing was done to accelerate this version: it is a program itself, or acceleration is off, or "
+                "its packages are not installed on the server."
+            )
+        return report
+
     @operation(ChecksList)
     def checks(self, request: Request, model: str, number: int) -> Response:
         """Read the last reports about pointing an alias to the version, newest first."""
@@ -194,6 +220,7 @@ class Versions:
         given = read_examples(read_body(request), facts, names, request.mimetype == JSON)
         by = change_by(request)
         examples, wrong = self._catalog.set_examples(version, given, self._rehearsal, by, check)
+        self._uploads.prove_again(version, by)
         shown = show(examples)
         return changed(StoredExamples(**msgspec.structs.asdict(shown), mismatches=list(wrong[:SHOWN])), shown)
 
@@ -224,7 +251,7 @@ class Versions:
                 examples=_given_examples(examples),
                 key=key,
             )
-            version, new = self._catalog.publish(model, body, change_by(request), options)
+            version, new = self._uploads.publish(model, body, change_by(request), options)
         if not new:  # somebody else may have been faster, with the same bytes
             check(version)
         return changed(version, version, f"/models/{model}/versions/{version.version}" if new else None)

@@ -12,9 +12,11 @@ from typing import BinaryIO, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from model_store.acceleration.report import Acceleration
 from model_store.entities import Inspection
 from model_store.quality import Quality
 from model_store.safety import STRICT, Policy, Report
+from model_store.schema import Scalar
 
 MAX_HEADER = 64 << 20
 MAX_BUFFERS = 100_000
@@ -128,6 +130,16 @@ class Draw(Struct, frozen=True, tag="draw"):
     quality: Quality
 
 
+class Accelerate(Struct, frozen=True, tag="accelerate"):
+    """Make a program of an artifact's estimator and prove it, on these rows of the version besides others."""
+
+    path: str
+    digest: str
+    format: str
+    examples: tuple[tuple[Scalar, ...], ...] = ()
+    policy: Policy = STRICT
+
+
 class Ready(Struct, frozen=True, tag="ready"):
     """The host has imported everything and listens."""
 
@@ -160,6 +172,12 @@ class Unpacked(Struct, frozen=True, tag="unpacked"):
     table: Table
 
 
+class Accelerated(Struct, frozen=True, tag="accelerated"):
+    """The report; the program follows, empty if none passed."""
+
+    report: Acceleration
+
+
 class Drawn(Struct, frozen=True, tag="drawn"):
     """The pictures, as SVG."""
 
@@ -175,8 +193,8 @@ class Failed(Struct, frozen=True, tag="failed"):
     extra: str = ""
 
 
-Request = Inspect | Load | Unload | Predict | Unpack | Draw
-Reply = Ready | Inspected | Done | Predicted | Unpacked | Drawn | Failed
+Request = Inspect | Load | Unload | Predict | Unpack | Draw | Accelerate
+Reply = Ready | Inspected | Done | Predicted | Unpacked | Drawn | Accelerated | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -22,6 +22,7 @@ from wsgi_service.serving.lifeline import die_with_parent
 from wsgi_service.serving.limits import (
     UNLIMITED,
     allowance_to_check,
+    allowance_to_convert,
     cap_memory,
     give_back,
     leave_no_core,
@@ -100,6 +101,7 @@ _FAILURES = {
     frames.Unload: ("StorageError", "The model could not be unloaded: it raised {}."),
     frames.Predict: ("PredictFailed", "The estimator raised {} for these rows."),
     frames.Unpack: ("MalformedBody", "The table cannot be read: {}."),
+    frames.Accelerate: ("PredictFailed", "Making a program of the estimator raised {}."),
     frames.Draw: ("PredictFailed", "The pictures could not be drawn: {}."),
 }
 
@@ -132,6 +134,8 @@ class _Bench:
                 return self._unpack(request, buffers)
             case frames.Draw():
                 return self._draw(request)
+            case frames.Accelerate():
+                return self._accelerate(request)
 
     def _inspect(self, request: frames.Inspect) -> Answer:
         path = Path(request.path)
@@ -153,6 +157,15 @@ class _Bench:
 
         with limited(allowance_to_check(0)):
             return frames.Drawn(drawing.draw(request.quality)), []
+
+    def _accelerate(self, request: frames.Accelerate) -> Answer:
+        from model_store.acceleration.accelerate import accelerate
+
+        path = Path(request.path)
+        loaded = self._loaded.load(path, request.digest, request.format, request.policy)
+        with limited(allowance_to_convert(path.stat().st_size)):
+            report, program = accelerate(loaded.estimator, loaded.schema, request.examples)
+        return frames.Accelerated(report), [program]
 
     def _load(self, request: frames.Load) -> Answer:
         path, policy = Path(request.path), request.policy

@@ -1,10 +1,10 @@
 """The pool of model hosts: who serves, who judges, who stands by, and what happens when one dies.
 
 The roles: a fixed number of hosts serve; one further host judges uploads and never serves, since what it has read
-is not trusted; one serves versions that took a host down lately, and one reads Parquet and Arrow tables, each of
-which is made when there is the first of them; one imported spare stands ready to take the place of any. One
-thread, the keeper, starts every process and looks after deadlines: on Linux a host is ended with the *thread* that
-started it.
+is not trusted; one serves versions that took a host down lately, one reads Parquet and Arrow tables, and one makes
+programs of estimators, each of which is made when there is the first of them; one imported spare stands ready to
+take the place of any. One thread, the keeper, starts every process and looks after deadlines: on Linux a host is
+ended with the *thread* that started it.
 """
 
 import contextlib
@@ -34,6 +34,7 @@ RESTART_PAUSE = 1.0
 LONG = 0.25
 UPLOADS_WAIT = "Other uploads are being checked. Try again in a moment."
 TABLES_WAIT = "Other Parquet and Arrow tables are being read. Try again in a moment."
+PROGRAMS_WAIT = "Other versions are being converted. Try again in a moment."
 SUSPECTS_WAIT = (
     "This version crashed lately and is served apart, where others wait already. Try again in a moment."
 )
@@ -67,6 +68,7 @@ class HostPool:
         self._judge = Aside(most_waiting // 2, UPLOADS_WAIT)
         self._suspects = Aside(most_waiting + 1, SUSPECTS_WAIT)  # all that were in a call that crashed
         self._reader = Aside(most_waiting // 2, TABLES_WAIT)
+        self._converter = Aside(most_waiting // 2, PROGRAMS_WAIT)
         self._all: set[Host] = set()
         self._busy_with: Counter[str] = Counter()
         self._waiting_for: Counter[str] = Counter()
@@ -129,6 +131,20 @@ class HostPool:
         """The host that takes tables apart, and never has a model. Raises Busy."""
         with self._reader.turn(limit):
             yield self._host_of(self._reader)
+
+    @contextlib.contextmanager
+    def converting(self, limit: float) -> Iterator[Host]:
+        """The host that makes programs of estimators, beside those that serve. Raises Busy."""
+        with self._converter.turn(limit):
+            yield self._host_of(self._converter)
+
+    def rest(self) -> None:
+        """Let go of the host that makes programs; the next program gets another one."""
+        with self._changed:
+            if self._converter.host is not None:
+                self._converter.host.kill()
+                self._bury(self._converter.host)
+                self._converter.host = None
 
     def close(self) -> None:
         """End all hosts; whoever waits for one gets Busy."""

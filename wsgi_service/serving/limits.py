@@ -20,6 +20,10 @@ CHECK_MEMORY = 2
 CHECK_MEMORY_BESIDES = 256 << 20
 CHECK_SECONDS = 10.0
 CHECK_SIZE = 64 << 20
+#: What converting an estimator of so many bytes may use.
+CONVERT_MEMORY = 40
+CONVERT_MEMORY_BESIDES = 1 << 30
+CONVERT_SECONDS = 300.0
 UNLIMITED = 0
 
 
@@ -33,6 +37,11 @@ class Allowance(NamedTuple):
 def allowance_to_check(size: int) -> Allowance:
     """What checking a file of `size` bytes may use."""
     return Allowance(CHECK_MEMORY * size + CHECK_MEMORY_BESIDES, CHECK_SECONDS * max(1.0, size / CHECK_SIZE))
+
+
+def allowance_to_convert(size: int) -> Allowance:
+    """What making a program of an artifact of `size` bytes, and comparing it, may use."""
+    return Allowance(CONVERT_MEMORY * size + CONVERT_MEMORY_BESIDES, CONVERT_SECONDS)
 
 
 def give_back() -> None:

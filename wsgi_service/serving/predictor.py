@@ -6,12 +6,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
 
 from model_store.artifacts import Artifacts
-from model_store.entities import Attribution, Patience, Version
+from model_store.entities import NATIVE, ONNX, Attribution, Engine, Patience, Version
 from model_store.environment import drift
-from model_store.errors import ArtifactCorrupt, StorageError
+from model_store.errors import ArtifactCorrupt, StorageError, StoreError
 from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
 from wsgi_service.serving import frames
@@ -23,20 +26,20 @@ from wsgi_service.serving.errors import (
     ModelQuarantined,
     OutOfMemory,
     PredictFailed,
+    ServingError,
 )
 from wsgi_service.serving.frames import Buffer
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
-from wsgi_service.serving.programs import Programs
+from wsgi_service.serving.programs import Programs, Runnable, runnable
 from wsgi_service.serving.tables import Table, decode_results, encode_table
 
 log = logging.getLogger(__name__)
 
-#: Format -> how answers are computed: by ONNX Runtime, or by the estimator itself.
-ENGINES = {"onnx": "onnx"}
-NATIVE = "native"
 #: Seconds to read an artifact into a host, beside the deadline of the predict.
 LOAD_LIMIT = 60.0
+#: What a program's first output is called in a host, whatever it stands for.
+PREDICT = "predict"
 #: Seconds that a predict is given at the least, when it got its host at the last moment.
 LEAST = 0.01
 TOO_MANY = "Too many requests for this version are waiting already. Try again in a moment."
@@ -46,6 +49,13 @@ Replied = tuple[frames.Reply, list[bytearray]]
 Prepare = Callable[[], tuple[frames.Predict, list[Buffer], float]]
 #: Estimators that one host keeps at the most; the one that was not used for longest goes first.
 LOADED_PER_HOST = 64
+
+
+class Computed(NamedTuple):
+    """The result of each method, and what computed them."""
+
+    results: list[Any]
+    engine: Engine
 
 
 class Predictor:
@@ -86,12 +96,14 @@ class Predictor:
         self._joinable: set[str] = set()
         #: Digest -> when it stops to be suspected of taking hosts down.
         self._suspected: dict[str, float] = {}
+        #: Digests of programs that no host could compute with.
+        self._hopeless: set[str] = set()
         #: Digest -> bytes that its estimator took in the host that loaded it last.
         self._measured: dict[str, int] = {}
 
     def predict(
         self, version: Version, methods: Sequence[str], table: Table, by: Attribution, exact: bool = False
-    ) -> list[Any]:
+    ) -> Computed:
         """The result of each method for a checked table; see `tables.decode_result` for its form.
 
         Args:
@@ -108,16 +120,17 @@ class Predictor:
             ServingError: no host came free, or it crashed, took too long or refused.
         """
         _check_servable(version)
-        if not exact and (program := self._programs.take(version, table)):
-            return [self._programs.call(program, method, table) for method in methods]
+        found = None if exact else runnable(version)
+        if taken := self._programs.take(found, methods, table):
+            return Computed(self._programs.call(taken, methods, table), ONNX)
         with self._place(version.digest):
             until = self._until()
             results = None if exact else self._predict_joined(version, methods, table, by, until)
             if results is None:
                 results = self.predict_in_host(version, methods, table, by, until)
-        if not self._is_suspected(version):
-            self._programs.answered(version)
-        return results
+        if found is not None and not self._is_suspected(version):
+            self._prove(version, found, by)
+        return Computed(results, ONNX if version.format == ONNX else NATIVE)
 
     def load(self, version: Version, by: Attribution) -> None:
         """Prove that a version's bytes have their digest and that a host can load it. Raises like `predict`."""
@@ -128,6 +141,38 @@ class Predictor:
 
         _check_servable(version)
         self._noting(version, by, read_again)
+        if (found := runnable(version)) and found.methods:
+            self._prove(version, found, by)
+
+    def _prove(self, version: Version, found: Runnable, by: Attribution) -> None:
+        """Have a host answer with a program before this process does; a version that is one has just done so."""
+        if self._programs.knows(found.digest):
+            return
+        if found.methods and found.digest in self._hopeless:
+            return
+        try:
+            if found.methods:
+                self.try_program(version, found, by)
+            else:
+                self._programs.answered(found.digest)
+        except Busy:
+            return
+        except (StoreError, ServingError) as error:
+            self._hopeless.add(found.digest)
+            log.warning("%s version %d answers without its program: %s", version.model, version.version, error)
+
+    def try_program(self, version: Version, found: Runnable, by: Attribution) -> None:
+        """Have a host make a session of the program of a version and compute a row of zeros with it.
+
+        Then this process may do so as well. Raises StoreError or ServingError.
+        """
+        as_version = msgspec.structs.replace(
+            version, digest=found.digest, size=found.size, format=ONNX, fitted={}, environment={}
+        )
+        table = Table(1, matrix=np.zeros((1, len(version.schema.inputs))))
+        replied = self._ask(as_version, [PREDICT], by, self._until(), lambda: Joined(table, self._until(), 1))
+        self._read(as_version, replied)
+        self._programs.answered(found.digest)
 
     def predict_in_host(
         self,
@@ -294,7 +339,7 @@ class Predictor:
         """Serve a version that took a host down apart from the others for a while."""
         log.error("%s version %d: %s", version.model, version.version, error)
         self._suspected[version.digest] = time.monotonic() + self._patience.seconds
-        self._programs.distrust(version)
+        self._programs.distrust(version.digest)
 
     def _note(self, version: Version, error: Exception, by: Attribution) -> None:
         """Write down that a version took a host down."""

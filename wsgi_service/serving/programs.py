@@ -1,7 +1,8 @@
 """ONNX programs that run in the HTTP process itself: those of which it is known beforehand that they end.
 
-The bytes come from an upload, so they pass the same rules here as in the judging host, and what they compute must
-be bounded (`model_store.formats.onnx.bounds`). A session is made here after a model host made one and answered.
+The bytes come from an upload or from a model host, which need not be honest, so they pass the same rules here as
+in the judging host, and what they compute must be bounded (`model_store.formats.onnx.bounds`). A session is made
+here after a model host made one and answered.
 """
 
 import io
@@ -9,12 +10,14 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import UNSET, Struct
 
 from model_store.artifacts import Artifacts, digest_of
-from model_store.entities import Version
+from model_store.entities import ONNX, Version
 from model_store.errors import ArtifactCorrupt
 from wsgi_service.serving.errors import DeadlineExceeded, PredictFailed
 from wsgi_service.serving.tables import Table
@@ -24,10 +27,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = "onnx"
 #: Numbers that one call may compute here, and numbers of the program that it may go through; more is for a host.
 MAX_CELLS = 20_000_000
 MAX_STEPS = 2_000_000_000
+#: So few numbers are gone through in far less than any deadline, and need nobody who would stop them.
+SHORT = 20_000_000
+#: Larger numbers are not for programs that stand in for estimators: trees in single precision refuse them.
+LARGEST = 1e30
 #: Bytes of sessions that are kept here, each counted as so many times its file: trees grow the most.
 MAX_KEPT = 256 << 20
 GROWTH = 20
@@ -35,6 +41,41 @@ GROWTH = 20
 TICK = 0.1
 #: Characters of the runtime's words that go to the log.
 LOGGED = 300
+
+
+class Runnable(Struct, frozen=True):
+    """A stored program: a version that is one, or the one that was proven for an estimator.
+
+    Attributes:
+        methods: that it answers in the estimator's place; empty for a version that is a program.
+        missing: whether it was compared on missing values.
+    """
+
+    digest: str
+    size: int
+    methods: tuple[str, ...] = ()
+    missing: bool = True
+
+    def answers(self, methods: Sequence[str], table: Table) -> bool:
+        """Whether it stands for the estimator in this."""
+        matrix = table.matrix
+        if not self.methods or matrix is None or not matrix.size:
+            return True
+        if not all(method in self.methods for method in methods):
+            return False
+        if matrix.max() <= LARGEST and matrix.min() >= -LARGEST:  # false for NaN as well
+            return True
+        return self.missing and not (abs(matrix) > LARGEST).any()
+
+
+def runnable(version: Version) -> Runnable | None:
+    """The program of a version, None if it has none, or its estimator is to answer."""
+    if version.format == ONNX:
+        return Runnable(version.digest, version.size)
+    if version.engine != ONNX or version.program is UNSET:
+        return None
+    program = version.program
+    return Runnable(program.digest, program.size, program.methods, program.missing)
 
 
 class Programs:
@@ -53,68 +94,74 @@ class Programs:
         self._lock = threading.Lock()
         self._terminator = Terminator()
 
-    def answered(self, version: Version) -> None:
-        """A model host has made a session of this version and answered with it."""
-        if version.format == FORMAT:
-            self._answered.add(version.digest)
+    def answered(self, digest: str) -> None:
+        """A model host has made a session of this program and answered with it."""
+        self._answered.add(digest)
 
-    def distrust(self, version: Version) -> None:
-        """The version has taken a model host down: it runs in hosts until one has answered with it again."""
+    def knows(self, digest: str) -> bool:
+        """Whether a model host has answered with this program."""
+        return digest in self._answered
+
+    def distrust(self, digest: str) -> None:
+        """The program has taken a model host down: it runs in hosts until one has answered with it again."""
         with self._lock:
-            self._answered.discard(version.digest)
-            self._kept.pop(version.digest, None)
+            self._answered.discard(digest)
+            self._kept.pop(digest, None)
 
-    def take(self, version: Version, table: Table) -> "Program | None":
-        """The program of a version, if this table may be computed here."""
-        if version.format != FORMAT or version.digest not in self._answered or table.matrix is None:
+    def take(self, found: Runnable | None, methods: Sequence[str], table: Table) -> "Call | None":
+        """The call of a program for these rows, if they may be computed here."""
+        if found is None or found.digest not in self._answered or table.matrix is None:
             return None
-        kept = self._keep(version)
+        if not found.answers(methods, table):
+            return None
+        kept = self._keep(found)
         if kept is None or table.rows * kept.cells > MAX_CELLS or table.rows * kept.constants > MAX_STEPS:
             return None
-        return kept.program
+        return Call(kept.program, table.rows * (kept.cells + kept.constants) <= SHORT)
 
-    def call(self, program: "Program", method: str, table: Table) -> Any:
-        """The result of a method for a table.
+    def call(self, taken: "Call", methods: Sequence[str], table: Table) -> list[Any]:
+        """The results of methods for a table.
 
         Raises:
             DeadlineExceeded: it took too long and was stopped.
             PredictFailed: ONNX Runtime refused.
         """
-        with self._terminator.stopping(program.run_options(), self._deadline) as options:
-            try:
-                return program.call(method, table.matrix, options)
-            except Exception as error:  # noqa: BLE001 - the runtime raises what it likes
-                if options.terminate:
-                    raise DeadlineExceeded(
-                        f"The model did not answer within {self._deadline:g} seconds."
-                    ) from None
-                log.warning("an ONNX program failed: %s", str(error)[:LOGGED])
-                raise PredictFailed(f"The program raised {type(error).__name__} for these rows.") from None
+        if taken.short:
+            return self._run(taken.program, methods, table, None)
+        with self._terminator.stopping(taken.program.run_options(), self._deadline) as options:
+            return self._run(taken.program, methods, table, options)
 
-    def _keep(self, version: Version) -> "_Kept | None":
-        """What is kept of a version. Whoever asks first makes it; until it is made a host serves the others."""
+    def _run(self, program: "Program", methods: Sequence[str], table: Table, options: Any) -> list[Any]:
+        try:
+            return program.run(methods, cast("Any", table.matrix), options)
+        except Exception as error:  # noqa: BLE001 - the runtime raises what it likes
+            if options is not None and options.terminate:
+                raise DeadlineExceeded(f"The model did not answer within {self._deadline:g} seconds.") from None
+            log.warning("an ONNX program failed: %s", str(error)[:LOGGED])
+            raise PredictFailed(f"The program raised {type(error).__name__} for these rows.") from None
+
+    def _keep(self, found: Runnable) -> "_Kept | None":
+        """What is kept of a program. Whoever asks first makes it; until it is made a host serves the others."""
         with self._lock:
-            if version.digest in self._kept:
-                self._kept.move_to_end(version.digest)
-                return self._kept[version.digest]
-            self._kept[version.digest] = None
-        made = self._make(version)
+            if found.digest in self._kept:
+                self._kept.move_to_end(found.digest)
+                return self._kept[found.digest]
+            self._kept[found.digest] = None
+        made = self._make(found)
         with self._lock:
-            if version.digest in self._kept:  # and was not distrusted meanwhile
-                self._kept[version.digest] = made
+            if found.digest in self._kept:  # and was not distrusted meanwhile
+                self._kept[found.digest] = made
                 self._make_room()
         return made
 
-    def _make(self, version: Version) -> "_Kept | None":
+    def _make(self, found: Runnable) -> "_Kept | None":
         """A session, None if the program is for a host, which can serve whatever was taken."""
-        if GROWTH * version.size > MAX_KEPT:
-            return None
         try:
-            with self._artifacts.open(version.digest) as file:
+            with self._artifacts.open(found.digest) as file:
                 data = file.read()
-            return _Kept(data, version.digest)
+            return _Kept(data, found)
         except Exception as error:  # noqa: BLE001 - whatever it is, a host can serve it
-            log.info("%s version %d runs in a host: %s", version.model, version.version, error)
+            log.info("a program runs in a host: %s", error)
             return None
 
     def _make_room(self) -> None:
@@ -122,23 +169,43 @@ class Programs:
             self._kept.popitem(last=False)
 
 
+class Call(Struct, frozen=True):
+    """A program that may be called, and whether that is over before anybody could stop it."""
+
+    program: Any
+    short: bool
+
+
+def checked(data: bytes) -> tuple[Any, int, int]:
+    """A program that may run here, and what it costs (`bounds.Cost`).
+
+    Raises:
+        Refused: by the rule that it breaks.
+        ValueError: it is not bounded, or too large.
+    """
+    from model_store.formats.onnx.bounds import cost_of
+    from model_store.formats.onnx.checks import RULES, parse
+    from model_store.formats.rules import Audit
+
+    if GROWTH * len(data) > MAX_KEPT:
+        raise ValueError("it would take too much of the server's memory")
+    audit = Audit()
+    model = parse(data, audit)
+    audit.apply(RULES, model)
+    return model, *cost_of(model)
+
+
 class _Kept:
     """A program that passed the rules and is bounded, and what it costs."""
 
-    def __init__(self, data: bytes, digest: str) -> None:
-        from model_store.formats.onnx.bounds import cost_of
-        from model_store.formats.onnx.checks import RULES, parse
+    def __init__(self, data: bytes, found: Runnable) -> None:
         from model_store.formats.onnx.program import Program
-        from model_store.formats.rules import Audit
 
-        if digest_of(io.BufferedReader(io.BytesIO(data))) != digest:
+        if digest_of(io.BufferedReader(io.BytesIO(data))) != found.digest:
             raise ArtifactCorrupt("The stored bytes of this version are damaged.")
-        audit = Audit()
-        model = parse(data, audit)
-        audit.apply(RULES, model)
-        self.cells, self.constants = cost_of(model)
+        model, self.cells, self.constants = checked(data)
         self.size = GROWTH * len(data)
-        self.program = Program(model)
+        self.program = Program(model, found.methods)
 
 
 class Terminator:

@@ -25,14 +25,20 @@ class Warming:
         registry: says what is live.
         load: loads a version; raises StoreError or ServingError.
         stopped: whether the server is being stopped.
+        then: is called when that is done.
     """
 
     def __init__(
-        self, registry: Registry, load: Callable[[Version, Attribution], None], stopped: Callable[[], bool]
+        self,
+        registry: Registry,
+        load: Callable[[Version, Attribution], None],
+        stopped: Callable[[], bool],
+        then: Callable[[], None] | None = None,
     ) -> None:
         self._registry = registry
         self._load = load
         self._stopped = stopped
+        self._then = then
         self._thread: threading.Thread | None = None
 
     @property
@@ -48,10 +54,12 @@ class Warming:
     def run(self) -> None:
         """Load what is live, the first models by name if there are many. What cannot be loaded is left out."""
         try:
-            for version in islice(self._live(), MOST):
+            for version in islice(live_versions(self._registry), MOST):
                 if self._stopped():
                     return
                 self._warm(version)
+            if self._then is not None:
+                self._then()
         except (Busy, StoreError) as error:  # no host, or no registry: whoever asks will be told
             log.warning("live versions were not loaded beforehand: %s", error)
 
@@ -63,13 +71,14 @@ class Warming:
         except (StoreError, ServingError) as error:
             log.warning("%s version %d was not loaded: %s", version.model, version.version, error)
 
-    def _live(self) -> Iterator[Version]:
-        """The versions to which an alias `live` points, by the names of their models."""
-        models = self._registry.models(PAGE)
-        while models:
-            for model in models:
-                try:
-                    yield self._registry.version(model.name, self._registry.alias(model.name, LIVE).version)
-                except NotFound:  # it has no live version, or not any more
-                    continue
-            models = self._registry.models(PAGE, after=models[-1].name)
+
+def live_versions(registry: Registry) -> Iterator[Version]:
+    """The versions to which an alias `live` points, by the names of their models."""
+    models = registry.models(PAGE)
+    while models:
+        for model in models:
+            try:
+                yield registry.version(model.name, registry.alias(model.name, LIVE).version)
+            except NotFound:  # it has no live version, or not any more
+                continue
+        models = registry.models(PAGE, after=models[-1].name)

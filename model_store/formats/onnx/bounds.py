@@ -19,6 +19,8 @@ MAX_WIDTH = 100_000
 #: Characters of a label that a row's answer may repeat.
 MAX_TEXT = 256
 NUMBERS = (TensorProto.FLOAT, TensorProto.DOUBLE)
+#: The one operator that may have texts among its inputs: it looks labels up.
+LOOKED_UP = "ArrayFeatureExtractor"
 
 
 class Unbounded(ValueError):
@@ -52,16 +54,18 @@ def cost_of(model: ModelProto) -> Cost:
     Raises:
         Unbounded: it cannot be told.
     """
-    if any(tensor.data_type == TensorProto.STRING for tensor in model.graph.initializer):
-        raise Unbounded("texts are among the constants")
     known = {tensor.name: Shape(constant=numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
     known |= {value.name: _input(value) for value in inputs_of(model)}
     for node in model.graph.node:
         if node.op_type not in OPERATORS:
             raise Unbounded(f"the operator {node.op_type} can compute without bounds")
         inputs = [known[name] for name in node.input if name]
+        if node.op_type != LOOKED_UP and any(_is_text(shape.constant) for shape in inputs):
+            raise Unbounded("texts are combined")
         known |= dict(zip(node.output, OPERATORS[node.op_type](node, inputs), strict=False))
-    if any(len(text) > MAX_TEXT for node in model.graph.node for text in texts_of(node)):
+    labels = [*(text for tensor in model.graph.initializer for text in tensor.string_data)]
+    labels += [text for node in model.graph.node for text in texts_of(node)]
+    if any(len(text) > MAX_TEXT for text in labels):
         raise Unbounded("a label is very long")
     if not all(output.name in known for output in model.graph.output):
         raise Unbounded("an output is not computed")
@@ -74,6 +78,10 @@ def texts_of(node: NodeProto) -> Iterator[bytes]:
         yield from attribute.strings
         if attribute.HasField("t"):
             yield from attribute.t.string_data
+
+
+def _is_text(constant: NDArray[Any] | None) -> bool:
+    return constant is not None and constant.dtype.kind not in "biuf"
 
 
 def _input(value: Any) -> Shape:
@@ -101,15 +109,17 @@ def _width(shape: Shape) -> int:
 
 
 def _elementwise(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
-    """Rows of one width, with constants of that width or of one number."""
+    """Rows of one width or of one column, with constants of that width or of one number."""
     rows = [shape for shape in inputs if shape.constant is None]
-    widths = {shape.width for shape in rows}
-    if not rows or len(widths) != 1:
+    if not rows:
+        raise Unbounded("a constant stands where rows are expected")
+    widest = max(rows, key=lambda shape: shape.width or 0)
+    if any(shape.width not in (widest.width, widest.width and 1) for shape in rows):
         raise Unbounded("tensors of different widths are combined")
     for shape in inputs:
-        if shape.constant is not None and not _fits(shape.constant, rows[0].width):
+        if shape.constant is not None and not _fits(shape.constant, widest.width):
             raise Unbounded("a constant has another width than the rows")
-    return [rows[0]]
+    return [Shape(widest.width)]
 
 
 def _fits(constant: NDArray[Any], width: int | None) -> bool:
@@ -212,6 +222,52 @@ def _extreme(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     return [Shape(1 if attributes.get("keepdims", 1) else None, below=width)]
 
 
+def _reduced(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    """Each row becomes one number."""
+    _width(inputs[0])
+    attributes = attributes_of(node)
+    given = inputs[1].constant if len(inputs) > 1 else attributes.get("axes")
+    if given is None or np.ravel(given).tolist() not in ([1], [-1]):
+        raise Unbounded("rows are compared with one another")
+    return [Shape(1 if attributes.get("keepdims", 1) else None)]
+
+
+def _svm_regressor(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    attributes = attributes_of(node)
+    vectors = int(attributes.get("n_supports", 0))
+    _check_support(attributes, vectors, _width(inputs[0]))
+    if len(attributes.get("coefficients", ())) != vectors or len(attributes.get("rho", ())) != 1:
+        raise Unbounded("the coefficients do not fit the support vectors")
+    return [Shape(1)]
+
+
+def _svm_classifier(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    attributes = attributes_of(node)
+    labels: Any = attributes.get("classlabels_ints", attributes.get("classlabels_strings", ()))
+    per_class = attributes.get("vectors_per_class", np.zeros(0))
+    classes, vectors = len(labels), int(sum(per_class))
+    pairs = classes * (classes - 1) // 2
+    if classes < 2 or len(per_class) != classes or min(per_class) < 0 or pairs > MAX_WIDTH:  # noqa: PLR2004
+        raise Unbounded("the support vectors do not fit the classes")
+    _check_support(attributes, vectors, _width(inputs[0]))
+    if (
+        len(attributes.get("coefficients", ())) != (classes - 1) * vectors
+        or len(attributes.get("rho", ())) != pairs
+    ):
+        raise Unbounded("the coefficients do not fit the support vectors")
+    likely = [len(attributes.get(name, ())) for name in ("prob_a", "prob_b")]
+    if likely not in ([0, 0], [pairs, pairs]):
+        raise Unbounded("the probabilities do not fit the classes")
+    return [Shape(), Shape(classes if likely[0] or classes == 2 else pairs)]  # noqa: PLR2004
+
+
+def _check_support(attributes: dict[str, Any], vectors: int, width: int) -> None:
+    if vectors < 1 or len(attributes.get("support_vectors", ())) != vectors * width:
+        raise Unbounded("the support vectors do not fit the rows")
+    if len(attributes.get("kernel_params", ())) != 3:  # noqa: PLR2004
+        raise Unbounded("the kernel has not its three parameters")
+
+
 def _chosen(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     table, columns = inputs[0].constant, inputs[1].constant
     if table is not None and inputs[1].below is not None and inputs[1].below <= table.size == table.shape[-1]:
@@ -264,7 +320,14 @@ OPERATORS: dict[str, Rule] = {
     "LinearClassifier": _linear_classifier,
     "LinearRegressor": _linear_regressor,
     "MatMul": _product,
+    **dict.fromkeys(
+        ("ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
+         "ReduceSum", "ReduceSumSquare"),
+        _reduced,
+    ),
     "Reshape": _reshaped,
+    "SVMClassifier": _svm_classifier,
+    "SVMRegressor": _svm_regressor,
     "Scaler": _scaled("offset", "scale"),
     "TreeEnsembleClassifier": _tree_classifier,
     "TreeEnsembleRegressor": _tree_regressor,

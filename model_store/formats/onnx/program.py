@@ -1,5 +1,6 @@
 """An ONNX program with its session: what it takes and gives, and how it is called."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,8 @@ from model_store.naming import positional
 from model_store.schema import Classes, Column, ColumnType, Output, Scalar, Schema
 
 FATAL_ONLY = 4
+#: Optimisations that lose digits: this one keeps a factor of double precision in single precision.
+IMPRECISE = ["MatMulScaleFusion"]
 NUMPY: dict[int, Any] = {
     TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64, TensorProto.INT64: np.int64,
     TensorProto.INT32: np.int32, TensorProto.BOOL: np.bool_, TensorProto.STRING: np.object_,
@@ -36,16 +39,21 @@ class Program(SelfDescribed):
 
     Args:
         model: the program.
+        methods: that its outputs answer, in their order; by default `predict` is the first output, and the scores
+            or probabilities are the second.
     """
 
-    def __init__(self, model: ModelProto) -> None:
+    def __init__(self, model: ModelProto, methods: Sequence[str] = ()) -> None:
         self._model = model
         self._names = [value.name for value in inputs_of(model)]
         self._dtypes = [NUMPY[type_of(value)] for value in inputs_of(model)]
         self._outputs = [value.name for value in model.graph.output]
         self._session = make_session(model.SerializeToString())
-        if method := scores_method(model):
-            setattr(self, method, partial(self.call, method))
+        scores = scores_method(model)
+        known = tuple(methods) or (("predict", scores) if scores else ("predict",))
+        self._output_of = dict(zip(known, self._outputs, strict=False))
+        if scores and not methods:
+            setattr(self, scores, partial(self.call, scores))
 
     @property
     def title(self) -> str:
@@ -72,17 +80,20 @@ class Program(SelfDescribed):
         return self.call("predict", rows)
 
     def call(self, method: str, rows: Any, options: Any = None) -> NDArray[Any]:
-        """A method's result: `predict` is the first output, the scores or probabilities are the second.
+        """A method's result.
 
         Args:
             method: one that this program has.
             rows: rows x columns, numbers or objects.
             options: from `run_options`, to stop the call.
         """
-        index = 0 if method == "predict" else 1
-        (found,) = self._session.run([self._outputs[index]], self._feed(np.asarray(rows)), options)
-        result = np.asarray(found)
-        return result[:, 0] if index == 0 and result.ndim == 2 and result.shape[1] == 1 else result  # noqa: PLR2004
+        return self.run([method], np.asarray(rows), options)[0]
+
+    def run(self, methods: Sequence[str], rows: NDArray[Any], options: Any = None) -> list[NDArray[Any]]:
+        """The results of several methods in one run; see `call`."""
+        names = [self._output_of[method] for method in methods]
+        found = self._session.run(names, self._feed(rows), options)
+        return [_entries(method, np.asarray(result)) for method, result in zip(methods, found, strict=True)]
 
     @staticmethod
     def run_options() -> Any:
@@ -91,7 +102,7 @@ class Program(SelfDescribed):
 
     def _feed(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
         if len(self._names) == 1:
-            return {self._names[0]: rows.astype(self._dtypes[0])}
+            return {self._names[0]: rows.astype(self._dtypes[0], copy=False)}
         ranks = [len(shape_of(value) or [0, 0]) for value in inputs_of(self._model)]
         return {
             name: (rows[:, [index]] if rank == 2 else rows[:, index]).astype(dtype)  # noqa: PLR2004
@@ -110,12 +121,20 @@ class Program(SelfDescribed):
         ]
 
 
+def _entries(method: str, result: NDArray[Any]) -> NDArray[Any]:
+    """One entry for each row, where there is one output."""
+    single = method == "predict" and result.ndim == 2 and result.shape[1] == 1  # noqa: PLR2004
+    return result[:, 0] if single else result
+
+
 def make_session(program: bytes) -> Any:
     """A session that computes on one thread and says nothing."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = FATAL_ONLY
-    return onnxruntime.InferenceSession(program, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        program, options, providers=["CPUExecutionProvider"], disabled_optimizers=IMPRECISE
+    )
 
 
 def scores_method(model: ModelProto) -> str | None:

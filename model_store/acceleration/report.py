@@ -1,0 +1,87 @@
+"""What came of accelerating a version, as plain data."""
+
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+#: How far a number may be off, in parts of what is usual in its column (1 for probabilities).
+TOLERANCE = 1e-6
+#: `pending`: it is being converted and compared. `failed`: the estimator answers itself, for the reason given.
+Verdict = Literal["pending", "passed", "failed"]
+Precision = Literal["double", "single"]
+
+
+class Compared(Struct, frozen=True, kw_only=True):
+    """One method of estimator and program on the same rows.
+
+    Attributes:
+        rows: that were compared, together and some of them one by one.
+        mismatches: rows with another label, or with another number where one of the two is missing or infinite.
+        largest_absolute: difference of two numbers.
+        largest_relative: difference, in parts of what is usual in its column (1 for probabilities).
+    """
+
+    method: str
+    rows: int
+    mismatches: int
+    largest_absolute: float
+    largest_relative: float
+
+    @property
+    def passes(self) -> bool:
+        """Whether the program may answer instead of the estimator."""
+        return self.rows > 0 and not self.mismatches and self.largest_relative <= TOLERANCE
+
+
+class Program(Struct, frozen=True, kw_only=True):
+    """The program that answers for an estimator.
+
+    Attributes:
+        digest: of its bytes, which lie among the artifacts.
+        size: of them.
+        methods: that it answers; all others are the estimator's.
+        missing: whether it was compared on rows with missing values.
+    """
+
+    digest: str
+    size: int
+    methods: tuple[str, ...]
+    missing: bool = False
+
+
+class Acceleration(Struct, frozen=True, kw_only=True):
+    """The report about a version's acceleration.
+
+    Attributes:
+        verdict: whether a program may answer for the estimator.
+        reason: why not.
+        precision: in which the program computes.
+        rows: that were compared: probes from the estimator and the version's examples.
+        tolerance: how far a number may be off, in parts of what is usual in its column (1 for probabilities).
+        methods: what was compared.
+        native_microseconds, onnx_microseconds: what one row takes in each, without the way there.
+        releases: of what converted and computed.
+        seconds: that converting and comparing took.
+        at: when.
+        program: that passed.
+    """
+
+    verdict: Verdict = "pending"
+    reason: str | UnsetType = UNSET
+    precision: Precision | UnsetType = UNSET
+    rows: int = 0
+    tolerance: float = TOLERANCE
+    methods: tuple[Compared, ...] = ()
+    native_microseconds: float | UnsetType = UNSET
+    onnx_microseconds: float | UnsetType = UNSET
+    releases: dict[str, str] = {}
+    seconds: float = 0.0
+    at: str = ""
+    program: Program | UnsetType = UNSET
+
+
+PENDING = Acceleration()
+
+
+class Unconvertible(Exception):
+    """An estimator has no program; the text says why, as the end of a sentence."""

@@ -1,0 +1,335 @@
+"""Versions whose program was proven answer by it; whatever keeps it from answering, the estimator does."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.validate import validator
+
+import models
+import numpy as np
+import pytest
+from conftest import PATIENCE, LiveServer, StrictClient
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression
+
+from model_store.acceleration.report import Acceleration
+from model_store.backup import backup
+from model_store.consistency import check
+from model_store.entities import Attribution
+from wsgi_service.app import Application, create_app
+from wsgi_service.serving import accelerator, frames, programs
+from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.process import Host
+from wsgi_service.settings import Settings
+
+pytest.importorskip("skl2onnx")
+pytestmark = pytest.mark.usefixtures("accelerating")
+
+ROW = [5.1, 3.5, 1.4, 0.2]
+BY = Attribution("ann", "request-1")
+IRIS = "/models/iris/versions/1"
+
+
+@pytest.fixture
+def app(accelerating: None, folder: Path, pool: HostPool) -> Iterator[Application]:
+    service = create_app(Settings(data=str(folder), acceleration_wait=PATIENCE), pool)
+    yield service
+    service.catalog.registry.close()
+
+
+@pytest.fixture
+def client(app: Application) -> StrictClient:
+    return StrictClient(validator(app))
+
+
+def ask(client: StrictClient, rows: Any, **keys: Any) -> Any:
+    return client.post(f"{IRIS}/predict", json={"instances": rows, **keys}).json
+
+
+def answered(change: Callable[[frames.Accelerated, list[Any]], tuple[Any, list[Any]]]) -> Any:
+    """A `Host.call` in which the host says something else about acceleration."""
+    whole = Host.call
+
+    def call(self: Host, request: Any, *more: Any) -> Any:
+        reply, buffers = whole(self, request, *more)
+        return change(reply, buffers) if isinstance(request, frames.Accelerate) else (reply, buffers)
+
+    return call
+
+
+def test_an_upload_is_answered_by_its_proven_program(client: StrictClient) -> None:
+    version = client.put_model("iris", models.iris()).json
+    assert (version["engine"], version["acceleration"]) == ("onnx", "passed")
+    assert version["program"]["methods"] == ["predict", "predict_proba"]
+    rows = np.random.default_rng(0).uniform(0, 8, (50, 4)).tolist()
+    answer = ask(client, rows, **{"return": ["predict", "predict_proba"]})
+    assert answer["engine"] == "onnx"
+    assert answer["outputs"]["predict"] == models.iris().predict(rows).tolist()
+    np.testing.assert_allclose(answer["outputs"]["predict_proba"], models.iris().predict_proba(rows), atol=1e-12)
+
+
+def test_the_report_says_what_was_compared_and_how_it_went(client: StrictClient) -> None:
+    client.put_model("iris", models.iris())
+    report = client.get(f"{IRIS}/acceleration").json
+    assert (report["verdict"], report["precision"]) == ("passed", "double")
+    assert report["rows"] >= 2000
+    assert [(one["method"], one["mismatches"]) for one in report["methods"]] == [
+        ("predict", 0),
+        ("predict_proba", 0),
+    ]
+    assert report["methods"][1]["largest_relative"] <= report["tolerance"]
+    assert report["native_microseconds"] > report["onnx_microseconds"] > 0
+    assert "skl2onnx" in report["releases"]
+    (event,) = [e for e in client.get("/models/iris/history").json["events"] if (e["after"] or {}).get("program")]
+    assert (event["action"], event["after"]["engine"]) == ("accelerate", "onnx")
+
+
+def test_who_asks_for_exact_answers_gets_the_estimator(client: StrictClient) -> None:
+    client.put_model("iris", models.iris())
+    answer = ask(client, [ROW], method="predict_proba", exact=True)
+    assert answer["engine"] == "native"
+    assert answer["predictions"] == models.iris().predict_proba([ROW]).tolist()
+
+
+def test_methods_that_the_program_has_not_are_the_estimators(client: StrictClient) -> None:
+    client.put_model("iris", models.iris())
+    assert ask(client, [ROW], method="decision_function")["engine"] == "native"
+    assert ask(client, [ROW], **{"return": ["predict", "predict_log_proba"]})["engine"] == "native"
+
+
+def test_an_engine_can_be_pinned_and_let_go(client: StrictClient) -> None:
+    client.put_model("iris", models.iris())
+    pinned = client.put(IRIS, json={"engine": "native"}).json
+    assert (pinned["engine"], pinned["pinned"]) == ("native", "native")
+    assert ask(client, [ROW])["engine"] == "native"
+    assert client.put(IRIS, json={"engine": "onnx"}).json["engine"] == "onnx"
+    assert ask(client, [ROW])["engine"] == "onnx"
+    free = client.put(IRIS, json={"engine": None}).json
+    assert (free["engine"], "pinned" in free) == ("onnx", False)
+    changed = [
+        e["after"] for e in client.get("/models/iris/history").json["events"] if e["action"] == "update-version"
+    ]
+    assert changed == [{"engine": "native"}, {"engine": "onnx"}, {"engine": None}]
+
+
+def test_an_engine_that_is_not_there_cannot_be_pinned(client: StrictClient) -> None:
+    client.put_model("spam", models.spam())
+    answer = client.put("/models/spam/versions/1", json={"engine": "onnx"})
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/not-accelerated")
+    assert "only rows of numbers" in answer.json["detail"]
+    assert client.put("/models/spam/versions/1", json={"engine": "native"}).status_code == 200
+    assert client.put("/models/spam/versions/1", json={"engine": "fast"}).status_code == 422
+
+
+def test_a_program_has_no_estimator_to_be_pinned_to(client: StrictClient) -> None:
+    import programs as small
+
+    client.put_model("add", small.adder().SerializeToString())
+    assert client.put("/models/add/versions/1", json={"engine": "onnx"}).json["engine"] == "onnx"
+    answer = client.put("/models/add/versions/1", json={"engine": "native"})
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/not-accelerated")
+    assert client.get("/models/add/versions/1/acceleration").status_code == 404
+
+
+def test_an_estimator_without_a_program_answers_itself_and_the_report_says_why(client: StrictClient) -> None:
+    version = client.put_model("people", models.people()).json
+    assert (version["engine"], version["acceleration"]) == ("native", "failed")
+    assert "program" not in version
+    report = client.get("/models/people/versions/1/acceleration").json
+    assert (report["verdict"], report["reason"][:28]) == ("failed", "The estimator answers itself")
+
+
+def test_missing_values_are_for_programs_that_were_compared_on_them(client: StrictClient) -> None:
+    rows, targets = load_diabetes(return_X_y=True)
+    rows[::7, 2] = np.nan
+    estimator = HistGradientBoostingRegressor(max_iter=5).fit(rows, targets)
+    client.put_model("iris", estimator)
+    gappy = [None if np.isnan(value) else value for value in rows[0].tolist()]
+    answer = ask(client, [gappy])
+    assert (answer["engine"], answer["predictions"]) == (
+        "onnx",
+        pytest.approx(estimator.predict(rows[:1]).tolist()),
+    )
+    found = programs.Runnable("sha256:a", 1, ("predict",), missing=False)
+    assert not found.answers(["predict"], programs.Table(1, matrix=np.array([[np.nan, 1.0]])))
+
+
+def test_numbers_that_trees_refuse_are_refused_although_the_program_would_take_them(client: StrictClient) -> None:
+    client.put_model("iris", models.forest())
+    width = models.forest().n_features_in_
+    answer = client.post(f"{IRIS}/predict", json={"instances": [[1e39] * width]})
+    assert (answer.status_code, answer.json["type"]) == (422, "/problems/predict-failed")
+    assert ask(client, [[1e20] * width])["engine"] == "onnx"
+
+
+def test_a_host_that_lies_about_its_program_is_not_believed(
+    client: StrictClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program must be bounded, whole and computable, whatever the host says about it."""
+    import programs as small
+
+    unbounded = small.program([small.node("Transpose", "x", "z"), small.node("Transpose", "z", "y")])
+    wrong_width = small.adder()
+    for data in (b"no program", b"", unbounded.SerializeToString(), wrong_width.SerializeToString()):
+        with monkeypatch.context() as patched:
+            patched.setattr(Host, "call", answered(lambda reply, _, data=data: (reply, [data])))
+            version = client.post("/models/iris/versions", data=models.skops_bytes(models.iris())).json
+        assert (version["engine"], version["acceleration"]) == ("native", "failed")
+        answer = client.post("/predict", json={"instances": [ROW], "version": version["version"]}).json
+        assert (answer["engine"], answer["predictions"]) == ("native", [0])
+
+
+def test_a_host_that_dies_while_it_converts_leaves_the_estimator(
+    client: StrictClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Host.call
+
+    def call(self: Host, request: Any, *more: Any) -> Any:
+        if isinstance(request, frames.Accelerate):
+            self.kill()
+        return whole(self, request, *more)
+
+    monkeypatch.setattr(Host, "call", call)
+    version = client.put_model("iris", models.iris()).json
+    assert (version["engine"], version["acceleration"]) == ("native", "failed")
+    assert "ended unexpectedly" in client.get(f"{IRIS}/acceleration").json["reason"]
+    assert version["state"] == "ready"
+    assert ask(client, [ROW])["engine"] == "native"
+    monkeypatch.undo()
+    monkeypatch.setattr("wsgi_service.app.available", lambda: True)
+    again = client.post(f"{IRIS}/acceleration").json
+    assert again["verdict"] == "passed"
+    assert ask(client, [ROW])["engine"] == "onnx"
+
+
+def test_an_upload_waits_for_its_program_only_for_a_while(
+    folder: Path, pool: HostPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = create_app(Settings(data=str(folder), acceleration_wait=0.0), pool)
+    client = StrictClient(validator(service))
+    go_on, kept = threading.Event(), threading.Event()
+    whole, keep = Host.call, accelerator.Accelerator._keep
+
+    def call(self: Host, request: Any, *more: Any) -> Any:
+        if isinstance(request, frames.Accelerate):
+            assert go_on.wait(PATIENCE)
+        return whole(self, request, *more)
+
+    def note(self: Any, *given: Any) -> None:
+        keep(self, *given)
+        kept.set()
+
+    monkeypatch.setattr(Host, "call", call)
+    monkeypatch.setattr(accelerator.Accelerator, "_keep", note)
+    version = client.put_model("iris", models.iris()).json
+    assert (version["engine"], version["acceleration"]) == ("native", "pending")
+    assert client.get(f"{IRIS}/acceleration").json["verdict"] == "pending"
+    assert ask(client, [ROW])["engine"] == "native"
+    go_on.set()
+    assert kept.wait(PATIENCE)
+    assert client.get(IRIS).json["engine"] == "onnx"
+    assert ask(client, [ROW])["engine"] == "onnx"
+    service.catalog.registry.close()
+
+
+def test_other_examples_are_compared_as_well(client: StrictClient, app: Application) -> None:
+    client.put_model("iris", models.iris())
+    before = client.get(f"{IRIS}/acceleration").json
+    client.put(f"{IRIS}/examples", json={"instances": [ROW, [6.0, 3.0, 4.0, 1.0]]})
+    after = client.post(f"{IRIS}/acceleration").json
+    assert after["rows"] == before["rows"] + 2
+
+
+def test_a_damaged_program_is_found_mended_and_never_answers(
+    client: StrictClient, app: Application, folder: Path, pool: HostPool
+) -> None:
+    program = client.put_model("iris", models.iris()).json["program"]["digest"]
+    path = app.catalog.artifacts.path(program)
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    again = create_app(Settings(data=str(folder)), pool)
+    other = StrictClient(validator(again))
+    answers = [ask(other, [ROW]) for _ in range(3)]
+    assert {(one["engine"], *one["predictions"]) for one in answers} == {("native", 0)}
+    again.catalog.registry.close()
+    (flaw,) = check(app.catalog)
+    assert (flaw.kind, flaw.where, flaw.repaired) == ("program", "iris version 1", False)
+    (flaw,) = check(app.catalog, repair=True)
+    assert flaw.repaired
+    assert [one.kind for one in check(app.catalog, older_than=-10)] == ["orphan"]
+    assert client.get(IRIS).json["engine"] == "native"
+
+
+def test_programs_are_in_backups_and_go_with_their_versions(
+    client: StrictClient, app: Application, folder: Path, tmp_path: Path, left_behind: Any
+) -> None:
+    version = client.put_model("iris", models.iris()).json
+    app.catalog.sweep(older_than=-10)
+    assert len(left_behind()) == 2
+    assert backup(folder, tmp_path / "copy", lambda *_: None) == []
+    name = version["program"]["digest"].removeprefix("sha256:")
+    assert [path.name for path in (tmp_path / "copy").rglob(name)] == [name]
+    client.delete("/models/iris")
+    assert left_behind() == []
+
+
+def test_a_server_without_the_packages_or_with_acceleration_off_lets_estimators_answer(
+    folder: Path, pool: HostPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for settings, there in (
+        (Settings(data=str(folder), acceleration="off"), True),
+        (Settings(data=str(folder)), False),
+    ):
+        monkeypatch.setattr("wsgi_service.app.available", lambda there=there: there)
+        service = create_app(settings, pool)
+        client = StrictClient(validator(service))
+        client.put_model("iris", models.iris())
+        assert "acceleration" not in client.get(IRIS).json
+        assert client.get(f"{IRIS}/acceleration").status_code == 404
+        assert client.post(f"{IRIS}/acceleration").status_code == 404
+        assert ask(client, [ROW])["engine"] == "native"
+        service.catalog.registry.close()
+
+
+def test_a_start_catches_up_with_live_versions_and_uses_programs_of_before(
+    start_server: Any, folder: Path
+) -> None:
+    from wsgi_service.client import Client
+
+    first: LiveServer = start_server("--acceleration", "off")
+    with Client(first.url) as client:
+        client.push(models.iris(), "iris")
+    first.stop()
+    for _ in range(2):
+        server: LiveServer = start_server()
+        with Client(server.url, patience=PATIENCE) as client:
+            assert client._remote.get("/readyz")["checks"]["models"]
+            again = client._remote.send_json("POST", f"{IRIS}/acceleration", {})
+            assert again["verdict"] == "passed"
+            answer = client._remote.send_json("POST", f"{IRIS}/predict", {"instances": [ROW]})
+            assert answer["engine"] == "onnx"
+        server.stop()
+
+
+def test_names_that_are_texts_come_from_programs_as_well(client: StrictClient) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 4))
+    estimator = LogisticRegression().fit(rows, np.where(rows[:, 0] > 0, "up", "down"))
+    client.put_model("iris", estimator)
+    answer = ask(client, rows.tolist())
+    assert (answer["engine"], answer["predictions"]) == ("onnx", estimator.predict(rows).tolist())
+
+
+def test_a_pending_report_is_not_a_passed_one() -> None:
+    assert Acceleration().verdict == "pending"
+    assert programs.runnable(version_with("failed")) is None
+
+
+def version_with(verdict: Any) -> Any:
+    from model_store.entities import Version
+    from model_store.schema import Schema
+
+    return Version(
+        model="m", version=1, digest="sha256:a", size=1, format="skops", estimator="E", methods=("predict",),
+        schema=Schema(inputs=()), acceleration=verdict,
+    )  # fmt: skip

@@ -1,0 +1,196 @@
+"""Versions get a program that was proven to answer like their estimator: made in a host, checked here.
+
+One thread works them off, so an upload waits for its own program only for a while; until then, and where no
+program passes, the estimator answers.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from itertools import islice
+
+import msgspec
+from msgspec import UNSET
+
+from model_store.acceleration.report import PENDING, Acceleration
+from model_store.artifacts import Artifacts
+from model_store.entities import ONNX, Attribution, Version, now
+from model_store.errors import NotFound, Refused, StoreError
+from model_store.registry import Registry
+from model_store.safety import STRICT, Policy
+from wsgi_service.serving import frames
+from wsgi_service.serving.errors import Busy, ServingError
+from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.limits import CONVERT_SECONDS, allowance_to_convert
+from wsgi_service.serving.predictor import Predictor
+from wsgi_service.serving.programs import Runnable, checked
+from wsgi_service.serving.warming import live_versions
+
+log = logging.getLogger(__name__)
+
+#: Live versions that are caught up with at a start.
+MOST = 50
+#: Seconds without work after which the host that makes programs is let go.
+IDLE = 30.0
+SERVER = Attribution("server", "acceleration")
+NEEDED = ("skl2onnx", "onnx", "onnxruntime")
+#: Whose version, who asked, and what is set when it is done.
+Job = tuple[Version, Attribution, threading.Event]
+
+
+def available() -> bool:
+    """Whether everything is installed that programs are made and computed with."""
+    return all(find_spec(name) for name in NEEDED)
+
+
+class Accelerator:
+    """Makes programs of estimators.
+
+    Args:
+        pool: the hosts.
+        artifacts: where programs lie as well.
+        registry: where it is written what came of it.
+        predictor: has a serving host compute with a program once.
+        wait: seconds that an upload waits for its program.
+        policy: what the operator allows beyond what is safe for everybody.
+        stopped: whether the server is being stopped.
+    """
+
+    def __init__(
+        self,
+        pool: HostPool,
+        artifacts: Artifacts,
+        registry: Registry,
+        predictor: Predictor,
+        wait: float,
+        policy: Policy = STRICT,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._pool = pool
+        self._artifacts = artifacts
+        self._registry = registry
+        self._predictor = predictor
+        self._wait = wait
+        self._policy = policy
+        self._stopped = stopped
+        self._jobs: queue.Queue[Job] = queue.Queue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def accelerate(self, version: Version, by: Attribution, again: bool = False) -> Version:
+        """The version with what came of accelerating it, or that this is still pending.
+
+        Args:
+            version: that was uploaded.
+            by: who asks.
+            again: whether to try once more although that was done.
+
+        Raises:
+            StorageError: what came of it cannot be read.
+        """
+        tried = version.acceleration not in (UNSET, "pending")
+        if version.format == ONNX or (tried and not again):
+            return version
+        done = self.begin(version, by)
+        done.wait(self._wait)
+        return self._registry.version(version.model, version.version)
+
+    def catch_up(self) -> None:
+        """Begin with the live versions that were left pending, or were never tried."""
+        try:
+            for version in islice(live_versions(self._registry), MOST):
+                if version.format != ONNX and version.acceleration in (UNSET, "pending"):
+                    self.begin(version, SERVER)
+        except StoreError as error:
+            log.warning("versions were not looked through for acceleration: %s", error)
+
+    def begin(self, version: Version, by: Attribution) -> threading.Event:
+        """Have a version converted and compared, once more if it was; what is returned is set when it is done."""
+        done = threading.Event()
+        if version.acceleration != "pending" and version.program is UNSET:
+            self._registry.set_acceleration(version.model, version.version, PENDING, by)
+        self._jobs.put((version, by, done))
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="accelerator", daemon=True)
+                self._thread.start()
+        return done
+
+    def _run(self) -> None:
+        """Work off what waits; after a while without work, let go of the host."""
+        while not self._stopped():
+            try:
+                version, by, done = self._jobs.get(timeout=IDLE)
+            except queue.Empty:
+                self._pool.rest()
+                version, by, done = self._jobs.get()
+            try:
+                self._work(version, by)
+            except Exception:  # whatever it is, the estimator answers, and the next one is tried
+                log.exception("%s version %d was not accelerated", version.model, version.version)
+            finally:
+                done.set()
+
+    def _work(self, version: Version, by: Attribution) -> None:
+        try:
+            report, data = self._made(version)
+        except Busy:
+            return  # it stays pending, and is tried again at the next start
+        except (ServingError, StoreError) as error:
+            report, data = _failed(f"The estimator answers itself: {error}"), b""
+        if self._stopped():
+            return
+        try:
+            self._keep(version, report, data, by)
+        except NotFound:
+            log.info("%s version %d was deleted before it was accelerated", version.model, version.version)
+
+    def _made(self, version: Version) -> tuple[Acceleration, bytes]:
+        """The report of a host, and the program that it made. Raises ServingError or StoreError."""
+        examples = self._registry.examples(version.model, version.version)
+        request = frames.Accelerate(
+            str(self._artifacts.path(version.digest).absolute()),
+            version.digest,
+            version.format,
+            examples.rows if examples else (),
+            self._policy,
+        )
+        with self._pool.converting(CONVERT_SECONDS) as host:
+            reply, buffers = host.call(request, [], CONVERT_SECONDS, allowance_to_convert(version.size))
+        assert isinstance(reply, frames.Accelerated)  # noqa: S101 - the only reply to Accelerate besides Failed
+        return reply.report, bytes(buffers[0])
+
+    def _keep(self, version: Version, report: Acceleration, data: bytes, by: Attribution) -> None:
+        """Write down what came of it, and keep the program if it holds here as well."""
+        if not data or report.program is UNSET:
+            verdict = report if report.verdict == "failed" else _failed("The host gave no program.")
+            self._registry.set_acceleration(version.model, version.version, verdict, by)
+            return
+        staged = self._artifacts.stage([data])
+        try:
+            self._artifacts.keep(staged)
+            program = msgspec.structs.replace(report.program, digest=staged.digest, size=staged.size)
+            refused = self._refusal(version, Runnable(program.digest, program.size, program.methods), data, by)
+            verdict = refused or msgspec.structs.replace(report, program=program)
+            self._registry.set_acceleration(
+                version.model, version.version, verdict, by, lambda: self._artifacts.confirm(staged.digest)
+            )
+        finally:
+            self._artifacts.discard(staged)
+
+    def _refusal(self, version: Version, found: Runnable, data: bytes, by: Attribution) -> Acceleration | None:
+        """The report about a program that is not taken; None if it passes and a host computes with it."""
+        try:
+            checked(data)
+            self._predictor.try_program(version, found, by)
+        except (Refused, ValueError) as error:
+            return _failed(f"The estimator answers itself, since its program is not taken: {error}")
+        except (ServingError, StoreError) as error:
+            return _failed(f"The estimator answers itself, since no host could compute with its program: {error}")
+        return None
+
+
+def _failed(reason: str) -> Acceleration:
+    return Acceleration(verdict="failed", reason=reason, at=now())

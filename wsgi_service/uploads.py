@@ -1,0 +1,38 @@
+"""Taking an upload: publish it, then have it accelerated, wherever it came from."""
+
+from collections.abc import Iterable
+
+from model_store.catalog import Catalog, Publication
+from model_store.entities import ONNX, Attribution, Version
+from wsgi_service.serving.accelerator import Accelerator
+
+
+class Uploads:
+    """Publishes what is uploaded.
+
+    Args:
+        catalog: where it is published.
+        accelerator: makes programs of estimators; None where that is off or not installed.
+    """
+
+    def __init__(self, catalog: Catalog, accelerator: Accelerator | None) -> None:
+        self._catalog = catalog
+        self._accelerator = accelerator
+
+    def publish(
+        self, model: str, chunks: Iterable[bytes], by: Attribution, options: Publication
+    ) -> tuple[Version, bool]:
+        """The version, and whether it is new; raises like `Catalog.publish`."""
+        version, new = self._catalog.publish(model, chunks, by, options)
+        return (self.accelerate(version, by) if new else version), new
+
+    def accelerate(self, version: Version, by: Attribution, again: bool = False) -> Version:
+        """The version with what came of accelerating it so far. Raises StorageError."""
+        if self._accelerator is None:
+            return version
+        return self._catalog.described(self._accelerator.accelerate(version, by, again))
+
+    def prove_again(self, version: Version, by: Attribution) -> None:
+        """Begin to compare a version with its program once more, on other examples."""
+        if self._accelerator is not None and version.format != ONNX:
+            self._accelerator.begin(version, by)
