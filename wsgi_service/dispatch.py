@@ -2,8 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.routing import Map
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Browsers say at least one of these where a page of another site had them send something.
+BROWSERS = frozenset({"HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE"})
 #: Addresses that are remembered; then it begins anew.
 REMEMBERED = 4096
 
@@ -66,24 +67,21 @@ class Dispatcher:
         request.environ[BODY_LIMIT] = route.body_limit(self._settings)
         if accepted := getattr(route.call, "consumes", None):
             check_media_type(request, accepted)
-        self._exposure.check_origin(request.method, request.headers)
-        with self._slot(route):
-            response: WSGIApplication = route.call(request, **arguments)
-            return response
+        if BROWSERS & request.environ.keys():
+            self._exposure.check_origin(request.method, request.headers)
+        return self._in_a_slot(route, request, arguments)
 
-    @contextmanager
-    def _slot(self, route: Route) -> Iterator[None]:
-        """One of the counted slots for heavy work, taken without waiting. Raises Busy."""
+    def _in_a_slot(self, route: Route, request: Request, arguments: Mapping[str, Any]) -> "WSGIApplication":
+        """What a route answers; heavy work has counted slots, taken without waiting. Raises Busy."""
         slots = self._slots.get(route.work)
-        if slots is None:
-            yield
-            return
-        if not slots.acquire(blocking=False):
+        if slots is not None and not slots.acquire(blocking=False):
             raise Busy("All slots for this kind of work are taken. Try again in a moment.")
         try:
-            yield
+            response: WSGIApplication = route.call(request, **arguments)
+            return response
         finally:
-            slots.release()
+            if slots is not None:
+                slots.release()
 
 
 class Matches:

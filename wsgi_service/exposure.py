@@ -17,6 +17,8 @@ from wsgi_service.settings import Settings, is_loopback
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Hosts that are remembered.
+MOST_KNOWN = 100
 ANONYMOUS = "anonymous"
 TOKEN_HOLDER = "token"  # noqa: S105 - a name, not a secret
 
@@ -30,6 +32,8 @@ class Exposure:
 
     def __init__(self, settings: Settings) -> None:
         self._hosts = _allowed_hosts(settings)
+        #: Hosts that were found to be well-formed and ours.
+        self._known: set[str] = set()
         self._token = settings.token.encode()
         wanted = {Scope.WRITE, Scope.READ} if settings.token_for_reads else {Scope.WRITE}
         #: What the token is needed for.
@@ -38,6 +42,8 @@ class Exposure:
     def check_host(self, headers: Headers) -> None:
         """Raises a 400 Problem for a Host that is none, and a 421 one for a Host that is not ours."""
         host = headers.get("Host", "")
+        if host in self._known:
+            return
         match = HOST.fullmatch(host)
         if match is None:
             raise Problem(400, "bad-host", "The request needs exactly one well-formed Host header.")
@@ -47,6 +53,8 @@ class Exposure:
                 "misdirected-request",
                 "This server does not answer for that Host. Its operator can allow it: --allowed-hosts",
             )
+        if len(self._known) < MOST_KNOWN:
+            self._known.add(host)
 
     def authenticate(self, route: Route, headers: Headers) -> str:
         """Who asks. Raises a 401 Problem if the route needs the token and it was not given."""

@@ -42,13 +42,9 @@ class Route:
 
     def body_limit(self, settings: Settings) -> int:
         """The largest body in bytes."""
-        limits = {
-            Work.UPLOAD: settings.upload_limit,
-            Work.PREDICT: settings.predict_limit,
-            Work.URGENT: 1,
-            Work.LIGHT: 1,
-        }
-        return limits[self.work] * MEGABYTE
+        if self.work is Work.PREDICT:
+            return settings.predict_limit * MEGABYTE
+        return (settings.upload_limit if self.work is Work.UPLOAD else 1) * MEGABYTE
 
 
 class NameConverter(BaseConverter):

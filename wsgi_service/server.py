@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -21,8 +22,12 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import build_http_date
+from werkzeug.exceptions import HTTPException
 
 from wsgi_service.app import Application
+from wsgi_service.at_once import Elsewhere, answering, must_not_wait
+from wsgi_service.dispatch import Matches
 from wsgi_service.listening import BACKLOG
 from wsgi_service.parser import Admission, Parser, Refusal
 from wsgi_service.settings import MEGABYTE
@@ -36,6 +41,10 @@ CONNECTION_LIMIT = 480 if sys.platform == "win32" else 1000
 SENT_AT_ONCE = 1 << 16
 MAX_HEADER = 256 * 1024
 INBUF_OVERFLOW = 512 * 1024
+#: Bytes of a body that may be read and answered before other connections are looked after.
+SMALL = 16 * 1024
+#: Seconds for which an address is not tried at once again, and how many such addresses are remembered.
+SLOW_SECONDS, REMEMBERED = 1.0, 4096
 #: How long, and how much, a refused client may go on sending before the connection is closed.
 LINGER_SECONDS = 10.0
 LINGER_BYTES = 64 * MEGABYTE
@@ -68,6 +77,22 @@ class _Task(WSGITask):  # type: ignore[misc]
         super().finish()
         self.channel.send_now()
 
+    def build_response_header(self) -> bytes:
+        """The head of the answer; most have a length and keep the connection, and need nothing else."""
+        names = {name for name, _ in self.response_headers}
+        kept = not self.close_on_finish and "CONNECTION" not in self.request.headers
+        usual = kept and self.version == "1.1" and self.has_body and "Content-Length" in names
+        if not usual or names & {"Date", "Server", "Transfer-Encoding"}:
+            return bytes(super().build_response_header())
+        lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in self.response_headers)]
+        return "\r\n".join([*lines, f"Date: {_date(int(self.start_time))}", "\r\n"]).encode("latin-1")
+
+
+@lru_cache(maxsize=8)
+def _date(second: int) -> str:
+    """How a second is written in a Date (RFC 9110, section 5.6.7)."""
+    return str(build_http_date(second))
+
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """One connection. After a refusal it goes on reading for a while, and forgets what it reads.
@@ -81,6 +106,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     refused = False
     lingering_since: float | None = None
     discarded = 0
+    #: Whether the request that has just arrived is to be answered by the thread that read it.
+    at_once = False
 
     def send_now(self) -> None:
         """Send what has been written, from the thread that wrote it, as far as the connection takes it."""
@@ -92,11 +119,30 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             self.refused = True
         super().service()
 
+    def received(self, data: bytes) -> bool:
+        """Take what arrived; what can be answered at once is answered before others are looked after."""
+        took = bool(super().received(data))
+        if self.at_once:
+            self.at_once = False
+            self._answer_at_once()
+        return took
+
+    def _answer_at_once(self) -> None:
+        request = self.requests[0]
+        try:
+            with answering():
+                self.service()
+        except Elsewhere as error:
+            request.get_body_stream().seek(0)
+            self.server.answer_elsewhere(self, request.path if error.lasting else None)
+
     def readable(self) -> bool:
         return self.lingering_since is not None or bool(super().readable())
 
     def writable(self) -> bool:
-        return self.lingering_since is None and bool(super().writable())
+        if self.lingering_since is not None or (self.requests and self.total_outbufs_len < SENT_AT_ONCE):
+            return False  # whoever writes an answer sends it, and to look whether it could be sent would only spin
+        return bool(super().writable())
 
     def handle_write(self) -> None:
         if self.requests:  # else it would wait for more of an answer that is whole, and spin
@@ -143,6 +189,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def __init__(self, app: Application, listener: socket.socket) -> None:
         self._app = app
         self._drain_deadline = app.settings.drain_deadline
+        self._matches = Matches(app.url_map)
+        #: Address -> until when requests for it are not tried at once, since the last one had to wait.
+        self._slow: dict[str, float] = {}
+        self._loop_thread = threading.get_ident()
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(app.settings.threads)
         sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
@@ -150,6 +200,38 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             app, map={}, _sock=listener, dispatcher=dispatcher, adj=_adjustments(app), sockinfo=sockinfo,
             bind_socket=False,
         )  # fmt: skip
+
+    def add_task(self, channel: _Channel) -> None:
+        """Have a request answered: by this thread if it need not wait for anything, else by another."""
+        if self._may_be_quick(channel.requests[0]):
+            channel.at_once = True
+        else:
+            super().add_task(channel)
+
+    def answer_elsewhere(self, channel: _Channel, path: str | None) -> None:
+        """Have a request answered by a thread that may wait, and for a while all others for the same address."""
+        if path is not None:
+            if len(self._slow) >= REMEMBERED:
+                self._slow.clear()
+            self._slow[path] = time.monotonic() + SLOW_SECONDS
+        super().add_task(channel)
+
+    def _may_be_quick(self, request: Any) -> bool:
+        """Whether a request that has arrived is small, and for an endpoint that often need not wait."""
+        if request.error or request.chunked or request.content_length > SMALL or must_not_wait():
+            return False
+        if threading.get_ident() != self._loop_thread or self._slow.get(request.path, 0.0) > time.monotonic():
+            return False
+        try:
+            route, _ = self._matches.find(request.path, request.command)
+        except HTTPException:
+            return False
+        return getattr(route.call, "at_once", False)
+
+    def pull_trigger(self) -> None:
+        """Wake the thread that looks after the connections, unless it is the one that calls."""
+        if not must_not_wait():
+            super().pull_trigger()
 
     def set_reuse_addr(self) -> None:
         """Nothing: `listening.bind` has set what the system needs, and on Windows this would undo it."""
@@ -163,6 +245,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until `stop` is called, then drain."""
+        self._loop_thread = threading.get_ident()
         while not self._app.draining.is_set():
             self._turn()
         log.info("stopping: %d requests under way", self._under_way())

@@ -12,7 +12,7 @@ from wsgi_service.inputs.control import take
 from wsgi_service.inputs.errors import InvalidRequest
 from wsgi_service.inputs.sent import Sent
 from wsgi_service.problems import Problem
-from wsgi_service.requests import read_body
+from wsgi_service.requests import media_type, query, read_body
 
 JSON, FORM, FIELDS = "application/json", "multipart/form-data", "application/x-www-form-urlencoded"
 CSV, NDJSON, NPY = "text/csv", "application/x-ndjson", "application/x-npy"
@@ -42,17 +42,18 @@ def read_sent(request: Request, keys: Collection[str], folder: Path) -> Sent:
     Raises:
         MalformedBody, InvalidRequest, Problem, RequestEntityTooLarge.
     """
-    control = take(request.args.to_dict(), keys)
-    if request.mimetype == JSON:
+    control = take(query(request).to_dict(), keys)
+    type_ = media_type(request)
+    if type_ == JSON:
         return _beside(json_body.read_sent(read_body(request), keys), control)
-    if request.mimetype == FIELDS:
+    if type_ == FIELDS:
         return _read_fields(request, keys, control)
-    if request.mimetype == FORM:
+    if type_ == FORM:
         with read_form(request, folder) as form:
             fields = take(form.fields.to_dict(), keys)
             body, type_ = b"".join(form.artifact()), _type_of(form.files["file"])
         return _read_part(body, type_, control | fields, keys)
-    return READERS[request.mimetype](read_body(request), control)
+    return READERS[type_](read_body(request), control)
 
 
 def _read_part(body: bytes, type_: str, control: dict[str, Any], keys: Collection[str]) -> Sent:

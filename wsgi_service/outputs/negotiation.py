@@ -4,6 +4,7 @@ from werkzeug.exceptions import NotAcceptable
 from werkzeug.wrappers import Request
 
 from wsgi_service.inputs.errors import InvalidRequest
+from wsgi_service.requests import query
 
 ANYTHING = "*/*"
 JSON, CSV, NDJSON, NPY, PARQUET, ARROW = "json", "csv", "ndjson", "npy", "parquet", "arrow"
@@ -31,12 +32,12 @@ def wanted_formats(request: Request, named_there: bool = True) -> list[str]:
         InvalidRequest: there is no format of that name.
         NotAcceptable: none of ours would do.
     """
-    named = request.args.get("format") if named_there else None
+    named = query(request).get("format") if named_there else None
     if named is not None:
         if named not in MEDIA_TYPES:
             raise InvalidRequest(f"format must be one of {', '.join(MEDIA_TYPES)}.")
         return [named]
-    if request.headers.get("Accept", ANYTHING) in {ANYTHING, MEDIA_TYPES[JSON]}:
+    if request.environ.get("HTTP_ACCEPT", ANYTHING) in {ANYTHING, MEDIA_TYPES[JSON]}:
         return [JSON]  # what nearly all clients send, and weighing types takes time
     qualities = {name: request.accept_mimetypes[media_type] for name, media_type in MEDIA_TYPES.items()}
     accepted = [name for name, quality in qualities.items() if quality > 0]

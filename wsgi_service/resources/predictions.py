@@ -12,6 +12,7 @@ from model_store.entities import Version
 from model_store.examples import Examples
 from model_store.schema import Schema
 from wsgi_service.answering import Question, answer, methods_for
+from wsgi_service.at_once import capable
 from wsgi_service.inputs import form_body
 from wsgi_service.inputs.bodies import FIELDS, FORM, JSON, MEDIA_TYPES, read_sent
 from wsgi_service.inputs.control import HOW, WHO_AND_HOW, Control, read_control, take
@@ -25,7 +26,7 @@ from wsgi_service.outputs import json_answer, negotiation
 from wsgi_service.outputs.negotiation import wanted_formats
 from wsgi_service.outputs.writing import write
 from wsgi_service.problems import RowsRefused
-from wsgi_service.requests import attribution, check_parameters, consumes
+from wsgi_service.requests import attribution, check_parameters, consumes, query
 from wsgi_service.responses import Rendered
 from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
@@ -96,6 +97,7 @@ class Predictions:
         self._row_limit = row_limit
         self._folder = folder
 
+    @capable
     @consumes(*MEDIA_TYPES)
     @operation(ANSWERS, body=BODIES, parameters=(*WHO, *METHODS, EXACTLY, *WRITING))
     def predict(self, request: Request) -> Rendered:
@@ -104,6 +106,7 @@ class Predictions:
         sent = read_sent(request, WHO_AND_HOW, self._folder)
         return self._answer(request, read_control(sent.control), sent)
 
+    @capable
     @consumes(*MEDIA_TYPES)
     @operation(ANSWERS, body=BODIES, parameters=(*METHODS, EXACTLY, *WRITING))
     def predict_at(
@@ -190,7 +193,8 @@ def _sent(record: dict[str, Any]) -> Sent:
 
 
 def _reading(request: Request, row_limit: int, unpack: Unpack) -> Reading:
-    on_error, decimal = request.args.get("on_error", "fail"), request.args.get("decimal", ".")
+    given = query(request)
+    on_error, decimal = given.get("on_error", "fail"), given.get("decimal", ".")
     if on_error not in {"fail", "row"}:
         raise InvalidRequest("on_error must be fail or row.")
     if decimal not in {".", ","}:

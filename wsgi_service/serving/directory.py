@@ -13,10 +13,13 @@ from msgspec import Struct
 from model_store.entities import LIVE, Version
 from model_store.errors import AliasNotFound, Invalid, ModelNotFound, StorageError
 from model_store.registry import Registry
+from wsgi_service.at_once import elsewhere, must_not_wait
 
 log = logging.getLogger(__name__)
 
 POLL = 0.1
+#: Parts of that after which another thread looks for one that must not wait, and after which that was in vain.
+EARLY, LATE = 0.5, 2.0
 #: Columns, categories and classes that are remembered, over all versions; then it begins anew.
 MOST_KNOWN = 1_000_000
 
@@ -61,6 +64,8 @@ class Directory:
         self._revision = -1
         self._looked = float("-inf")
         self._lock = threading.Lock()
+        self._due = threading.Event()
+        self._refresher: threading.Thread | None = None
         registry.subscribe(self.forget)
 
     def find(self, model: str | None, number: int | None, alias: str | None) -> Target:
@@ -83,8 +88,30 @@ class Directory:
             self._looked = float("-inf")
 
     def _refresh(self) -> None:
-        if time.monotonic() - self._looked < self._poll or not self._lock.acquire(blocking=False):
-            return
+        age = time.monotonic() - self._looked
+        if must_not_wait():
+            self._have_refreshed(age)
+        elif age >= self._poll and self._lock.acquire(blocking=False):
+            self._look()
+
+    def _have_refreshed(self, age: float) -> None:
+        """Let another thread look in time, so that this one need not; if that one is late, raises Elsewhere."""
+        if age >= self._poll * LATE:
+            elsewhere(lasting=False)
+        if age >= self._poll * EARLY:
+            self._due.set()
+            if self._refresher is None:
+                self._refresher = threading.Thread(target=self._keep_fresh, name="directory", daemon=True)
+                self._refresher.start()
+
+    def _keep_fresh(self) -> None:
+        while self._due.wait():
+            self._due.clear()
+            if time.monotonic() - self._looked >= self._poll * EARLY and self._lock.acquire(blocking=False):
+                self._look()
+
+    def _look(self) -> None:
+        """Look at the revision; the lock is held, and let go."""
         try:
             revision = self._current_revision()
             if revision != self._revision:
@@ -105,6 +132,7 @@ class Directory:
             return self._revision
 
     def _look_up(self, key: Key) -> Target:
+        elsewhere(lasting=False)
         known = self._known  # what is found now belongs to the memory of now, not to a later one
         model, number, alias = key
         name = model or self._only_model()

@@ -17,6 +17,7 @@ from model_store.environment import drift
 from model_store.errors import ArtifactCorrupt, StorageError, StoreError
 from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
+from wsgi_service.at_once import elsewhere
 from wsgi_service.serving import frames
 from wsgi_service.serving.batching import MOST_ROWS, Batches, Joined, Take, signature
 from wsgi_service.serving.errors import (
@@ -123,6 +124,7 @@ class Predictor:
         found = None if exact else runnable(version)
         if taken := self._programs.take(found, methods, table):
             return Computed(self._programs.call(taken, methods, table), ONNX)
+        elsewhere()
         with self._place(version.digest):
             until = self._until()
             results = None if exact else self._predict_joined(version, methods, table, by, until)

@@ -19,6 +19,7 @@ from msgspec import UNSET, Struct
 from model_store.artifacts import Artifacts, digest_of
 from model_store.entities import ONNX, Version
 from model_store.errors import ArtifactCorrupt
+from wsgi_service.at_once import elsewhere
 from wsgi_service.serving.errors import DeadlineExceeded, PredictFailed
 from wsgi_service.serving.tables import Table
 
@@ -30,10 +31,14 @@ log = logging.getLogger(__name__)
 #: Numbers that one call may compute here, and numbers of the program that it may go through; more is for a host.
 MAX_CELLS = 20_000_000
 MAX_STEPS = 2_000_000_000
-#: So few numbers are gone through in far less than any deadline, and need nobody who would stop them.
-SHORT = 20_000_000
+#: So few numbers are gone through in a few milliseconds, and need nobody who would stop them.
+SHORT = 5_000_000
+#: Numbers that one call may compute where others wait for it: its answer must not fill the connection's buffers.
+AT_ONCE = 50_000
 #: Larger numbers are not for programs that stand in for estimators: trees in single precision refuse them.
 LARGEST = 1e30
+#: Numbers that are looked at faster one by one.
+FEW = 64
 #: Bytes of sessions that are kept here, each counted as so many times its file: trees grow the most.
 MAX_KEPT = 256 << 20
 GROWTH = 20
@@ -63,9 +68,14 @@ class Runnable(Struct, frozen=True):
             return True
         if not all(method in self.methods for method in methods):
             return False
-        if matrix.max() <= LARGEST and matrix.min() >= -LARGEST:  # false for NaN as well
-            return True
-        return self.missing and not (abs(matrix) > LARGEST).any()
+        return _within(matrix) or (self.missing and not (abs(matrix) > LARGEST).any())
+
+
+def _within(matrix: Any) -> bool:
+    """Whether all numbers are there, and none is too large."""
+    if matrix.size <= FEW:
+        return all(-LARGEST <= value <= LARGEST for value in matrix.ravel().tolist())  # false for NaN as well
+    return bool(matrix.max() <= LARGEST and matrix.min() >= -LARGEST)
 
 
 def runnable(version: Version) -> Runnable | None:
@@ -117,7 +127,10 @@ class Programs:
         kept = self._keep(found)
         if kept is None or table.rows * kept.cells > MAX_CELLS or table.rows * kept.constants > MAX_STEPS:
             return None
-        return Call(kept.program, table.rows * (kept.cells + kept.constants) <= SHORT)
+        short = table.rows * (kept.cells + kept.constants) <= SHORT
+        if not short or table.rows * kept.cells > AT_ONCE:
+            elsewhere(lasting=False)
+        return Call(kept.program, short)
 
     def call(self, taken: "Call", methods: Sequence[str], table: Table) -> list[Any]:
         """The results of methods for a table.
@@ -146,6 +159,7 @@ class Programs:
             if found.digest in self._kept:
                 self._kept.move_to_end(found.digest)
                 return self._kept[found.digest]
+            elsewhere(lasting=False)
             self._kept[found.digest] = None
         made = self._make(found)
         with self._lock:
