@@ -1,17 +1,16 @@
 """The composition root: the only place that picks concrete classes and joins them."""
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from model_store.catalog import Catalog, open_catalog
-from model_store.errors import StoreError
 from model_store.inspection import Inspector
 from model_store.rehearsal import Rehearsal
 from model_store.switching import Switchboard
 from wsgi_service import routes
+from wsgi_service.background import Background
 from wsgi_service.dispatch import Dispatcher
 from wsgi_service.exposure import Exposure
 from wsgi_service.middleware import Traced
@@ -36,11 +35,6 @@ from wsgi_service.serving.warming import Warming
 from wsgi_service.settings import RESERVED_THREADS, Settings
 from wsgi_service.uploads import Uploads
 
-log = logging.getLogger(__name__)
-
-#: Seconds between two sweeps.
-SWEEP_PAUSE = 3600.0
-
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from werkzeug.routing import Map
@@ -62,7 +56,7 @@ class Application:
         pool: HostPool,
         url_map: "Map",
         exposure: Exposure,
-        warming: Warming,
+        background: Background,
         draining: threading.Event,
     ) -> None:
         self.settings = settings
@@ -70,7 +64,7 @@ class Application:
         self.pool = pool
         self.url_map = url_map
         self.exposure = exposure
-        self.warming = warming
+        self.background = background
         self.draining = draining
         self.wsgi_app: WSGIApplication = Traced(Dispatcher(url_map, self.exposure, settings))
 
@@ -81,18 +75,7 @@ class Application:
     def start(self) -> None:
         """Start the model hosts, load what is live, and sweep what was left behind, in the background."""
         self.pool.start()
-        self.warming.start()
-        threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
-
-    def _sweep(self) -> None:
-        """Now what earlier crashes left; later what could not be deleted because somebody was reading it."""
-        while True:
-            try:
-                self.catalog.sweep()
-            except (StoreError, OSError) as error:
-                log.warning("the data folder was not swept: %s", error)
-            if self.draining.wait(SWEEP_PAUSE):
-                return
+        self.background.start()
 
     def close(self) -> None:
         """End the model hosts."""
@@ -104,6 +87,7 @@ def create_app(
     pool: HostPool | None = None,
     inspector: Inspector | None = None,
     rehearsal: Rehearsal | None = None,
+    first: bool = True,
 ) -> Application:
     """The service for these settings, not yet started.
 
@@ -112,6 +96,7 @@ def create_app(
         pool: hosts to use instead of its own; whoever gives them starts and closes them.
         inspector: judges uploads instead of the hosts.
         rehearsal: rehearses versions instead of the hosts.
+        first: whether this process does what needs to be done once for all processes of a server.
     """
     # Of the slots for heavy work a few are left to other versions, however many wait for one.
     most_waiting = max(1, settings.threads - 2 * RESERVED_THREADS)
@@ -120,10 +105,11 @@ def create_app(
     catalog = open_catalog(settings.folder, judge, settings.on_drift)
     draining = threading.Event()
     exposure = Exposure(settings)
-    resources = _resources(settings, catalog, hosts, rehearsal, draining.is_set)
+    resources = _resources(settings, catalog, hosts, rehearsal, draining.is_set, first)
     resources.reference = Reference(catalog.registry, lambda: url_map, exposure.secured)
     url_map = routes.build(resources)
-    return Application(settings, catalog, hosts, url_map, exposure, resources.warming, draining)
+    background = Background(resources.warming, resources.directory, catalog if first else None, draining)
+    return Application(settings, catalog, hosts, url_map, exposure, background, draining)
 
 
 def _resources(
@@ -132,6 +118,7 @@ def _resources(
     hosts: HostPool,
     rehearsal: Rehearsal | None,
     draining: Callable[[], bool],
+    first: bool,
 ) -> SimpleNamespace:
     registry = catalog.registry
     predictor = Predictor(hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy)
@@ -145,7 +132,7 @@ def _resources(
     switchboard = Switchboard(registry, rehearse, settings.on_drift)
     directory = Directory(registry)
     unpacking = Unpacking(hosts, settings.predict_deadline)
-    warming = Warming(registry, predictor.load, draining, accelerator.catch_up if accelerator else None)
+    warming = Warming(registry, predictor.load, draining, accelerator.catch_up if accelerator and first else None)
     system = System(registry, catalog.artifacts, hosts, lambda: warming.done, draining)
     pages = Pages(
         catalog, predictor, unpacking, settings.row_limit, Evidences(registry, rehearse, hosts), system.index
@@ -165,6 +152,7 @@ def _resources(
         comparisons=Comparisons(directory, predictor, settings.row_limit),
         system=system,
         warming=warming,
+        directory=directory,
         pages=pages,
         page_actions=PageActions(catalog, uploads, switchboard, pages, settings.token),
     )

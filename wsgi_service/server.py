@@ -275,14 +275,20 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         )
 
 
-def serve(app: Application, listener: socket.socket, announce: Callable[[], None]) -> None:
-    """Start the application's hosts, serve, and stop cleanly on SIGINT, SIGTERM or SIGBREAK."""
+def serve(app: Application, listener: socket.socket, announce: Callable[[Callable[[], None]], None]) -> None:
+    """Start the application's hosts, serve, and stop cleanly on SIGINT, SIGTERM or SIGBREAK.
+
+    Args:
+        app: the application.
+        listener: a bound socket.
+        announce: is called when it serves, with a function that has it stop.
+    """
     server = Server(app, listener)
     _on_stop_signals(server.stop, app.draining.is_set)
     app.start()
     gc.freeze()  # collections need not look at the modules and at what was made from settings, ever
     try:
-        announce()
+        announce(server.stop)
         server.run()
     finally:
         app.close()

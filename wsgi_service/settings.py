@@ -30,6 +30,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     token_for_reads: bool = False
     insecure: bool = False
     allowed_hosts: str = ""
+    processes: int = 1
     threads: int = 32
     hosts: int = 2
     upload_limit: int = 512
@@ -62,7 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def model_bytes(self) -> int:
         """Bytes that loaded models may take."""
-        return self.model_memory * MEGABYTE or machine() // 2
+        return (self.model_memory * MEGABYTE or machine() // 2) // self.processes
 
     @property
     def address(self) -> tuple[str, int]:
@@ -115,6 +116,11 @@ TABLE = (
         "allowed_hosts",
         "Comma-separated names that a request's Host may have; '*' for any. Empty: on a loopback address its "
         "own names, otherwise any.",
+    ),
+    Setting(
+        "processes",
+        "Server processes that share the port, each with its own threads and model hosts. What one changes, all "
+        "know before it is answered.",
     ),
     Setting("threads", "Threads for requests. Four of them are kept free of uploads and predicts."),
     Setting(
@@ -233,6 +239,7 @@ def _check(settings: Settings) -> None:
         if getattr(settings, name) not in words:
             raise InvalidSetting(f"{name} must be {', '.join(words[:-1])} or {words[-1]}")
     for name in (
+        "processes",
         "threads",
         "hosts",
         "upload_limit",

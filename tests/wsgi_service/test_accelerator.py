@@ -302,7 +302,7 @@ def test_a_start_catches_up_with_live_versions_and_uses_programs_of_before(
         client.push(models.iris(), "iris")
     first.stop()
     for _ in range(2):
-        server: LiveServer = start_server()
+        server: LiveServer = start_server("--acceleration-wait", str(PATIENCE))
         with Client(server.url, patience=PATIENCE) as client:
             assert client._remote.get("/readyz")["checks"]["models"]
             again = client._remote.send_json("POST", f"{IRIS}/acceleration", {})

@@ -81,19 +81,19 @@ def test_there_is_an_end_to_what_is_loaded(client: StrictClient, app: Applicatio
 
 def test_readiness_waits_for_it(client: StrictClient, app: Application) -> None:
     client.put_model("line", models.line())
-    gate, whole = threading.Event(), app.warming._load
+    gate, whole = threading.Event(), app.background.warming._load
 
     def load(version: Version, by: Attribution) -> None:
         assert gate.wait(PATIENCE)
         whole(version, by)
 
-    app.warming._load = load
-    app.warming.start()
+    app.background.warming._load = load
+    app.background.warming.start()
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json["checks"]["models"]) == (503, False)
     gate.set()
-    assert app.warming._thread is not None
-    app.warming._thread.join(PATIENCE)
+    assert app.background.warming._thread is not None
+    app.background.warming._thread.join(PATIENCE)
     assert client.get("/readyz").json["checks"]["models"] is True
 
 
@@ -113,11 +113,11 @@ def test_to_stop_a_server_while_it_loads_is_no_crash_of_a_model(
         return whole(self, request, *more)
 
     monkeypatch.setattr(Host, "call", call)
-    app.warming.start()
+    app.background.warming.start()
     assert loading.wait(PATIENCE)
     pool.close()
-    assert app.warming._thread is not None
-    app.warming._thread.join(PATIENCE)
+    assert app.background.warming._thread is not None
+    app.background.warming._thread.join(PATIENCE)
     actions = [event.action for event in app.catalog.registry.events("line")]
     assert "crash" not in actions
     app.catalog.registry.close()

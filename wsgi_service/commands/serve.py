@@ -5,15 +5,13 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
 from wsgi_service import settings
 from wsgi_service.listening import bind
-
-if TYPE_CHECKING:
-    from wsgi_service.app import Application
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +44,18 @@ def serve(**flags: Any) -> None:
     except settings.InvalidSetting as error:
         raise click.UsageError(str(error)) from None
     listener = _listen(chosen)
-    _start_logging(chosen)
+    start_logging(chosen)
     _warn_of_policy(chosen)
+    if chosen.processes > 1:
+        raise SystemExit(run_several(chosen, listener))
     run(chosen, listener)
+
+
+def run_several(chosen: settings.Settings, listener: socket.socket) -> int:
+    """Serve on a bound socket in several processes until stopped; returns the exit code."""
+    from wsgi_service.supervisor import Supervisor
+
+    return Supervisor(chosen, listener, lambda models: _announce(chosen.folder, models, listener)).run()
 
 
 def run(chosen: settings.Settings, listener: socket.socket) -> None:
@@ -63,7 +70,7 @@ def run(chosen: settings.Settings, listener: socket.socket) -> None:
         app = create_app(chosen)
     except (OSError, StoreError, RuntimeError) as error:
         raise click.ClickException(f"The data folder {chosen.folder} cannot be used: {error}") from None
-    serve_app(app, listener, lambda: _announce(app, listener))
+    serve_app(app, listener, lambda _stop: _announce(chosen.folder, app.catalog.registry.count_models(), listener))
 
 
 def _listen(chosen: settings.Settings) -> socket.socket:
@@ -76,7 +83,8 @@ def _listen(chosen: settings.Settings) -> socket.socket:
         ) from None
 
 
-def _start_logging(chosen: settings.Settings) -> None:
+def start_logging(chosen: settings.Settings) -> None:
+    """Let the log go to the standard error, where there is one."""
     if sys.stderr is None:  # a Windows service has no console
         logging.basicConfig(handlers=[logging.NullHandler()])
         return
@@ -92,13 +100,12 @@ def _warn_of_policy(chosen: settings.Settings) -> None:
         log.warning("models may hold %s, which nobody here has checked", name)
 
 
-def _announce(app: "Application", listener: socket.socket) -> None:
+def _announce(folder: Path, models: int, listener: socket.socket) -> None:
     """Say where the data is, how much of it there is, and where to reach the server."""
     if sys.stdout is None:
         return
-    count = app.catalog.registry.count_models()
-    click.echo(f"data     {app.settings.folder}")
-    click.echo(f"models   {count}")
+    click.echo(f"data     {folder}")
+    click.echo(f"models   {models}")
     click.echo(f"address  {_url(listener)}")
     if _no_pandas():
         click.echo(

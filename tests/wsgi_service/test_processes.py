@@ -1,0 +1,183 @@
+"""Several processes: what one changes the others know, what ends is started again, and all stop together."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import models
+import pytest
+from conftest import PATIENCE, LiveServer
+
+from wsgi_service import siblings
+from wsgi_service.client import Client
+from wsgi_service.siblings import Siblings
+
+pytestmark = pytest.mark.live
+
+
+def started(server: LiveServer) -> LiveServer:
+    """The server once all of its processes have hosts."""
+    for _ in range(20):  # each on a connection of its own, which either process may get
+        with Client(server.url, patience=PATIENCE) as client:
+            assert client._remote.get("/readyz")["status"] == "ready"
+    return server
+
+
+def workers_of(server: LiveServer) -> list[int]:
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, check=True
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Ask until something holds, but not for ever."""
+    last = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < last
+
+
+def version_that_answers(server: LiveServer) -> int:
+    with Client(server.url, patience=PATIENCE) as client:
+        asked = client._remote.send_json("POST", "/models/line/predict", {"instances": [[1.0]]})
+        return int(asked["version"])
+
+
+def test_a_moved_alias_is_seen_by_the_next_request_on_any_connection(start_server: Any) -> None:
+    server = started(start_server("--processes", "2", "--acceleration", "off"))
+    with Client(server.url, patience=PATIENCE) as client:
+        for _ in range(2):
+            client.push(models.line(), "line")
+        for number in [2, 1] * 10:
+            client._remote.send_json("PUT", "/models/line/aliases/live", {"version": number})
+            assert {version_that_answers(server) for _ in range(5)} == {number}
+    assert not any("not all processes" in line for line in server.log)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="finds the processes with ps")
+def test_a_process_that_ends_is_started_again_and_the_others_go_on(start_server: Any) -> None:
+    server = started(start_server("--processes", "2", "--acceleration", "off"))
+    with Client(server.url, patience=PATIENCE) as client:
+        client.push(models.line(), "line")
+    first, second = workers_of(server)
+    os.kill(first, signal.SIGKILL)
+    assert server.wait_for_log(f"server process {first} ended")
+    assert version_that_answers(server) == 1
+    until(lambda: len(workers_of(server)) == 2)
+    assert second in workers_of(server)
+    assert first not in workers_of(server)
+    assert {version_that_answers(started(server)) for _ in range(5)} == {1}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="finds the processes with ps")
+def test_all_processes_stop_with_the_server_and_when_it_is_killed(start_server: Any) -> None:
+    for end in (signal.SIGTERM, signal.SIGKILL):
+        server = started(start_server("--processes", "2", "--acceleration", "off"))
+        workers = workers_of(server)
+        assert len(workers) == 2
+        server.process.send_signal(end)
+        assert server.process.wait(PATIENCE) == (0 if end == signal.SIGTERM else -signal.SIGKILL)
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops a process for a while")
+def test_a_process_that_hangs_does_not_keep_a_change_waiting_for_long(start_server: Any) -> None:
+    server = started(start_server("--processes", "2", "--acceleration", "off"))
+    with Client(server.url, patience=PATIENCE) as client:
+        client.push(models.line(), "line")
+        hanging = workers_of(server)[0]
+        os.kill(hanging, signal.SIGSTOP)
+        try:
+            until(lambda: changed(server))  # a connection to the one that hangs is not answered
+            assert server.wait_for_log("not all processes have taken a change over")
+        finally:
+            os.kill(hanging, signal.SIGCONT)
+
+
+def changed(server: LiveServer) -> bool:
+    line = [
+        "curl", "-s", "-m", "2", "-X", "PUT", "-H", "Content-Type: application/json",
+        "-d", '{"description":"new"}', f"{server.url}/models/line",
+    ]  # fmt: skip
+    return subprocess.run(line, capture_output=True, check=False).returncode == 0
+
+
+def test_a_folder_that_cannot_be_used_ends_the_server_and_says_why(folder: Path) -> None:
+    (folder / "BACKUP").touch()
+    line = [sys.executable, "-m", "wsgi_service", "serve", "--listen", "127.0.0.1:0", "--processes", "2"]
+    ended = subprocess.run(
+        [*line, "--data", str(folder)],
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert ended.returncode == 1
+    assert b"This folder is a backup" in ended.stderr
+
+
+class Supervised:
+    """The two pipes of a process, with this test at their other ends."""
+
+    def __init__(self) -> None:
+        to_read, to_say = os.pipe()
+        to_hear, to_write = os.pipe()
+        self._incoming, self._outgoing = os.fdopen(to_read, "rb"), os.fdopen(to_write, "wb")
+        self._to_say, self.heard = os.fdopen(to_say, "wb", buffering=0), os.fdopen(to_hear, "rb")
+        self.siblings = Siblings(self._incoming, self._outgoing)
+
+    def say(self, words: str) -> None:
+        self._to_say.write(words.encode())
+
+    def hang_up(self) -> None:
+        self._to_say.close()
+
+    def close(self) -> None:
+        for pipe in (self._to_say, self.heard, self._incoming, self._outgoing):
+            pipe.close()
+
+
+@pytest.fixture
+def end() -> Iterator[Supervised]:
+    supervised = Supervised()
+    yield supervised
+    supervised.close()
+
+
+def test_a_change_waits_until_all_others_have_heard_of_it(
+    end: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(siblings, "PATIENCE", PATIENCE)
+    forgotten, stopped = threading.Event(), threading.Event()
+    end.siblings.listen(forgotten.set, stopped.set)
+    changing = threading.Thread(target=end.siblings.changed)
+    changing.start()
+    assert end.heard.readline() == b"changed 1\n"
+    assert changing.is_alive()
+    end.say("seen 1\n")
+    changing.join(PATIENCE)
+    assert not changing.is_alive()
+    end.say("forget 7\n")
+    assert end.heard.readline() == b"forgot 7\n"
+    assert forgotten.is_set()
+    end.say("stop\n")
+    assert stopped.wait(PATIENCE)
+
+
+def test_a_process_whose_supervisor_is_gone_stops(end: Supervised) -> None:
+    stopped = threading.Event()
+    end.siblings.listen(lambda: None, stopped.set)
+    end.hang_up()
+    assert stopped.wait(PATIENCE)
+
+
+def test_a_change_does_not_wait_for_ever(end: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(siblings, "PATIENCE", 0.01)
+    end.siblings.changed()
+    assert end.heard.readline() == b"changed 1\n"

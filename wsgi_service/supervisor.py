@@ -1,0 +1,252 @@
+"""Several server processes on one socket: they are started, started again, told of each other's changes, stopped.
+
+The processes are started as `python -m wsgi_service.worker`. On POSIX they inherit the socket; on Windows they get
+what `socket.share` makes of it for them. A process that is told `forget` by this one answers from the registry
+afresh, so a change is answered only when the next request sees it, whichever process gets that.
+"""
+
+import base64
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, BinaryIO, cast
+
+import msgspec
+
+from wsgi_service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Seconds beyond the drain deadline after which a process that does not end is ended.
+MERCY = 5.0
+#: A process that served for fewer seconds than this is started again only after a pause.
+SHORT_LIFE, PAUSE = 10.0, 1.0
+TICK = 0.2
+
+
+class Supervisor:
+    """Runs a server in several processes.
+
+    Args:
+        settings: of the server.
+        listener: a bound socket.
+        announce: is called with the number of models when the first process serves.
+    """
+
+    def __init__(self, settings: Settings, listener: socket.socket, announce: Callable[[int], None]) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._announce = announce
+        self._announced = False
+        self._lock = threading.RLock()
+        self._workers: dict[int, _Worker] = {}
+        self._changes: dict[int, _Change] = {}
+        self._last_change = 0
+        self._stopping = threading.Event()
+
+    def run(self) -> int:
+        """Serve until stopped by a signal; returns the exit code."""
+        _on_stop_signals(self._stopping.set)
+        for place in range(self._settings.processes):
+            self._start(place)
+        code = 0
+        while not self._stopping.wait(TICK):
+            if not self._look_after_workers():
+                code = 1
+                break
+        self._stop()
+        return code
+
+    def _start(self, place: int) -> None:
+        worker = _Worker(self._settings, self._listener, place)
+        with self._lock:
+            self._workers[place] = worker
+        threading.Thread(target=self._read, args=(worker,), daemon=True).start()
+
+    def _look_after_workers(self) -> bool:
+        """Start again what has ended; whether that makes sense: not if none of them has ever served."""
+        for place, worker in list(self._workers.items()):
+            if worker.alive:
+                continue
+            if not self._announced:
+                return False
+            log.error("server process %d ended (%s) and is started again", worker.pid, worker.code)
+            if worker.age < SHORT_LIFE and self._stopping.wait(PAUSE):
+                return True
+            self._start(place)
+        return True
+
+    def _stop(self) -> None:
+        """Have all processes finish what is under way, and end those that do not."""
+        log.info("stopping %d server processes", len(self._workers))
+        for worker in self._workers.values():
+            worker.say("stop")
+        until = time.monotonic() + self._settings.drain_deadline + MERCY
+        for worker in self._workers.values():
+            worker.end(until)
+
+    # What the processes say
+
+    def _read(self, worker: "_Worker") -> None:
+        for line in iter(worker.incoming.readline, b""):
+            match line.decode().split():
+                case ["started", models]:
+                    self._greet(int(models))
+                case ["changed", number]:
+                    self._pass_on(worker, int(number))
+                case ["forgot", number]:
+                    self._forgotten(worker, int(number))
+        self._gone(worker)
+
+    def _greet(self, models: int) -> None:
+        with self._lock:
+            first, self._announced = not self._announced, True
+        if first:
+            self._announce(models)
+
+    def _pass_on(self, worker: "_Worker", number: int) -> None:
+        """Tell the others of a change."""
+        with self._lock:
+            others = [other for other in self._workers.values() if other is not worker and other.alive]
+            self._last_change += 1
+            own = self._last_change
+            self._changes[own] = _Change(worker, number, set(others))
+        for other in others:
+            other.say(f"forget {own}")
+        self._answer(own)
+
+    def _forgotten(self, worker: "_Worker", own: int) -> None:
+        with self._lock:
+            if change := self._changes.get(own):
+                change.missing.discard(worker)
+        self._answer(own)
+
+    def _gone(self, worker: "_Worker") -> None:
+        """Nobody waits for a process that has ended; a new one begins with knowing nothing."""
+        with self._lock:
+            waiting = list(self._changes)
+        for own in waiting:
+            self._forgotten(worker, own)
+
+    def _answer(self, own: int) -> None:
+        """Tell whoever changed something that all others know, once they do."""
+        with self._lock:
+            change = self._changes.get(own)
+            if change is None or change.missing:
+                return
+            del self._changes[own]
+        change.worker.say(f"seen {change.number}")
+
+
+class _Change:
+    """A change of one process, and those that have not heard of it yet."""
+
+    def __init__(self, worker: "_Worker", number: int, missing: "set[_Worker]") -> None:
+        self.worker = worker
+        self.number = number
+        self.missing = missing
+
+
+class _Worker:
+    """One server process."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, place: int) -> None:
+        options: dict[str, Any] = {} if sys.platform == "win32" else {"pass_fds": [listener.fileno()]}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "wsgi_service.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONUTF8": "1"},
+            **options,
+        )
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+        self.incoming = cast("BinaryIO", self._process.stdout)
+        self.say(msgspec.json.encode(Task(settings, place, *_handed_over(listener, self.pid))).decode())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def code(self) -> int | None:
+        return self._process.poll()
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self._began
+
+    def say(self, words: str) -> None:
+        with self._lock:
+            try:
+                assert self._process.stdin is not None  # noqa: S101 - it was asked for
+                self._process.stdin.write(f"{words}\n".encode())
+                self._process.stdin.flush()
+            except (OSError, ValueError):  # it has ended, which is seen elsewhere
+                return
+
+    def end(self, until: float) -> None:
+        """Wait for the end of the process until then, and end it."""
+        try:
+            self._process.wait(max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.error("server process %d did not stop in time", self.pid)  # noqa: TRY400
+            self._process.kill()
+            self._process.wait()
+
+
+class Task(msgspec.Struct, frozen=True):
+    """The first line that a process reads.
+
+    Attributes:
+        settings: of the server.
+        place: its number among the processes; the first one sweeps and catches up for all.
+        descriptor: of the inherited socket.
+        shared: the socket in the form of `socket.share`, where sockets are not inherited.
+    """
+
+    settings: Settings
+    place: int
+    descriptor: int
+    shared: str = ""
+
+
+if sys.platform == "win32":
+
+    def _handed_over(listener: socket.socket, pid: int) -> tuple[int, str]:
+        """How a process that is to have the socket is told of it."""
+        return 0, base64.b64encode(listener.share(pid)).decode()
+
+    def taken_over(task: Task) -> socket.socket:
+        """The socket to accept connections on."""
+        return socket.fromshare(base64.b64decode(task.shared))
+
+else:
+
+    def _handed_over(listener: socket.socket, _pid: int) -> tuple[int, str]:
+        """How a process that is to have the socket is told of it."""
+        return listener.fileno(), ""
+
+    def taken_over(task: Task) -> socket.socket:
+        """The socket to accept connections on."""
+        return socket.socket(fileno=task.descriptor)
+
+
+def _on_stop_signals(stop: Callable[[], None]) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, handle)
