@@ -83,7 +83,7 @@ def test_all_processes_stop_with_the_server_and_when_it_is_killed(start_server: 
         assert len(workers) == 2
         server.process.send_signal(end)
         assert server.process.wait(PATIENCE) == (0 if end == signal.SIGTERM else -signal.SIGKILL)
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        until(lambda pids=workers: not any(Path(f"/proc/{pid}").exists() for pid in pids))  # type: ignore[misc]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops a process for a while")
