@@ -40,6 +40,8 @@ CONNECTION_LIMIT = 480 if sys.platform == "win32" else 1000
 #: Bytes of an answer that wait for more of it, until it is whole.
 SENT_AT_ONCE = 1 << 16
 MAX_HEADER = 256 * 1024
+#: Bytes that are read from a connection with one call; a large body comes in fewer turns.
+RECEIVED_AT_ONCE = 1 << 17
 INBUF_OVERFLOW = 512 * 1024
 #: Bytes of a body that may be read and answered before other connections are looked after.
 SMALL = 16 * 1024
@@ -317,6 +319,7 @@ def _adjustments(app: Application) -> Any:
         max_request_header_size=MAX_HEADER,
         max_request_body_size=MEGABYTE + 1,
         inbuf_overflow=INBUF_OVERFLOW,
+        recv_bytes=RECEIVED_AT_ONCE,
         cleanup_interval=HOUSEKEEPING,
         channel_timeout=60,
         clear_untrusted_proxy_headers=True,
