@@ -1,4 +1,4 @@
-"""The benchmark works: every server of ours is measured and answers right. How fast it is belongs to the script."""
+"""The benchmark works: each server of ours is measured and answers right. How fast it is is for the script."""
 
 import subprocess
 import sys
