@@ -55,7 +55,7 @@ def write(folder: str, point: str, passes: int) -> None:
     from wsgi_service.settings import Settings
 
     listener = bind("127.0.0.1", 0)
-    settings = Settings(data=folder, drain_deadline=0.1)
+    settings = Settings(data=folder, drain_deadline=0.1, acceleration="off")  # there are no hosts to convert in
     app = create_app(settings, NoHosts(), Trusting(), Willing())  # type: ignore[arg-type]
     if point:
         failpoints.arm(point, "kill", passes)  # type: ignore[arg-type]

@@ -146,7 +146,8 @@ def digests_of(version: Version) -> set[str]:
 
 def _engine_of(version: Version) -> dict[str, Any]:
     """What an event keeps of a version's acceleration."""
-    return {"engine": version.engine, "acceleration": msgspec.to_builtins(version).get("acceleration")}
+    verdict = None if version.acceleration is UNSET else version.acceleration
+    return {"engine": version.engine, "acceleration": verdict}
 
 
 def _insert(connection: Connection, model: str, number: int, draft: Draft, by: Attribution) -> None:

@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
 
 import models
+import msgspec
 import numpy as np
 import pytest
 from conftest import PATIENCE, LiveServer, StrictClient
@@ -18,6 +20,8 @@ from model_store.acceleration.report import Acceleration
 from model_store.backup import backup
 from model_store.consistency import check
 from model_store.entities import Attribution
+from model_store.errors import StorageError
+from model_store.sql.registry import SqlRegistry
 from wsgi_service.app import Application, create_app
 from wsgi_service.serving import accelerator, frames, programs
 from wsgi_service.serving.hosts import HostPool
@@ -179,6 +183,54 @@ def test_a_host_that_lies_about_its_program_is_not_believed(
         assert (version["engine"], version["acceleration"]) == ("native", "failed")
         answer = client.post("/predict", json={"instances": [ROW], "version": version["version"]}).json
         assert (answer["engine"], answer["predictions"]) == ("native", [0])
+
+
+def test_a_host_that_claims_outputs_which_its_program_has_not_is_not_believed(
+    client: StrictClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claim(reply: frames.Accelerated, buffers: list[Any], methods: tuple[str, ...]) -> Any:
+        program = msgspec.structs.replace(reply.report.program, methods=methods)
+        return frames.Accelerated(msgspec.structs.replace(reply.report, program=program)), buffers
+
+    for methods in (("predict", "predict_proba", "decision_function"), ("predict", "fit")):
+        with monkeypatch.context() as patched:
+            patched.setattr(Host, "call", answered(partial(claim, methods=methods)))
+            version = client.post("/models/iris/versions", data=models.skops_bytes(models.iris())).json
+        assert (version["engine"], version["acceleration"]) == ("native", "failed")
+
+
+def test_rows_that_the_program_cannot_answer_are_answered_by_the_estimator(
+    client: StrictClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.put_model("iris", models.iris())
+
+    def fail(*_given: Any) -> Any:
+        raise RuntimeError("not these")
+
+    monkeypatch.setattr("model_store.formats.onnx.program.Program.run", fail)
+    answer = ask(client, [ROW])
+    assert (answer["engine"], answer["predictions"]) == ("native", [0])
+
+
+def test_an_upload_that_is_sent_again_does_not_begin_anew(client: StrictClient) -> None:
+    data = models.skops_bytes(models.iris())
+    for _ in range(2):
+        sent = client.post("/models/iris/versions", data=data, headers={"Idempotency-Key": "once"})
+        assert (sent.status_code, sent.json["version"], sent.json["engine"]) == (201, 1, "onnx")
+    actions = [event["action"] for event in client.get("/models/iris/history").json["events"]]
+    assert actions.count("accelerate") == 2  # pending, and passed
+
+
+def test_a_registry_that_fails_after_the_upload_does_not_take_it_back(
+    client: StrictClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_given: Any) -> Any:
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(SqlRegistry, "set_acceleration", fail)
+    assert client.put_model("iris", models.iris()).status_code == 201
+    assert ask(client, [ROW])["engine"] == "native"
+    assert client.put(f"{IRIS}/examples", json={"instances": [ROW]}).status_code == 200
 
 
 def test_a_host_that_dies_while_it_converts_leaves_the_estimator(

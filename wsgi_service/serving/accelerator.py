@@ -88,12 +88,14 @@ class Accelerator:
             again: whether to try once more although that was done.
 
         Raises:
-            StorageError: what came of it cannot be read.
+            StorageError: what came of it cannot be read or written.
+            ModelNotFound, VersionNotFound: somebody deleted it meanwhile.
         """
-        tried = version.acceleration not in (UNSET, "pending")
-        if version.format == ONNX or (tried and not again):
-            return version
-        done = self.begin(version, by)
+        stored = self._registry.version(version.model, version.version)  # an upload may be a replay of an old one
+        tried = stored.acceleration not in (UNSET, "pending")
+        if stored.format == ONNX or (tried and not again):
+            return stored
+        done = self.begin(stored, by)
         done.wait(self._wait)
         return self._registry.version(version.model, version.version)
 
@@ -183,13 +185,20 @@ class Accelerator:
     def _refusal(self, version: Version, found: Runnable, data: bytes, by: Attribution) -> Acceleration | None:
         """The report about a program that is not taken; None if it passes and a host computes with it."""
         try:
-            checked(data)
+            model, _, _ = checked(data)
+            _check_claims(version, found, len(model.graph.output))
             self._predictor.try_program(version, found, by)
         except (Refused, ValueError) as error:
             return _failed(f"The estimator answers itself, since its program is not taken: {error}")
         except (ServingError, StoreError) as error:
             return _failed(f"The estimator answers itself, since no host could compute with its program: {error}")
         return None
+
+
+def _check_claims(version: Version, found: Runnable, outputs: int) -> None:
+    """Raises ValueError for a program that is said to answer what it has no output for, or nobody can ask for."""
+    if len(found.methods) > outputs or not set(found.methods) <= set(version.methods):
+        raise ValueError("it has not the outputs that are claimed for it")
 
 
 def _failed(reason: str) -> Acceleration:

@@ -123,7 +123,11 @@ class Predictor:
         _check_servable(version)
         found = None if exact else runnable(version)
         if taken := self._programs.take(found, methods, table):
-            return Computed(self._programs.call(taken, methods, table), ONNX)
+            try:
+                return Computed(self._programs.call(taken, methods, table), ONNX)
+            except PredictFailed:
+                if version.format == ONNX:  # nobody else could answer
+                    raise
         elsewhere()
         with self._place(version.digest):
             until = self._until()
