@@ -24,7 +24,9 @@ from model_store.errors import StorageError
 from model_store.sql.registry import SqlRegistry
 from wsgi_service.app import Application, create_app
 from wsgi_service.serving import accelerator, frames, programs
+from wsgi_service.serving.errors import Busy
 from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.process import Host
 from wsgi_service.settings import Settings
 
@@ -254,6 +256,19 @@ def test_a_host_that_dies_while_it_converts_leaves_the_estimator(
     again = client.post(f"{IRIS}/acceleration").json
     assert again["verdict"] == "passed"
     assert ask(client, [ROW])["engine"] == "onnx"
+
+
+def test_a_program_that_no_host_is_free_to_try_stays_pending(
+    client: StrictClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_given: Any) -> Any:
+        raise Busy("Everything that could answer is at work.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Predictor, "try_program", refuse)
+        version = client.put_model("iris", models.iris()).json
+    assert (version["engine"], version["acceleration"]) == ("native", "pending")
+    assert client.post(f"{IRIS}/acceleration").json["verdict"] == "passed"
 
 
 def test_an_upload_waits_for_its_program_only_for_a_while(

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +88,14 @@ def ask(connection: http.client.HTTPConnection, model: str, rows: Any) -> Any:
 
 
 def test_a_program_answers_at_once_and_an_estimator_elsewhere(running: Running) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
-    for _ in range(3):
-        status, answer = ask(connection, "fast", ROWS)
-        assert (status, answer["predictions"], answer["engine"]) == (200, [0, 2], "onnx")
-        status, answer = ask(connection, "slow", ["cheap money"])
-        assert (status, answer["engine"]) == (200, "native")  # with the body that was read once before
+    with closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)) as connection:
+        for _ in range(3):
+            status, answer = ask(connection, "fast", ROWS)
+            assert (status, answer["predictions"], answer["engine"]) == (200, [0, 2], "onnx")
+            status, answer = ask(connection, "slow", ["cheap money"])
+            assert (status, answer["engine"]) == (200, "native")  # with the body that was read once before
     assert running.answered_by.count("elsewhere") >= 3
     assert "at once" in running.answered_by
-    connection.close()
 
 
 def test_requests_that_come_together_are_answered_in_their_order(running: Running) -> None:

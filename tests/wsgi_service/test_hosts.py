@@ -150,6 +150,16 @@ def test_uploads_are_judged_in_a_host_that_never_serves(own_pool: HostPool) -> N
         assert again.pid == judge.pid
 
 
+def test_a_host_that_makes_a_program_is_let_go_only_when_it_is_not_at_work(own_pool: HostPool) -> None:
+    with own_pool.converting(PATIENCE) as at_work:
+        own_pool.rest()
+        assert at_work.alive
+    own_pool.rest()
+    at_work._process.wait(PATIENCE)
+    with own_pool.converting(PATIENCE) as another:
+        assert another.pid != at_work.pid
+
+
 def test_a_predict_whose_host_is_killed_is_a_502_and_the_next_is_answered(client: StrictClient, app: Any) -> None:
     client.put_model("iris", models.iris())
     assert client.post("/predict", json={"instances": ROWS}).status_code == 200

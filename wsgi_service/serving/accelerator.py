@@ -146,6 +146,8 @@ class Accelerator:
             return
         try:
             self._keep(version, report, data, by)
+        except Busy:
+            return
         except NotFound:
             log.info("%s version %d was deleted before it was accelerated", version.model, version.version)
 
@@ -183,13 +185,18 @@ class Accelerator:
             self._artifacts.discard(staged)
 
     def _refusal(self, version: Version, found: Runnable, data: bytes, by: Attribution) -> Acceleration | None:
-        """The report about a program that is not taken; None if it passes and a host computes with it."""
+        """The report about a program that is not taken; None if it passes and a host computes with it.
+
+        Raises Busy if there was no host to try it in.
+        """
         try:
             model, _, _ = checked(data)
             _check_claims(version, found, len(model.graph.output))
             self._predictor.try_program(version, found, by)
         except (Refused, ValueError) as error:
             return _failed(f"The estimator answers itself, since its program is not taken: {error}")
+        except Busy:
+            raise
         except (ServingError, StoreError) as error:
             return _failed(f"The estimator answers itself, since no host could compute with its program: {error}")
         return None

@@ -33,6 +33,16 @@ class Aside:
         finally:
             self._turn.release()
 
+    @contextmanager
+    def unused(self) -> Iterator[bool]:
+        """Be the only one to use the host if nobody does, and whether that is so; without waiting."""
+        mine = self._turn.acquire(blocking=False)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._turn.release()
+
     def _wait(self, limit: float) -> None:
         with self._counting:
             if self._waiting >= self._most_waiting:

@@ -139,9 +139,9 @@ class HostPool:
             yield self._host_of(self._converter)
 
     def rest(self) -> None:
-        """Let go of the host that makes programs; the next program gets another one."""
-        with self._changed:
-            if self._converter.host is not None:
+        """Let go of the host that makes programs unless it is at work; the next program gets another one."""
+        with self._converter.unused() as unused, self._changed:
+            if unused and self._converter.host is not None:
                 self._converter.host.kill()
                 self._bury(self._converter.host)
                 self._converter.host = None
