@@ -14,13 +14,20 @@ from wsgi_service.outputs.negotiation import TABLES
 from wsgi_service.serving.directory import Target
 from wsgi_service.serving.predictor import Computed
 from wsgi_service.serving.tables import Table
+from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 
 class Predicts(Protocol):
     """Whatever has versions answer."""
 
     def predict(
-        self, version: Version, methods: Sequence[str], table: Table, by: Attribution, exact: bool = False
+        self,
+        version: Version,
+        methods: Sequence[str],
+        table: Table,
+        by: Attribution,
+        exact: bool = False,
+        wanted: Wanted = ALWAYS,
     ) -> Computed:
         """The result of each method for a checked table; see `Predictor.predict`."""
 
@@ -36,6 +43,7 @@ class Question(Struct, frozen=True, kw_only=True):
         by: who asks.
         several: whether several methods were named.
         exact: whether the estimator itself answers, for these rows alone.
+        wanted: whether somebody still waits for the answer.
     """
 
     target: Target
@@ -45,6 +53,7 @@ class Question(Struct, frozen=True, kw_only=True):
     by: Attribution
     several: bool = False
     exact: bool = False
+    wanted: Wanted = ALWAYS
 
 
 def methods_for(format_: str, available: Sequence[str]) -> list[str]:
@@ -86,5 +95,5 @@ def _results(predictor: Predicts, asked: Question, read: Read) -> tuple[dict[str
     version = asked.target.version
     if read.table is None:
         return dict.fromkeys(asked.methods), version.engine
-    computed = predictor.predict(version, asked.methods, read.table, asked.by, asked.exact)
+    computed = predictor.predict(version, asked.methods, read.table, asked.by, asked.exact, asked.wanted)
     return dict(zip(asked.methods, computed.results, strict=True)), computed.engine

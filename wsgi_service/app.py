@@ -11,7 +11,7 @@ from model_store.rehearsal import Rehearsal
 from model_store.switching import Switchboard
 from wsgi_service import routes
 from wsgi_service.background import Background
-from wsgi_service.dispatch import Dispatcher
+from wsgi_service.dispatch import Dispatcher, Slots
 from wsgi_service.exposure import Exposure
 from wsgi_service.middleware import Traced
 from wsgi_service.pages.evidence import Evidences
@@ -45,6 +45,7 @@ class Application:
 
     Attributes:
         wsgi_app: what is called for a request; middleware can wrap it while the application stays reachable.
+        slots: for heavy work; the server refuses what would get none before it wakes a thread for that.
         exposure, url_map, settings: what the server's parser asks before it takes a body.
         draining: set when the server is being stopped.
     """
@@ -66,7 +67,8 @@ class Application:
         self.exposure = exposure
         self.background = background
         self.draining = draining
-        self.wsgi_app: WSGIApplication = Traced(Dispatcher(url_map, self.exposure, settings))
+        self.slots = Slots(settings.threads)
+        self.wsgi_app: WSGIApplication = Traced(Dispatcher(url_map, self.exposure, settings, self.slots))
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.routing import Map
 from werkzeug.wrappers import Request
 
+from wsgi_service.at_once import elsewhere
 from wsgi_service.exposure import Exposure
 from wsgi_service.pages.errors import error_page, is_page
 from wsgi_service.problems import known, problem
@@ -33,16 +34,15 @@ class Dispatcher:
     Args:
         url_map: from `routes.build`.
         exposure: decides who may ask.
-        settings: threads and body limits are used.
+        settings: body limits are used.
+        slots: for heavy work.
     """
 
-    def __init__(self, url_map: Map, exposure: Exposure, settings: Settings) -> None:
+    def __init__(self, url_map: Map, exposure: Exposure, settings: Settings, slots: "Slots") -> None:
         self._matches = Matches(url_map)
         self._exposure = exposure
         self._settings = settings
-        heavy = threading.BoundedSemaphore(settings.threads - RESERVED_THREADS)
-        urgent = threading.BoundedSemaphore(RESERVED_THREADS // 2)
-        self._slots = {Work.PREDICT: heavy, Work.UPLOAD: heavy, Work.URGENT: urgent}
+        self._slots = slots
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""
@@ -69,19 +69,53 @@ class Dispatcher:
             check_media_type(request, accepted)
         if BROWSERS & request.environ.keys():
             self._exposure.check_origin(request.method, request.headers)
-        return self._in_a_slot(route, request, arguments)
-
-    def _in_a_slot(self, route: Route, request: Request, arguments: Mapping[str, Any]) -> "WSGIApplication":
-        """What a route answers; heavy work has counted slots, taken without waiting. Raises Busy."""
-        slots = self._slots.get(route.work)
-        if slots is not None and not slots.acquire(blocking=False):
-            raise Busy("All slots for this kind of work are taken. Try again in a moment.")
+        self._slots.take(route.work)
         try:
+            if not getattr(route.call, "at_once", False):
+                elsewhere(lasting=False)
             response: WSGIApplication = route.call(request, **arguments)
             return response
         finally:
-            if slots is not None:
-                slots.release()
+            self._slots.give_back(route.work)
+
+
+class Slots:
+    """How much heavy work is done at a time, so that health and registry always have a thread.
+
+    Args:
+        threads: that answer requests.
+    """
+
+    def __init__(self, threads: int) -> None:
+        heavy, urgent = _Counted(threads - RESERVED_THREADS), _Counted(RESERVED_THREADS // 2)
+        self._counted = {Work.PREDICT: heavy, Work.UPLOAD: heavy, Work.URGENT: urgent}
+        self._lock = threading.Lock()
+
+    def take(self, work: Work) -> None:
+        """Take a slot, without waiting for one. Raises Busy."""
+        counted = self._counted.get(work)
+        if counted is None:
+            return
+        with self._lock:
+            if not counted.free:
+                raise Busy("All slots for this kind of work are taken. Try again in a moment.")
+            counted.free -= 1
+
+    def give_back(self, work: Work) -> None:
+        """Let somebody else have it."""
+        if counted := self._counted.get(work):
+            with self._lock:
+                counted.free += 1
+
+    def full(self, work: Work) -> bool:
+        """Whether whoever came now would be refused."""
+        counted = self._counted.get(work)
+        return counted is not None and not counted.free
+
+
+class _Counted:
+    def __init__(self, free: int) -> None:
+        self.free = free
 
 
 class Matches:

@@ -56,6 +56,8 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     store.StorageBusy: (503, "storage-busy"),
     store.StorageError: (503, "storage-unavailable"),
     serving.Busy: (503, "busy"),
+    serving.TooLate: (504, "too-late"),
+    serving.NotWanted: (503, "not-wanted"),
     serving.ModelQuarantined: (503, "model-quarantined"),
     serving.ResultTooLarge: (422, "result-too-large"),
     serving.ModelCrashed: (502, "model-crashed"),

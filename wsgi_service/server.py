@@ -44,7 +44,7 @@ MAX_HEADER = 256 * 1024
 RECEIVED_AT_ONCE = 1 << 17
 INBUF_OVERFLOW = 512 * 1024
 #: Bytes of a body that may be read and answered before other connections are looked after.
-SMALL = 16 * 1024
+SMALL = 256 * 1024
 #: Seconds for which an address is not tried at once again, and how many such addresses are remembered.
 SLOW_SECONDS, REMEMBERED = 1.0, 4096
 #: How long, and how much, a refused client may go on sending before the connection is closed.
@@ -222,13 +222,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """Whether a request that has arrived is small, and for an endpoint that often need not wait."""
         if request.error or request.chunked or request.content_length > SMALL or must_not_wait():
             return False
-        if threading.get_ident() != self._loop_thread or self._slow.get(request.path, 0.0) > time.monotonic():
+        if threading.get_ident() != self._loop_thread:
             return False
         try:
             route, _ = self._matches.find(request.path, request.command)
         except HTTPException:
             return False
-        return getattr(route.call, "at_once", False)
+        if self._app.slots.full(route.work):
+            return True  # to refuse it takes less than to wake a thread for that
+        return getattr(route.call, "at_once", False) and self._slow.get(request.path, 0.0) <= time.monotonic()
 
     def pull_trigger(self) -> None:
         """Wake the thread that looks after the connections, unless it is the one that calls."""
@@ -320,6 +322,7 @@ def _adjustments(app: Application) -> Any:
         max_request_body_size=MEGABYTE + 1,
         inbuf_overflow=INBUF_OVERFLOW,
         recv_bytes=RECEIVED_AT_ONCE,
+        channel_request_lookahead=1,  # else nobody would notice that a client has gone while it is served
         cleanup_interval=HOUSEKEEPING,
         channel_timeout=60,
         clear_untrusted_proxy_headers=True,

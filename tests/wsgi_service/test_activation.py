@@ -206,13 +206,10 @@ def test_a_roll_back_is_not_kept_out_by_predicts(iris: StrictClient, app: Any) -
     from wsgi_service.routes import Work
 
     iris.put(LIVE, json={"version": 2})
-    slots = app.wsgi_app._app._slots[Work.PREDICT]
-    taken = 0
-    while slots.acquire(blocking=False):
-        taken += 1
+    while not app.slots.full(Work.PREDICT):
+        app.slots.take(Work.PREDICT)
     assert iris.put(LIVE, json={"version": 1}).status_code == 503
     assert iris.post(f"{LIVE}/rollback").json["to"] == 1
-    slots.release(taken)
 
 
 def test_the_tag_of_a_roll_back_is_of_the_alias_that_it_made(iris: StrictClient, app: Any) -> None:

@@ -23,6 +23,7 @@ from wsgi_service.at_once import Elsewhere, answering, elsewhere, must_not_wait
 from wsgi_service.client import Client
 from wsgi_service.listening import bind
 from wsgi_service.resources.predictions import Predictions
+from wsgi_service.routes import Work
 from wsgi_service.server import Server, _Channel
 from wsgi_service.serving import programs
 from wsgi_service.serving.directory import Directory
@@ -193,6 +194,35 @@ def test_a_large_or_chunked_body_is_for_threads_that_may_wait(running: Running) 
     assert connection.getresponse().status == 200
     connection.close()
     assert running.answered_by == ["elsewhere"] * 2
+
+
+def test_what_would_get_no_slot_is_refused_at_once(running: Running) -> None:
+    """Uploads too; but one that gets a slot at the last moment is not begun by the thread that reads."""
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
+    slots, taken = running.app.slots, 0
+    while not slots.full(Work.PREDICT):
+        slots.take(Work.PREDICT)
+        taken += 1
+    for _ in range(3):
+        assert ask(connection, "slow", ["cheap money"])[0] == 503
+    connection.request("PUT", "/models/slow/versions/2", b"no model", {"Content-Type": "application/octet-stream"})
+    assert connection.getresponse().read().startswith(b'{"type":"/problems/busy"')
+    assert running.answered_by == ["at once"] * 4
+    for _ in range(taken):
+        slots.give_back(Work.PREDICT)
+    assert ask(connection, "slow", ["cheap money"])[0] == 200
+    connection.close()
+
+
+def test_an_upload_is_never_begun_by_the_thread_that_reads(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
+    monkeypatch.setattr(running.app.slots, "full", lambda _work: True)  # and then one came free
+    connection.request("PUT", "/models/slow/versions/2", b"no model", {"Content-Type": "application/octet-stream"})
+    assert connection.getresponse().status in (415, 422)
+    assert running.answered_by == ["elsewhere"]
+    connection.close()
 
 
 def test_a_thread_that_must_not_wait_neither_loads_a_program_nor_reads_the_registry(folder: Path) -> None:

@@ -274,13 +274,16 @@ def test_only_so_many_may_wait_for_one_version(own_pool: HostPool) -> None:
 
 def test_a_full_house_is_refused_at_once(client: StrictClient, app: Any) -> None:
     client.put_model("iris", models.iris())
-    dispatcher = app.wsgi_app._app
-    dispatcher._slots[Work.PREDICT] = slots = threading.BoundedSemaphore(1)
-    with slots:
-        answer = client.post("/predict", json={"instances": ROWS})
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-        assert client.get("/healthz").status_code == 200
-        assert client.get("/models").status_code == 200
+    taken = 0
+    while not app.slots.full(Work.PREDICT):
+        app.slots.take(Work.PREDICT)
+        taken += 1
+    answer = client.post("/predict", json={"instances": ROWS})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/models").status_code == 200
+    for _ in range(taken):
+        app.slots.give_back(Work.PREDICT)
     assert client.post("/predict", json={"instances": ROWS}).status_code == 200
 
 

@@ -15,6 +15,7 @@ from wsgi_service.outputs.writing import content_of
 from wsgi_service.serving.directory import Target
 from wsgi_service.serving.predictor import Computed
 from wsgi_service.serving.tables import Table, decode_results, encode_results
+from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 HERE = Attribution("local", "local")
 
@@ -41,7 +42,13 @@ class LocalModel:
         self._loaded = loaded.load(path, digest, inspection.facts.format)
 
     def predict(
-        self, _version: Version, methods: Sequence[str], table: Table, _by: Attribution, _exact: bool = False
+        self,
+        _version: Version,
+        methods: Sequence[str],
+        table: Table,
+        _by: Attribution,
+        _exact: bool = False,
+        _wanted: Wanted = ALWAYS,
     ) -> Computed:
         """The result of each method for a table, in the form that a model host gives it."""
         arrays = [(cells.values, cells.valid) for cells in table.columns]

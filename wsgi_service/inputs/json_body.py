@@ -1,12 +1,15 @@
 """A JSON body: rows as lists, records, columns or as pandas writes them, or one record, and control keys."""
 
 import codecs
+import struct
 from collections.abc import Callable, Collection
+from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, Raw, Struct, UnsetType
+from numpy.typing import NDArray
 
 from model_store.schema import Schema
 from wsgi_service.inputs.control import EXACT, RETURN
@@ -16,6 +19,8 @@ from wsgi_service.inputs.sent import Read, Reading, Sent
 from wsgi_service.serving.tables import Table
 
 INSTANCES = "instances"
+#: Numbers that are packed; more of them at once would take much memory meanwhile.
+MOST_PACKED = 200_000
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -183,10 +188,23 @@ def _read_matrix(schema: Schema, raw: Raw, row_limit: int) -> Table | None:
     if not rows or any(len(row) != len(nullable) for row in rows):
         return None
     check_row_limit(len(rows), row_limit)
-    matrix = np.array(rows, dtype=np.float64)
+    matrix = _matrix_with_gaps(rows) if any(nullable) else _matrix(rows)
     if any(nullable) and np.isnan(matrix[:, ~np.array(nullable)]).any():
         return None
     return Table(len(rows), matrix=matrix)
+
+
+def _matrix_with_gaps(rows: list[list[float | None]]) -> NDArray[np.float64]:
+    return np.array(rows, dtype=np.float64)  # which makes NaN of None
+
+
+def _matrix(rows: list[list[float]]) -> NDArray[np.float64]:
+    """Rows of equal length. To pack the numbers takes half the time of numpy's look at nested lists."""
+    count, width = len(rows), len(rows[0])
+    if count * width > MOST_PACKED:
+        return np.array(rows, dtype=np.float64)
+    packed = struct.pack(f"={count * width}d", *chain.from_iterable(rows))
+    return np.frombuffer(bytearray(packed)).reshape(count, width)
 
 
 def _as_utf8(body: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """Predictions: POST with a body, or GET a link that carries one row."""
 
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from wsgi_service.responses import Rendered
 from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
 from wsgi_service.serving.predictor import Predictor
+from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 #: What OpenAPI says.
 ANSWERS = {
@@ -65,6 +68,9 @@ COLUMNS = Parameter(
     "One key for each column of the row.",
 )
 
+#: Where Waitress has a function that says whether the client has closed its connection.
+DISCONNECTED = "waitress.client_disconnected"
+SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 #: What may stand in the query string of a request with a body.
 WRITTEN = ("format", "on_error", "decimal")
 
@@ -165,12 +171,24 @@ class Predictions:
                 by=attribution(request),
                 several=control.several is not None,
                 exact=control.exact,
+                wanted=_wanted(request),
             )
             answered = answer(self._predictor, question)
         except (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge) as error:
             raise RowsRefused(error, _help(target)) from error
         answered.example = example
         return write(answered, formats, reading.row_by_row)
+
+
+def _wanted(request: Request) -> Wanted:
+    """For how long the client waits: as Request-Timeout says, in seconds, and until it closes the connection."""
+    gone = request.environ.get(DISCONNECTED, ALWAYS.gone)
+    given = request.environ.get("HTTP_REQUEST_TIMEOUT")
+    if given is None:
+        return Wanted(gone=gone)
+    if not SECONDS.fullmatch(given) or not float(given):
+        raise InvalidRequest("Request-Timeout must be a number of seconds greater than 0, such as 0.5.")
+    return Wanted(time.monotonic() + float(given), gone)
 
 
 def _methods(control: Control, version: Version, format_: str) -> list[str]:

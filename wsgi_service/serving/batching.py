@@ -16,6 +16,7 @@ import numpy as np
 
 from wsgi_service.serving.errors import Busy, DeadlineExceeded
 from wsgi_service.serving.tables import Cells, Table
+from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 #: Rows in a joined call; a request with more of them goes alone.
 MOST_ROWS = 2048
@@ -57,9 +58,10 @@ class State(Enum):
 class Ticket:
     """A request, whose thread is woken when somebody else has changed its state."""
 
-    def __init__(self, table: Table, until: float) -> None:
+    def __init__(self, table: Table, until: float, wanted: Wanted) -> None:
         self.table = table
         self.until = until
+        self.wanted = wanted
         self.state = State.WAITING
         self.results: Results = []
         self._bell = threading.Lock()  # the cheapest thing that a thread can wait for
@@ -71,8 +73,9 @@ class Ticket:
         self._bell.release()
 
     def wait(self) -> bool:
-        """Wait for a new state; whether there was one before the deadline."""
-        return self._bell.acquire(timeout=max(0.0, self.until - time.monotonic()))
+        """Wait for a new state; whether there was one before the deadline, or before the client's own."""
+        last = min(self.until, self.wanted.until)
+        return self._bell.acquire(timeout=max(0.0, last - time.monotonic()))
 
 
 class _Queue:
@@ -102,6 +105,7 @@ class Batches:
         until: float,
         call: Callable[[Take], Replied],
         read: Callable[[Replied], Results],
+        wanted: Wanted = ALWAYS,
     ) -> Results | None:
         """The results for a table; None if the joined call failed, and this table is to be asked for alone.
 
@@ -111,22 +115,24 @@ class Batches:
             until: when (of the monotonic clock) an answer comes too late.
             call: waits for a host, takes the joined table then, and makes the call.
             read: the results from what `call` gave; meanwhile the next call can begin.
+            wanted: whether somebody still waits; what is not wanted any more is not computed.
 
         Raises:
             Busy: it waited for too long.
             DeadlineExceeded: the answer comes too late.
+            TooLate, NotWanted: it is not wanted any more.
         """
-        ticket = self._enter(key, table, until)
+        ticket = self._enter(key, Ticket(table, until, wanted))
         if ticket.state is not State.LEADING and not ticket.wait():
             self._leave(key, ticket)
         if ticket.state is State.LEADING:
             return self._lead(key, ticket, call, read)
         if ticket.state is State.LATE:
+            wanted.check()
             raise DeadlineExceeded(OVERDUE)
         return ticket.results if ticket.state is State.ANSWERED else None
 
-    def _enter(self, key: Hashable, table: Table, until: float) -> Ticket:
-        ticket = Ticket(table, until)
+    def _enter(self, key: Hashable, ticket: Ticket) -> Ticket:
         with self._lock:
             queue = self._queues.setdefault(key, _Queue())
             if queue.leaders < self._most_leaders:
@@ -147,6 +153,7 @@ class Batches:
         if state is State.LEADING:
             self._pass_on(key)
         if state in {State.WAITING, State.LEADING}:
+            ticket.wanted.check()
             raise Busy(TOO_LONG)
 
     def _lead(
@@ -161,6 +168,7 @@ class Batches:
 
         def take() -> Joined:
             nonlocal began
+            ticket.wanted.check()
             began = time.monotonic()
             tickets.extend(self._take(key, self._room(key, ticket.until - began) - ticket.table.rows))
             return Joined(joined([one.table for one in tickets]), max(one.until for one in tickets), len(tickets))
@@ -194,12 +202,15 @@ class Batches:
         self._paces[key] = seconds
 
     def _take(self, key: Hashable, room: int) -> list[Ticket]:
-        """The tickets that wait, first come first served, as far as there is room for their rows."""
+        """The tickets that wait and are wanted, first come first served, as far as there is room for them."""
         taken: list[Ticket] = []
         with self._lock:
             waiting = self._queues[key].waiting
             while waiting and waiting[0].table.rows <= room:
                 ticket = waiting.popleft()
+                if not ticket.wanted.still:
+                    ticket.become(State.LATE)
+                    continue
                 ticket.state = State.TAKEN
                 room -= ticket.table.rows
                 taken.append(ticket)

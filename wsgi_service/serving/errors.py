@@ -2,6 +2,8 @@
 
 ServingError
 ├── Busy              no slot or host came free in time
+├── TooLate           the client's own time was over before computing began
+├── NotWanted         the client has gone
 ├── ModelQuarantined  it took hosts down too often
 ├── ModelCrashed      the host died while it worked on this
 ├── DeadlineExceeded  it took too long, and the host was ended
@@ -17,6 +19,14 @@ class ServingError(Exception):
 
 class Busy(ServingError):
     """Everything that could work on this is at work already."""
+
+
+class TooLate(ServingError):
+    """The time that the client gave was over before anything was computed."""
+
+
+class NotWanted(ServingError):
+    """The client has gone, so nothing was computed."""
 
 
 class ModelQuarantined(ServingError):

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
@@ -34,6 +34,7 @@ from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
 from wsgi_service.serving.programs import Programs, Runnable, runnable
 from wsgi_service.serving.tables import Table, decode_results, encode_table
+from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,13 @@ class Predictor:
         self._measured: dict[str, int] = {}
 
     def predict(
-        self, version: Version, methods: Sequence[str], table: Table, by: Attribution, exact: bool = False
+        self,
+        version: Version,
+        methods: Sequence[str],
+        table: Table,
+        by: Attribution,
+        exact: bool = False,
+        wanted: Wanted = ALWAYS,
     ) -> Computed:
         """The result of each method for a checked table; see `tables.decode_result` for its form.
 
@@ -114,6 +121,7 @@ class Predictor:
             by: who asks.
             exact: whether the estimator itself answers, for these rows alone, so that the last bits are those of
                 the same call in a notebook.
+            wanted: whether somebody still waits for the answer.
 
         Raises:
             ArtifactCorrupt: the version is not served, because its bytes are damaged.
@@ -131,9 +139,9 @@ class Predictor:
         elsewhere()
         with self._place(version.digest):
             until = self._until()
-            results = None if exact else self._predict_joined(version, methods, table, by, until)
+            results = None if exact else self._predict_joined(version, methods, table, by, until, wanted)
             if results is None:
-                results = self.predict_in_host(version, methods, table, by, until)
+                results = self.predict_in_host(version, methods, table, by, until, wanted)
         if found is not None and not self._is_suspected(version):
             self._prove(version, found, by)
         return Computed(results, ONNX if version.format == ONNX else NATIVE)
@@ -187,11 +195,17 @@ class Predictor:
         table: Table,
         by: Attribution,
         until: float | None = None,
+        wanted: Wanted = ALWAYS,
     ) -> list[Any]:
         """What `predict` gives, always from a host, and for this table alone."""
         _check_servable(version)
         last = self._until() if until is None else until
-        return self._read(version, self._ask(version, methods, by, last, lambda: Joined(table, last, 1)))
+
+        def take() -> Joined:
+            wanted.check()
+            return Joined(table, last, 1)
+
+        return self._read(version, self._ask(version, methods, by, last, take, wanted))
 
     @contextmanager
     def _place(self, digest: str) -> Iterator[None]:
@@ -209,7 +223,13 @@ class Predictor:
                     del self._inside[digest]
 
     def _predict_joined(
-        self, version: Version, methods: Sequence[str], table: Table, by: Attribution, until: float
+        self,
+        version: Version,
+        methods: Sequence[str],
+        table: Table,
+        by: Attribution,
+        until: float,
+        wanted: Wanted,
     ) -> list[Any] | None:
         """The same together with others that wait for this version; None if it must be asked for alone."""
         if version.digest not in self._joinable or table.rows > MOST_ROWS or self._is_suspected(version):
@@ -218,14 +238,23 @@ class Predictor:
             (version.digest, tuple(methods), signature(table)),
             table,
             until,
-            lambda take: self._ask(version, methods, by, until, take),
+            lambda take: self._ask(version, methods, by, until, take, wanted),
             lambda replied: self._read(version, replied),
+            wanted,
         )
 
     def _until(self) -> float:
         return time.monotonic() + self._deadline
 
-    def _ask(self, version: Version, methods: Sequence[str], by: Attribution, until: float, take: Take) -> Replied:
+    def _ask(
+        self,
+        version: Version,
+        methods: Sequence[str],
+        by: Attribution,
+        until: float,
+        take: Take,
+        wanted: Wanted = ALWAYS,
+    ) -> Replied:
         """The reply of a host that came free in time to what is asked by then."""
         requests = 1
 
@@ -235,7 +264,10 @@ class Predictor:
             header, buffers = encode_table(table)
             return frames.Predict(version.digest, tuple(methods), header), buffers, last
 
-        return self._noting(version, by, lambda: self._call(version, until, prepare), lambda: requests == 1)
+        def call() -> Replied:
+            return self._call(version, until, prepare, wanted)
+
+        return self._noting(version, by, call, lambda: requests == 1)
 
     def _read(self, version: Version, replied: Replied) -> list[Any]:
         """The results in a reply. Raises PredictFailed if it is none."""
@@ -277,20 +309,22 @@ class Predictor:
             self._registry.note_damage(version, by)
             raise
 
-    def _call(self, version: Version, until: float, prepare: Prepare | None) -> Replied:
+    def _call(self, version: Version, until: float, prepare: Prepare | None, wanted: Wanted = ALWAYS) -> Replied:
         """Waiting for a host and computing share the deadline; starting and loading have limits of their own.
 
         Args:
             version: that is loaded.
             until: when waiting for a host ends.
             prepare: gives the request once there is a host, None to load only.
+            wanted: whether somebody still waits for the answer.
         """
         began = time.monotonic()
         if not self._pool.wait_ready():
             raise Busy("No model host has come up yet. Try again in a moment.")
         starting = time.monotonic() - began
         suspected = self._is_suspected(version)
-        with self._host_for(version, suspected, until + starting - time.monotonic()) as host:
+        now = time.monotonic()
+        with self._host_for(version, suspected, until + starting - now, wanted) as host:
             # The host for suspects may have to be started first, and that is not the model's time.
             free = time.monotonic()
             self._ensure_loaded(host, version)
@@ -301,11 +335,23 @@ class Predictor:
             left = self._deadline if suspected else max(until + starting - free, last - time.monotonic())
             return host.call(request, buffers, max(left, LEAST), self._pool.allowance)
 
-    def _host_for(self, version: Version, suspected: bool, limit: float) -> AbstractContextManager[Host]:
+    @contextmanager
+    def _host_for(self, version: Version, suspected: bool, limit: float, wanted: Wanted) -> Iterator[Host]:
         """A host that serves; one apart from those if the version took one down lately."""
-        if suspected:
-            return self._pool.suspecting(self._deadline)
-        return self._pool.serving(version.digest, max(limit, LEAST))
+        wanted.check()
+        patience = wanted.until - time.monotonic()
+        entered = (
+            self._pool.suspecting(max(min(self._deadline, patience), LEAST))
+            if suspected
+            else self._pool.serving(version.digest, max(min(limit, patience), LEAST))
+        )
+        with ExitStack() as stack:
+            try:
+                host = stack.enter_context(entered)
+            except Busy:
+                wanted.check()  # the client's time may have been the shorter one
+                raise
+            yield host
 
     def _is_suspected(self, version: Version) -> bool:
         return self._suspected.get(version.digest, 0.0) > time.monotonic()

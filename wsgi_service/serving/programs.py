@@ -34,7 +34,7 @@ MAX_STEPS = 2_000_000_000
 #: So few numbers are gone through in a few milliseconds, and need nobody who would stop them.
 SHORT = 5_000_000
 #: Numbers that one call may compute where others wait for it: its answer must not fill the connection's buffers.
-AT_ONCE = 50_000
+AT_ONCE = 200_000
 #: Larger numbers are not for programs that stand in for estimators: trees in single precision refuse them.
 LARGEST = 1e30
 #: Numbers that are looked at faster one by one.
