@@ -111,6 +111,9 @@ class _Bench:
 
     def __init__(self) -> None:
         # Here and not at the top: these bring scikit-learn, which takes a second or more.
+        from model_store.estimators.serial import compute_serially
+
+        compute_serially()
         from model_store.estimators import facts, loaded
 
         warnings.simplefilter("ignore")
