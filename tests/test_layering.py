@@ -36,7 +36,7 @@ LATE = {
     "wsgi_service/commands/convert.py": {"joblib", "skops.io"},
 }
 UNPICKLERS = ("Unpickler", "pickle.load", "joblib.load", "cloudpickle.load", "dill.load", ".recv(")
-MAY_UNPICKLE = {"model_store/formats/pickled.py", "wsgi_service/commands/convert.py", "wsgi_service/server.py"}
+MAY_UNPICKLE = {"model_store/formats/pickled.py", "wsgi_service/commands/convert.py", "wsgi_service/channel.py"}
 
 
 def sources() -> list[Path]:

@@ -64,15 +64,14 @@ def methods_for(format_: str, available: Sequence[str]) -> list[str]:
     return methods
 
 
-def answer(predictor: Predicts, question: Question) -> Answer:
-    """The answer of the version.
+def read_rows(question: Question) -> Read:
+    """The rows of a question. Raises InvalidRows, InvalidRequest, MalformedBody or TooManyRows."""
+    return question.sent.read(question.target.version.schema, question.reading)
 
-    Raises:
-        InvalidRows, InvalidRequest, MalformedBody, TooManyRows: of `Sent.read`.
-        ServingError, StoreError: of the predictor.
-    """
+
+def answer(predictor: Predicts, question: Question, read: Read) -> Answer:
+    """The answer of the version to rows that were read. Raises ServingError or StoreError."""
     version = question.target.version
-    read = question.sent.read(version.schema, question.reading)
     results, engine = _results(predictor, question, read)
     outputs, finite = entries_of(results, read)
     return Answer(

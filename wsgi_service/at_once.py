@@ -8,9 +8,10 @@ that may.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Result = TypeVar("Result")
 _thread = threading.local()
 
 
@@ -28,6 +29,32 @@ class Elsewhere(BaseException):
         self.lasting = lasting
 
 
+class Deferred(BaseException):
+    """The request waits for something that is made for several, and goes on when that is there.
+
+    Attributes:
+        rest: how it goes on; see `resumable`.
+    """
+
+    rest: Callable[[], Any]
+
+
+class Turn(NamedTuple):
+    """One attempt at a request by a thread that must not wait.
+
+    Attributes:
+        call: has a function called by a thread that may wait, or at once with what keeps it from that.
+        again: has the request go on with what it waited for; any thread may call it.
+        found: what it waited for; None at the first attempt.
+        rest: how it goes on; None at the first attempt.
+    """
+
+    call: Callable[[Callable[[Exception | None], None]], None]
+    again: Callable[[Any], None]
+    found: Any = None
+    rest: Callable[[], Any] | None = None
+
+
 def capable(endpoint: Endpoint) -> Endpoint:
     """Declare that an endpoint often need not wait, and says so where it must."""
     endpoint.at_once = True  # type: ignore[attr-defined]
@@ -35,13 +62,38 @@ def capable(endpoint: Endpoint) -> Endpoint:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
-    """What is called inside must not wait."""
-    _thread.answering = True
+def answering(turn: Turn | None = None) -> Iterator[None]:
+    """What is called inside must not wait, but may be put off if there is a turn."""
+    _thread.answering, _thread.turn = True, turn
     try:
         yield
     finally:
-        _thread.answering = False
+        _thread.answering, _thread.turn = False, None
+
+
+@contextmanager
+def taking_up(turn: Turn) -> Iterator[None]:
+    """What is called inside goes on with a request that was put off, in a thread that may wait."""
+    _thread.turn = turn
+    try:
+        yield
+    finally:
+        _thread.turn = None
+
+
+def current_turn() -> Turn | None:
+    """The attempt that is being made by this thread, if its request may be put off or was."""
+    turn: Turn | None = getattr(_thread, "turn", None)
+    return turn
+
+
+def resumable(rest: Callable[[], Result]) -> Result:
+    """What `rest` gives. If that is put off, it is called again, and nothing from before it is done again."""
+    try:
+        return rest()
+    except Deferred as deferred:
+        deferred.rest = rest
+        raise
 
 
 def must_not_wait() -> bool:

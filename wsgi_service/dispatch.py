@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.routing import Map
 from werkzeug.wrappers import Request
 
-from wsgi_service.at_once import elsewhere
+from wsgi_service.at_once import current_turn, elsewhere
 from wsgi_service.exposure import Exposure
 from wsgi_service.pages.errors import error_page, is_page
 from wsgi_service.problems import known, problem
@@ -52,7 +52,8 @@ class Dispatcher:
     def respond(self, request: Request) -> "WSGIApplication":
         """The answer to a request, whatever happens."""
         try:
-            return self._call(request)
+            turn = current_turn()
+            return turn.rest() if turn and turn.rest else self._call(request)
         except Exception as error:  # the one place where nothing may escape
             if not known(error):
                 log.exception("request %s failed", request_id(request))

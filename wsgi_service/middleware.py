@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from wsgi_service.requests import ACTOR, REQUEST_ID
+from wsgi_service.requests import ACTOR, BEGAN, REQUEST_ID
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,8 +31,10 @@ class Traced:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""
-        began = time.perf_counter()
-        request_id = environ[REQUEST_ID] = _request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+        began = environ.setdefault(BEGAN, time.perf_counter())
+        request_id = environ.get(REQUEST_ID)
+        if request_id is None:
+            request_id = environ[REQUEST_ID] = _request_id(environ.get("HTTP_X_REQUEST_ID", ""))
 
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
             _log(environ, status, time.perf_counter() - began)

@@ -3,6 +3,7 @@
 import copy
 import tempfile
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -98,6 +99,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     adj: Any
     error: Any
     body_rcv: Any
+    #: What is kept of a request that was put off: its environment, how it goes on, and what it waited for.
+    environ: dict[str, Any] | None = None
+    rest: Callable[[], Any] | None = None
+    found: Any = None
 
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the headers, then decide about the body that follows them."""

@@ -20,6 +20,7 @@ JSON = "application/json"
 NO_QUERY: "MultiDict[str, str]" = ImmutableMultiDict()
 #: Where the middleware leaves the request's id, and dispatch who asked, in the WSGI environment.
 REQUEST_ID = "wsgi_service.request_id"
+BEGAN = "wsgi_service.began"
 ACTOR = "wsgi_service.actor"
 BODY_LIMIT = "wsgi_service.body_limit"
 LONGEST_REASON = 500

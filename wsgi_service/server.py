@@ -1,7 +1,7 @@
 """Waitress as this service needs it: limits per route, refusals that clients see, and a draining stop.
 
-Everything that reaches into Waitress is here and in `parser.py`; `tests/wsgi_service/test_waitress_contract.py`
-holds the attributes that are relied upon.
+Everything that reaches into Waitress is here, in `channel.py` and in `parser.py`;
+`tests/wsgi_service/test_waitress_contract.py` holds the attributes that are relied upon.
 """
 
 import gc
@@ -12,8 +12,8 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -21,24 +21,23 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
-from waitress.utilities import build_http_date
+from waitress.task import ThreadedTaskDispatcher
 from werkzeug.exceptions import HTTPException
 
 from wsgi_service.app import Application
-from wsgi_service.at_once import Elsewhere, answering, must_not_wait
+from wsgi_service.at_once import must_not_wait
+from wsgi_service.channel import SENT_AT_ONCE, Channel
 from wsgi_service.dispatch import Matches
 from wsgi_service.listening import BACKLOG
-from wsgi_service.parser import Admission, Parser, Refusal
+from wsgi_service.parser import Admission
+from wsgi_service.routes import Work
+from wsgi_service.serving.errors import Busy
 from wsgi_service.settings import MEGABYTE
 
 log = logging.getLogger(__name__)
-access = logging.getLogger("wsgi_service.access")
 
 #: select() on Windows takes 512 sockets and ends the process at one more.
 CONNECTION_LIMIT = 480 if sys.platform == "win32" else 1000
-#: Bytes of an answer that wait for more of it, until it is whole.
-SENT_AT_ONCE = 1 << 16
 MAX_HEADER = 256 * 1024
 #: Bytes that are read from a connection with one call; a large body comes in fewer turns.
 RECEIVED_AT_ONCE = 1 << 17
@@ -47,135 +46,17 @@ INBUF_OVERFLOW = 512 * 1024
 SMALL = 256 * 1024
 #: Seconds for which an address is not tried at once again, and how many such addresses are remembered.
 SLOW_SECONDS, REMEMBERED = 1.0, 4096
-#: How long, and how much, a refused client may go on sending before the connection is closed.
-LINGER_SECONDS = 10.0
-LINGER_BYTES = 64 * MEGABYTE
 HOUSEKEEPING = 2
 
 
-class _ErrorTask(ErrorTask):  # type: ignore[misc]
-    """Answers what the parser refused, as a problem document."""
+class _Call:
+    """Has a thread of Waitress's call a function."""
 
-    def execute(self) -> None:
-        refusal = Refusal.of(self.request.error)
-        access.info(
-            '%s - "%s" %s refused by its headers %s',
-            self.channel.addr[0],
-            getattr(self.request, "command", "-"),
-            refusal.status[:3],
-            refusal.request_id,
-        )
-        self.status = refusal.status
-        self.response_headers.extend(refusal.headers)
-        self.set_close_on_finish()
-        self.content_length = len(refusal.content)
-        self.write(refusal.content)
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.service = function
 
-
-class _Task(WSGITask):  # type: ignore[misc]
-    """One request. The head of its answer goes out together with the body, if that is small."""
-
-    def finish(self) -> None:
-        super().finish()
-        self.channel.send_now()
-
-    def build_response_header(self) -> bytes:
-        """The head of the answer; most have a length and keep the connection, and need nothing else."""
-        names = {name for name, _ in self.response_headers}
-        kept = not self.close_on_finish and "CONNECTION" not in self.request.headers
-        usual = kept and self.version == "1.1" and self.has_body and "Content-Length" in names
-        if not usual or names & {"Date", "Server", "Transfer-Encoding"}:
-            return bytes(super().build_response_header())
-        lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in self.response_headers)]
-        return "\r\n".join([*lines, f"Date: {_date(int(self.start_time))}", "\r\n"]).encode("latin-1")
-
-
-@lru_cache(maxsize=8)
-def _date(second: int) -> str:
-    """How a second is written in a Date (RFC 9110, section 5.6.7)."""
-    return str(build_http_date(second))
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    """One connection. After a refusal it goes on reading for a while, and forgets what it reads.
-
-    Closing at once would reset the connection, and a client that is still sending would never see the answer.
-    """
-
-    parser_class = Parser
-    task_class = _Task
-    error_task_class = _ErrorTask
-    refused = False
-    lingering_since: float | None = None
-    discarded = 0
-    #: Whether the request that has just arrived is to be answered by the thread that read it.
-    at_once = False
-
-    def send_now(self) -> None:
-        """Send what has been written, from the thread that wrote it, as far as the connection takes it."""
-        with self.outbuf_lock:
-            self._flush_exception(self._flush_some, do_close=False)
-
-    def service(self) -> None:
-        if self.requests and self.requests[0].error:
-            self.refused = True
-        super().service()
-
-    def received(self, data: bytes) -> bool:
-        """Take what arrived; what can be answered at once is answered before others are looked after."""
-        took = bool(super().received(data))
-        if self.at_once:
-            self.at_once = False
-            self._answer_at_once()
-        return took
-
-    def _answer_at_once(self) -> None:
-        request = self.requests[0]
-        try:
-            with answering():
-                self.service()
-        except Elsewhere as error:
-            request.get_body_stream().seek(0)
-            self.server.answer_elsewhere(self, request.path if error.lasting else None)
-
-    def readable(self) -> bool:
-        return self.lingering_since is not None or bool(super().readable())
-
-    def writable(self) -> bool:
-        if self.lingering_since is not None or (self.requests and self.total_outbufs_len < SENT_AT_ONCE):
-            return False  # whoever writes an answer sends it, and to look whether it could be sent would only spin
-        return bool(super().writable())
-
-    def handle_write(self) -> None:
-        if self.requests:  # else it would wait for more of an answer that is whole, and spin
-            self._flush_exception(self._flush_some_if_lockable)
-        super().handle_write()
-
-    def handle_read(self) -> None:
-        if self.lingering_since is None:
-            super().handle_read()
-            return
-        try:
-            data = self.recv(self.adj.recv_bytes)
-        except OSError:
-            data = b""
-        self.discarded += len(data)
-        if not data or self.discarded > LINGER_BYTES or self.lingered_enough(time.time()):
-            super().handle_close()
-
-    def handle_close(self) -> None:
-        if not self.refused or self.lingering_since is not None or not self.connected:
-            super().handle_close()
-            return
-        self.lingering_since = time.time()
-        self.will_close = False
-        try:
-            self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            super().handle_close()
-
-    def lingered_enough(self, now: float) -> bool:
-        return self.lingering_since is not None and now - self.lingering_since > LINGER_SECONDS
+    def cancel(self) -> None:
+        """Nothing is to be done when the server stops before it is called."""
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
@@ -186,7 +67,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         listener: from `listening.bind`; it is closed with the server.
     """
 
-    channel_class = _Channel
+    channel_class = Channel
 
     def __init__(self, app: Application, listener: socket.socket) -> None:
         self._app = app
@@ -195,6 +76,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         #: Address -> until when requests for it are not tried at once, since the last one had to wait.
         self._slow: dict[str, float] = {}
         self._loop_thread = threading.get_ident()
+        #: What is to be called by a thread that may wait, and which requests go on with what they waited for.
+        self._calls: deque[Callable[[Exception | None], None]] = deque()
+        self._ready: deque[tuple[Channel, Any]] = deque()
+        self._rung = False
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(app.settings.threads)
         sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
@@ -203,20 +88,36 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             bind_socket=False,
         )  # fmt: skip
 
-    def add_task(self, channel: _Channel) -> None:
+    def add_task(self, channel: Channel) -> None:
         """Have a request answered: by this thread if it need not wait for anything, else by another."""
         if self._may_be_quick(channel.requests[0]):
             channel.at_once = True
         else:
             super().add_task(channel)
 
-    def answer_elsewhere(self, channel: _Channel, path: str | None) -> None:
+    def answer_elsewhere(self, channel: Channel, path: str | None) -> None:
         """Have a request answered by a thread that may wait, and for a while all others for the same address."""
         if path is not None:
             if len(self._slow) >= REMEMBERED:
                 self._slow.clear()
             self._slow[path] = time.monotonic() + SLOW_SECONDS
         super().add_task(channel)
+
+    def call_soon(self, function: Callable[[Exception | None], None]) -> None:
+        """Have a function called by a thread that may wait, or with what hinders that; asked for by any thread."""
+        self._calls.append(function)
+        self._ring()
+
+    def go_on(self, channel: Channel, found: Any) -> None:
+        """Have a request go on with what it waited for; asked for by any thread."""
+        self._ready.append((channel, found))
+        self._ring()
+
+    def _ring(self) -> None:
+        """Have the loop look at what was asked for; once is enough until it does."""
+        if not self._rung:
+            self._rung = True
+            self.pull_trigger()
 
     def _may_be_quick(self, request: Any) -> bool:
         """Whether a request that has arrived is small, and for an endpoint that often need not wait."""
@@ -268,7 +169,35 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.pull_trigger()
 
     def _turn(self, timeout: float = 1.0) -> None:
-        wasyncore.loop(timeout=timeout, map=self._map, use_poll=hasattr(select, "poll"), count=1)
+        """Look after the connections once, then after what other threads have asked for.
+
+        Before a joined call is made, what has arrived by now is read, so that it can be in it.
+        """
+        calls = len(self._calls)
+        wasyncore.loop(0.0 if calls else timeout, hasattr(select, "poll"), self._map, count=1)
+        self._rung = False
+        while self._ready:
+            channel, found = self._ready.popleft()
+            channel.go_on(found)
+        for _ in range(calls):
+            self._call(self._calls.popleft())
+
+    def _call(self, function: Callable[[Exception | None], None]) -> None:
+        """Have a function called by a thread that may wait, if there is a slot for that."""
+        slots = self._app.slots
+        try:
+            slots.take(Work.PREDICT)
+        except Busy as error:
+            function(error)
+            return
+
+        def work() -> None:
+            try:
+                function(None)
+            finally:
+                slots.give_back(Work.PREDICT)
+
+        self.task_dispatcher.add_task(_Call(work))
 
     def _under_way(self) -> int:
         """Requests that have begun to arrive and whose answers have not been sent in full."""

@@ -17,7 +17,7 @@ from sklearn.neighbors import RadiusNeighborsClassifier
 
 from wsgi_service.app import Application
 from wsgi_service.serving import frames
-from wsgi_service.serving.batching import MOST_ROWS, PACES, Batches, Take, joined, signature, split
+from wsgi_service.serving.batching import MOST_ROWS, PACES, Batches, Caller, Take, joined, signature, split
 from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, PredictFailed
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.process import Host
@@ -69,9 +69,9 @@ class Crowd:
 
         def ask() -> None:
             try:
-                self.got[name] = self.batches.ask(
-                    "key", table, soon() if until is None else until, call or self._call, lambda reply: reply
-                )
+                last = soon() if until is None else until
+                caller = Caller(last, call or self._call, lambda reply: reply)
+                self.got[name] = self.batches.ask("key", table, caller)
             except Exception as error:  # noqa: BLE001 - what the caller would get
                 self.got[name] = error
 

@@ -12,9 +12,9 @@ from conftest import LiveServer, StrictClient
 from werkzeug.test import EnvironBuilder
 
 from wsgi_service.app import Application
+from wsgi_service.channel import SENT_AT_ONCE, Channel
 from wsgi_service.client import Client
 from wsgi_service.dispatch import REMEMBERED, Matches
-from wsgi_service.server import SENT_AT_ONCE, _Channel
 
 BODY = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
 REQUESTS = 50
@@ -102,7 +102,7 @@ def test_an_answer_is_sent_while_the_next_request_of_its_connection_runs(live_se
 def test_what_is_left_of_an_answer_is_sent_although_another_request_waits() -> None:
     sent = []
 
-    class Stub(_Channel):
+    class Stub(Channel):
         def __init__(self) -> None:
             self.requests = [object()]
             self.total_outbufs_len, self.will_close, self.close_when_flushed = 10, False, False

@@ -1,6 +1,5 @@
 """Nothing is computed for a client whose time is over, or that has gone; and no host is ended for that."""
 
-import json
 import math
 import socket
 import threading
@@ -13,18 +12,15 @@ import models
 import numpy as np
 import pytest
 from conftest import PATIENCE, StrictClient
+from running import Running, message
 
-from wsgi_service.app import create_app
-from wsgi_service.listening import bind
-from wsgi_service.server import Server
 from wsgi_service.serving import frames
-from wsgi_service.serving.batching import Batches, Joined
+from wsgi_service.serving.batching import Batches, Caller, Joined
 from wsgi_service.serving.errors import NotWanted, TooLate
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
 from wsgi_service.serving.tables import Table
 from wsgi_service.serving.wanted import ALWAYS, Wanted
-from wsgi_service.settings import Settings
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -82,6 +78,10 @@ def test_a_call_that_has_begun_is_not_cut_off_by_the_clients_time(
     assert min(limits) > 20
 
 
+def soon() -> float:
+    return time.monotonic() + PATIENCE
+
+
 def test_whoever_has_gone_is_left_out_of_a_joined_call() -> None:
     """One leads and is held up; of two that wait meanwhile one goes away."""
     batches, rows = Batches(1), Table(1, matrix=np.zeros((1, 2)))
@@ -102,7 +102,7 @@ def test_whoever_has_gone_is_left_out_of_a_joined_call() -> None:
             return [np.zeros(taken.table.rows)]
 
         try:
-            ended[name] = batches.ask("m", rows, time.monotonic() + PATIENCE, call, read, wanted)
+            ended[name] = batches.ask("m", rows, Caller(soon(), call, read), wanted)
         except (TooLate, NotWanted) as error:
             ended[name] = error
 
@@ -132,28 +132,12 @@ def test_the_leader_of_a_joined_call_may_be_too_late_and_the_next_one_leads() ->
         return take()
 
     late = Wanted(until=-math.inf)
+    caller = Caller(soon(), call, lambda _taken: [np.zeros(1)])
     with pytest.raises(TooLate):
-        batches.ask("m", rows, time.monotonic() + PATIENCE, call, lambda taken: [np.zeros(1)], late)
-    found = batches.ask("m", rows, time.monotonic() + PATIENCE, call, lambda taken: [np.zeros(1)])
+        batches.ask("m", rows, caller, late)
+    found = batches.ask("m", rows, caller)
     assert found is not None
     assert batches._queues == {}
-
-
-class Running:
-    """A server in this process whose hosts are held, so that predicts wait."""
-
-    def __init__(self, folder: Path, pool: HostPool) -> None:
-        self.app = create_app(Settings(data=str(folder)), pool)
-        listener = bind("127.0.0.1", 0)
-        self.port = listener.getsockname()[1]
-        self.server = Server(self.app, listener)
-        self.thread = threading.Thread(target=self.server.run)
-        self.thread.start()
-
-    def stop(self) -> None:
-        self.server.stop()
-        self.thread.join(PATIENCE)
-        self.app.catalog.registry.close()
 
 
 @pytest.fixture
@@ -190,11 +174,8 @@ def test_a_client_that_closes_its_connection_is_not_computed_for(
     held = [pool.serving(f"other {number}", PATIENCE) for number in range(pool.size)]
     for one in held:
         one.__enter__()
-    body = json.dumps({"instances": [[1.0]]}).encode()
-    head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    head += f"Content-Length: {len(body)}"
     with socket.create_connection(("127.0.0.1", running.port)) as connection:
-        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        connection.sendall(message("line", [[1.0]]))
         until(lambda: bool(pool._waiting_for))
     until(lambda: not any(channel.connected for channel in list(running.server.active_channels.values())))
     for one in held:

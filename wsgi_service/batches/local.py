@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_store.entities import Attribution, Version
-from wsgi_service.answering import Question, answer, methods_for
+from wsgi_service.answering import Question, answer, methods_for, read_rows
 from wsgi_service.inputs.bodies import JSON, READERS
 from wsgi_service.inputs.control import HOW
 from wsgi_service.inputs.json_body import read_sent
@@ -73,4 +73,4 @@ class LocalModel:
             reading=Reading(sys.maxsize, row_by_row, decimal, columnar.read),
             by=HERE,
         )
-        return content_of(answer(self, question), format_, row_by_row)
+        return content_of(answer(self, question, read_rows(question)), format_, row_by_row)

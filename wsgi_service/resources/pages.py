@@ -10,7 +10,7 @@ from werkzeug.wrappers import Request, Response
 from model_store.catalog import Catalog
 from model_store.entities import LIVE, Version
 from model_store.outcomes import usual_method
-from wsgi_service.answering import Question, answer
+from wsgi_service.answering import Question, answer, read_rows
 from wsgi_service.inputs import form_body
 from wsgi_service.inputs.bodies import FORM, read_sent
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, MalformedBody, RowError, TooManyRows
@@ -162,7 +162,7 @@ class Pages:
             reading=reading,
             by=attribution(request),
         )
-        return answer(self._predictor, question)
+        return answer(self._predictor, question, read_rows(question))
 
     def _version_page(
         self,

@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from model_store import outcomes
 from model_store.entities import Version
 from model_store.examples import Examples
 from model_store.schema import Schema
-from wsgi_service.answering import Question, answer, methods_for
-from wsgi_service.at_once import capable
+from wsgi_service.answering import Question, answer, methods_for, read_rows
+from wsgi_service.at_once import capable, resumable
 from wsgi_service.inputs import form_body
 from wsgi_service.inputs.bodies import FIELDS, FORM, JSON, MEDIA_TYPES, read_sent
 from wsgi_service.inputs.control import HOW, WHO_AND_HOW, Control, read_control, take
@@ -162,7 +163,7 @@ class Predictions:
         reading = _reading(request, self._row_limit, self._unpack) if how else Reading(self._row_limit)
         formats = wanted_formats(request, how)
         target = self._directory.find(control.model, control.version, control.alias)
-        try:
+        with _helping(target):
             question = Question(
                 target=target,
                 methods=_methods(control, target.version, formats[0]),
@@ -173,11 +174,24 @@ class Predictions:
                 exact=control.exact,
                 wanted=_wanted(request),
             )
-            answered = answer(self._predictor, question)
-        except (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge) as error:
-            raise RowsRefused(error, _help(target)) from error
-        answered.example = example
-        return write(answered, formats, reading.row_by_row)
+            read = read_rows(question)
+
+        def rest() -> Rendered:
+            with _helping(target):
+                answered = answer(self._predictor, question, read)
+            answered.example = example
+            return write(answered, formats, reading.row_by_row)
+
+        return resumable(rest)
+
+
+@contextmanager
+def _helping(target: Target) -> Iterator[None]:
+    """What is wrong with the rows is said together with what helps to mend them. Raises RowsRefused."""
+    try:
+        yield
+    except (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge) as error:
+        raise RowsRefused(error, _help(target)) from error
 
 
 def _wanted(request: Request) -> Wanted:

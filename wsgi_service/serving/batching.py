@@ -1,34 +1,34 @@
 """Joins the rows of requests that wait for the same thing, without holding any of them up.
 
-Whoever comes first leads: when a host is free for it, its thread takes along everything that waits by then and
-makes one call for all of them. What comes meanwhile waits, and the first of these leads next. So a request that is
-alone is never delayed, and the busier a version is, the more rows go in a call.
+Whoever comes first leads: when a host is free for it, it takes along everything that waits by then and makes one
+call for all of them. What comes meanwhile waits, and the first of these leads next. So a request that is alone is
+never delayed, and the busier a version is, the more rows go in a call.
 """
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from enum import Enum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 
+from wsgi_service.at_once import Deferred, Turn
 from wsgi_service.serving.errors import Busy, DeadlineExceeded
 from wsgi_service.serving.tables import Cells, Table
+from wsgi_service.serving.tickets import Posted, Results, State, Ticket, Waiting
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 #: Rows in a joined call; a request with more of them goes alone.
 MOST_ROWS = 2048
+#: Requests that wait for one thing.
+MOST_WAITING = 256
 #: Of the time that is left to the first request, how much a joined call is expected to take at the most.
 SHARE = 0.5
 #: Things of which it is known how long a row takes; then it begins anew.
 PACES = 1000
 TOO_LONG = "Everything that could answer is at work. Try again in a moment."
-OVERDUE = "The model did not answer in time."
-
-#: The result of each method, as `tables.decode_results` gives it.
-Results = list[Any]
+TOO_MANY = "Too many requests for this version are waiting already. Try again in a moment."
 
 
 class Joined(NamedTuple):
@@ -43,39 +43,26 @@ Take = Callable[[], Joined]
 Replied = TypeVar("Replied")
 
 
-class State(Enum):
-    """Where a request stands."""
+class Caller(NamedTuple, Generic[Replied]):
+    """How a request has a joined call made.
 
-    WAITING = 1
-    LEADING = 2
-    TAKEN = 3
-    ANSWERED = 4
-    #: The joined call failed, so each of its requests is asked alone.
-    ALONE = 5
-    LATE = 6
+    Attributes:
+        until: when (of the monotonic clock) an answer comes too late.
+        call: waits for a host, takes the joined table then, and makes the call.
+        read: the results from what `call` gave; meanwhile the next call can begin.
+    """
 
+    until: float
+    call: Callable[[Take], Replied]
+    read: Callable[[Replied], Results]
 
-class Ticket:
-    """A request, whose thread is woken when somebody else has changed its state."""
+    def hindered(self, error: Exception) -> "Caller[Replied]":
+        """The same, but it only raises."""
 
-    def __init__(self, table: Table, until: float, wanted: Wanted) -> None:
-        self.table = table
-        self.until = until
-        self.wanted = wanted
-        self.state = State.WAITING
-        self.results: Results = []
-        self._bell = threading.Lock()  # the cheapest thing that a thread can wait for
-        self._bell.acquire()
+        def call(_: Take) -> Replied:
+            raise error
 
-    def become(self, state: State) -> None:
-        """Take a new state and wake the thread; once only for a ticket, or once to lead and then never."""
-        self.state = state
-        self._bell.release()
-
-    def wait(self) -> bool:
-        """Wait for a new state; whether there was one before the deadline, or before the client's own."""
-        last = min(self.until, self.wanted.until)
-        return self._bell.acquire(timeout=max(0.0, last - time.monotonic()))
+        return self._replace(call=call)
 
 
 class _Queue:
@@ -102,9 +89,7 @@ class Batches:
         self,
         key: Hashable,
         table: Table,
-        until: float,
-        call: Callable[[Take], Replied],
-        read: Callable[[Replied], Results],
+        caller: Caller[Replied],
         wanted: Wanted = ALWAYS,
     ) -> Results | None:
         """The results for a table; None if the joined call failed, and this table is to be asked for alone.
@@ -112,35 +97,56 @@ class Batches:
         Args:
             key: of what is asked for; only tables of one `signature` may have the same.
             table: of at most MOST_ROWS rows.
-            until: when (of the monotonic clock) an answer comes too late.
-            call: waits for a host, takes the joined table then, and makes the call.
-            read: the results from what `call` gave; meanwhile the next call can begin.
+            caller: makes the call, if it is for this request to do so.
             wanted: whether somebody still waits; what is not wanted any more is not computed.
 
         Raises:
-            Busy: it waited for too long.
+            Busy: too many wait, or it waited for too long.
             DeadlineExceeded: the answer comes too late.
             TooLate, NotWanted: it is not wanted any more.
         """
-        ticket = self._enter(key, Ticket(table, until, wanted))
+        ticket = Waiting(table, caller.until, wanted)
+        self._enter(key, ticket)
         if ticket.state is not State.LEADING and not ticket.wait():
             self._leave(key, ticket)
         if ticket.state is State.LEADING:
-            return self._lead(key, ticket, call, read)
-        if ticket.state is State.LATE:
-            wanted.check()
-            raise DeadlineExceeded(OVERDUE)
-        return ticket.results if ticket.state is State.ANSWERED else None
+            return self._lead(key, ticket, caller)
+        return ticket.outcome()
 
-    def _enter(self, key: Hashable, ticket: Ticket) -> Ticket:
+    def post(
+        self,
+        key: Hashable,
+        table: Table,
+        caller: Caller[Replied],
+        wanted: Wanted,
+        turn: Turn,
+    ) -> NoReturn:
+        """`ask` for a thread that must not wait: its request is put off, and finds a ticket with the outcome.
+
+        Raises:
+            Deferred: the request goes on when there is an outcome.
+            Busy: too many wait.
+        """
+
+        def lead(ticket: Posted, hindered: Exception | None) -> Results | None:
+            return self._lead(key, ticket, caller.hindered(hindered) if hindered else caller)
+
+        ticket = Posted(table, caller.until, wanted, turn, lead)
+        self._enter(key, ticket)
+        if ticket.state is State.LEADING:
+            ticket.tell()
+        raise Deferred
+
+    def _enter(self, key: Hashable, ticket: Ticket) -> None:
         with self._lock:
             queue = self._queues.setdefault(key, _Queue())
             if queue.leaders < self._most_leaders:
                 queue.leaders += 1
                 ticket.state = State.LEADING
+            elif len(queue.waiting) >= MOST_WAITING:
+                raise Busy(TOO_MANY)
             else:
                 queue.waiting.append(ticket)
-        return ticket
 
     def _leave(self, key: Hashable, ticket: Ticket) -> None:
         """Give up a ticket whose deadline has passed, unless its answer came at the last moment."""
@@ -156,13 +162,7 @@ class Batches:
             ticket.wanted.check()
             raise Busy(TOO_LONG)
 
-    def _lead(
-        self,
-        key: Hashable,
-        ticket: Ticket,
-        call: Callable[[Take], Replied],
-        read: Callable[[Replied], Results],
-    ) -> Results | None:
+    def _lead(self, key: Hashable, ticket: Ticket, caller: Caller[Replied]) -> Results | None:
         """Make a call for a ticket and all that wait when a host is free for it."""
         tickets, began = [ticket], time.monotonic()
 
@@ -175,11 +175,11 @@ class Batches:
 
         try:
             try:
-                reply = call(take)
+                reply = caller.call(take)
                 self._note_pace(key, (time.monotonic() - began) / sum(one.table.rows for one in tickets))
             finally:
                 self._pass_on(key)
-            results = read(reply)
+            results = caller.read(reply)
             parts = split(results, [one.table.rows for one in tickets])
         except BaseException as error:
             self._send_away(tickets[1:], State.LATE if isinstance(error, DeadlineExceeded) else State.ALONE)

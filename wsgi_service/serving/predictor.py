@@ -1,12 +1,13 @@
 """From a table to a result: the host that has the version, the deadline, and what is noted when it dies."""
 
 import logging
+import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 import numpy as np
@@ -17,9 +18,9 @@ from model_store.environment import drift
 from model_store.errors import ArtifactCorrupt, StorageError, StoreError
 from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
-from wsgi_service.at_once import elsewhere
+from wsgi_service.at_once import Elsewhere, Turn, current_turn, must_not_wait
 from wsgi_service.serving import frames
-from wsgi_service.serving.batching import MOST_ROWS, Batches, Joined, Take, signature
+from wsgi_service.serving.batching import MOST_ROWS, TOO_MANY, Batches, Caller, Joined, Take, signature
 from wsgi_service.serving.errors import (
     Busy,
     DeadlineExceeded,
@@ -32,8 +33,9 @@ from wsgi_service.serving.errors import (
 from wsgi_service.serving.frames import Buffer
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
-from wsgi_service.serving.programs import Programs, Runnable, runnable
-from wsgi_service.serving.tables import Table, decode_results, encode_table
+from wsgi_service.serving.programs import AT_ONCE, Programs, Runnable, runnable
+from wsgi_service.serving.tables import Table, decode_results, encode_table, values_in
+from wsgi_service.serving.tickets import Posted
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,6 @@ LOAD_LIMIT = 60.0
 PREDICT = "predict"
 #: Seconds that a predict is given at the least, when it got its host at the last moment.
 LEAST = 0.01
-TOO_MANY = "Too many requests for this version are waiting already. Try again in a moment."
 #: What a host says, and the buffers that go with it.
 Replied = tuple[frames.Reply, list[bytearray]]
 #: Gives what to ask a host, the buffers that go with it, and until when its answer is waited for.
@@ -58,6 +59,25 @@ class Computed(NamedTuple):
 
     results: list[Any]
     engine: Engine
+
+
+class Asked(NamedTuple):
+    """What is asked of a version: its methods for a table, by whom, and for how long that is wanted."""
+
+    version: Version
+    methods: Sequence[str]
+    table: Table
+    by: Attribution
+    wanted: Wanted = ALWAYS
+
+    @property
+    def key(self) -> Hashable:
+        """Requests with the same one may be joined."""
+        return self.version.digest, tuple(self.methods), signature(self.table)
+
+    def computed(self, results: list[Any]) -> Computed:
+        """The results of a host."""
+        return Computed(results, ONNX if self.version.format == ONNX else NATIVE)
 
 
 class Predictor:
@@ -129,6 +149,10 @@ class Predictor:
             ServingError: no host came free, or it crashed, took too long or refused.
         """
         _check_servable(version)
+        asked = Asked(version, methods, table, by, wanted)
+        turn = current_turn()
+        if turn is not None and turn.found is not None:
+            return self._go_on(asked, turn.found)
         found = None if exact else runnable(version)
         if taken := self._programs.take(found, methods, table):
             try:
@@ -136,15 +160,50 @@ class Predictor:
             except PredictFailed:
                 if version.format == ONNX:  # nobody else could answer
                     raise
-        elsewhere()
-        with self._place(version.digest):
-            until = self._until()
-            results = None if exact else self._predict_joined(version, methods, table, by, until, wanted)
-            if results is None:
-                results = self.predict_in_host(version, methods, table, by, until, wanted)
+        if must_not_wait():
+            self._put_off(asked, turn, settled=not exact and (found is None or self._programs.knows(found.digest)))
+        computed = self._predict_waiting(asked, exact)
         if found is not None and not self._is_suspected(version):
             self._prove(version, found, by)
-        return Computed(results, ONNX if version.format == ONNX else NATIVE)
+        return computed
+
+    def _predict_waiting(self, asked: Asked, exact: bool) -> Computed:
+        """What `predict` gives, from a host, for a thread that may wait."""
+        until = self._until()
+        with self._place(asked.version.digest):
+            results = None if exact else self._predict_joined(asked, until)
+            if results is None:
+                results = self._predict_alone(asked, until)
+        return asked.computed(results)
+
+    def _put_off(self, asked: Asked, turn: Turn | None, settled: bool) -> NoReturn:
+        """Have a joined call answer, for a thread that must not wait.
+
+        Args:
+            asked: what.
+            turn: of that thread.
+            settled: whether a joined call will do, and nothing is to be found out about a program.
+
+        Raises:
+            Deferred: the request goes on when there is an outcome.
+            Elsewhere: this is not for a joined call.
+            Busy: too many wait for one already.
+        """
+        if turn is None or not settled or not self._joins(asked):
+            raise Elsewhere(lasting=True)
+        if asked.wanted.until < math.inf:  # and nobody would look at the clock for it
+            raise Elsewhere(lasting=False)
+        self._batches.post(asked.key, asked.table, self._caller(asked, self._until()), asked.wanted, turn)
+
+    def _go_on(self, asked: Asked, ticket: Posted) -> Computed:
+        """What a request gets that was put off."""
+        results = ticket.outcome()
+        if must_not_wait() and (results is None or values_in(results) > AT_ONCE):
+            raise Elsewhere(lasting=False)
+        if results is None:
+            with self._place(asked.version.digest):
+                results = self._predict_alone(asked, self._until())
+        return asked.computed(results)
 
     def load(self, version: Version, by: Attribution) -> None:
         """Prove that a version's bytes have their digest and that a host can load it. Raises like `predict`."""
@@ -184,8 +243,7 @@ class Predictor:
             version, digest=found.digest, size=found.size, format=ONNX, fitted={}, environment={}
         )
         table = Table(1, matrix=np.zeros((1, len(version.schema.inputs))))
-        replied = self._ask(as_version, [PREDICT], by, self._until(), lambda: Joined(table, self._until(), 1))
-        self._read(as_version, replied)
+        self._predict_alone(Asked(as_version, [PREDICT], table, by), self._until())
         self._programs.answered(found.digest)
 
     def predict_in_host(
@@ -194,18 +252,18 @@ class Predictor:
         methods: Sequence[str],
         table: Table,
         by: Attribution,
-        until: float | None = None,
-        wanted: Wanted = ALWAYS,
     ) -> list[Any]:
         """What `predict` gives, always from a host, and for this table alone."""
         _check_servable(version)
-        last = self._until() if until is None else until
+        return self._predict_alone(Asked(version, methods, table, by), self._until())
 
+    def _predict_alone(self, asked: Asked, until: float) -> list[Any]:
         def take() -> Joined:
-            wanted.check()
-            return Joined(table, last, 1)
+            asked.wanted.check()
+            return Joined(asked.table, until, 1)
 
-        return self._read(version, self._ask(version, methods, by, last, take, wanted))
+        caller = self._caller(asked, until)
+        return caller.read(caller.call(take))
 
     @contextmanager
     def _place(self, digest: str) -> Iterator[None]:
@@ -222,39 +280,29 @@ class Predictor:
                 if not self._inside[digest]:
                     del self._inside[digest]
 
-    def _predict_joined(
-        self,
-        version: Version,
-        methods: Sequence[str],
-        table: Table,
-        by: Attribution,
-        until: float,
-        wanted: Wanted,
-    ) -> list[Any] | None:
+    def _predict_joined(self, asked: Asked, until: float) -> list[Any] | None:
         """The same together with others that wait for this version; None if it must be asked for alone."""
-        if version.digest not in self._joinable or table.rows > MOST_ROWS or self._is_suspected(version):
+        if not self._joins(asked):
             return None
-        return self._batches.ask(
-            (version.digest, tuple(methods), signature(table)),
-            table,
-            until,
-            lambda take: self._ask(version, methods, by, until, take, wanted),
-            lambda replied: self._read(version, replied),
-            wanted,
+        return self._batches.ask(asked.key, asked.table, self._caller(asked, until), asked.wanted)
+
+    def _joins(self, asked: Asked) -> bool:
+        """Whether rows may stand in one call with those of other requests."""
+        version = asked.version
+        return (
+            version.digest in self._joinable and asked.table.rows <= MOST_ROWS and not self._is_suspected(version)
+        )
+
+    def _caller(self, asked: Asked, until: float) -> Caller[Replied]:
+        """How a host is asked, within the time of this request."""
+        return Caller(
+            until, lambda take: self._ask(asked, until, take), lambda replied: self._read(asked.version, replied)
         )
 
     def _until(self) -> float:
         return time.monotonic() + self._deadline
 
-    def _ask(
-        self,
-        version: Version,
-        methods: Sequence[str],
-        by: Attribution,
-        until: float,
-        take: Take,
-        wanted: Wanted = ALWAYS,
-    ) -> Replied:
+    def _ask(self, asked: Asked, until: float, take: Take) -> Replied:
         """The reply of a host that came free in time to what is asked by then."""
         requests = 1
 
@@ -262,12 +310,12 @@ class Predictor:
             nonlocal requests
             table, last, requests = take()
             header, buffers = encode_table(table)
-            return frames.Predict(version.digest, tuple(methods), header), buffers, last
+            return frames.Predict(asked.version.digest, tuple(asked.methods), header), buffers, last
 
         def call() -> Replied:
-            return self._call(version, until, prepare, wanted)
+            return self._call(asked.version, until, prepare, asked.wanted)
 
-        return self._noting(version, by, call, lambda: requests == 1)
+        return self._noting(asked.version, asked.by, call, lambda: requests == 1)
 
     def _read(self, version: Version, replied: Replied) -> list[Any]:
         """The results in a reply. Raises PredictFailed if it is none."""

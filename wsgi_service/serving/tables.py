@@ -139,6 +139,18 @@ def decode_results(outcomes: Sequence[frames.Outcome], buffers: Sequence[bytearr
     return [decode_result(outcome, list(islice(waiting, _buffers_of(outcome)))) for outcome in outcomes]
 
 
+def values_in(results: Sequence[Any]) -> int:
+    """How many values there are in the results of methods."""
+    return sum(_values_in(result) for result in results)
+
+
+def _values_in(result: Any) -> int:
+    if isinstance(result, np.ndarray):
+        return result.size
+    nested = bool(result) and isinstance(result[0], (list, np.ndarray))
+    return len(result) * len(result[0]) if nested else len(result)
+
+
 def _buffers_of(outcome: frames.Outcome) -> int:
     """How many buffers belong to a result."""
     match outcome:

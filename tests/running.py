@@ -1,0 +1,59 @@
+"""A server in this process, on a port of its own, and messages for it as they go over a connection."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+from conftest import PATIENCE
+
+from wsgi_service.app import create_app
+from wsgi_service.at_once import must_not_wait
+from wsgi_service.listening import bind
+from wsgi_service.server import Server
+from wsgi_service.serving.hosts import HostPool
+from wsgi_service.settings import Settings
+
+
+class Running:
+    """A server whose application can be looked into.
+
+    Attributes:
+        answered_by: "at once" or "elsewhere" for each request that was answered.
+    """
+
+    def __init__(self, folder: Path, pool: HostPool, **settings: Any) -> None:
+        self.app = create_app(Settings(data=str(folder), **settings), pool)
+        listener = bind("127.0.0.1", 0)
+        self.port = listener.getsockname()[1]
+        self.server = Server(self.app, listener)
+        self.thread = threading.Thread(target=self.server.run)
+        self.answered_by: list[str] = []
+        whole = self.app.wsgi_app
+
+        def note(environ: Any, start_response: Any) -> Any:
+            answer = whole(environ, start_response)
+            self.answered_by.append("at once" if must_not_wait() else "elsewhere")
+            return answer
+
+        self.app.wsgi_app = note
+        self.thread.start()
+
+    def stop(self) -> None:
+        if not self.app.draining.is_set():
+            self.server.stop()
+        self.thread.join(PATIENCE)
+        self.app.catalog.registry.close()
+
+
+def message(model: str, rows: Any, *headers: str) -> bytes:
+    """A predict as it goes over a connection."""
+    body = json.dumps({"instances": rows}).encode()
+    head = [
+        f"POST /models/{model}/predict HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        *headers,
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + body

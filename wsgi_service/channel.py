@@ -1,0 +1,182 @@
+"""One connection: what is read from it, the tasks that answer, and which of them need no other thread."""
+
+import logging
+import socket
+import time
+from functools import lru_cache, partial
+from typing import Any
+
+from waitress.channel import HTTPChannel
+from waitress.task import ErrorTask as WaitressErrorTask
+from waitress.task import WSGITask
+from waitress.utilities import build_http_date
+
+from wsgi_service.at_once import Deferred, Elsewhere, Turn, answering, must_not_wait, taking_up
+from wsgi_service.parser import Parser, Refusal
+from wsgi_service.settings import MEGABYTE
+
+access = logging.getLogger("wsgi_service.access")
+
+#: Bytes of an answer that wait for more of it, until it is whole.
+SENT_AT_ONCE = 1 << 16
+#: How long, and how much, a refused client may go on sending before the connection is closed.
+LINGER_SECONDS = 10.0
+LINGER_BYTES = 64 * MEGABYTE
+
+
+class ErrorTask(WaitressErrorTask):  # type: ignore[misc]
+    """Answers what the parser refused, as a problem document."""
+
+    def execute(self) -> None:
+        """Write the refusal."""
+        refusal = Refusal.of(self.request.error)
+        access.info(
+            '%s - "%s" %s refused by its headers %s',
+            self.channel.addr[0],
+            getattr(self.request, "command", "-"),
+            refusal.status[:3],
+            refusal.request_id,
+        )
+        self.status = refusal.status
+        self.response_headers.extend(refusal.headers)
+        self.set_close_on_finish()
+        self.content_length = len(refusal.content)
+        self.write(refusal.content)
+
+
+class Task(WSGITask):  # type: ignore[misc]
+    """One request. The head of its answer goes out together with the body, if that is small."""
+
+    def finish(self) -> None:
+        """Send what is left."""
+        super().finish()
+        self.channel.send_now()
+
+    def get_environment(self) -> dict[str, Any]:
+        """That of an earlier attempt if there was one, with the id of the request and when it began."""
+        if self.request.environ is None:
+            self.request.environ = super().get_environment()
+        kept: dict[str, Any] = self.request.environ
+        return kept
+
+    def build_response_header(self) -> bytes:
+        """The head of the answer; most have a length and keep the connection, and need nothing else."""
+        names = {name for name, _ in self.response_headers}
+        kept = not self.close_on_finish and "CONNECTION" not in self.request.headers
+        usual = kept and self.version == "1.1" and self.has_body and "Content-Length" in names
+        if not usual or names & {"Date", "Server", "Transfer-Encoding"}:
+            return bytes(super().build_response_header())
+        lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in self.response_headers)]
+        return "\r\n".join([*lines, f"Date: {_date(int(self.start_time))}", "\r\n"]).encode("latin-1")
+
+
+@lru_cache(maxsize=8)
+def _date(second: int) -> str:
+    """How a second is written in a Date (RFC 9110, section 5.6.7)."""
+    return str(build_http_date(second))
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """One connection. After a refusal it goes on reading for a while, and forgets what it reads.
+
+    Closing at once would reset the connection, and a client that is still sending would never see the answer.
+    """
+
+    parser_class = Parser
+    task_class = Task
+    error_task_class = ErrorTask
+    refused = False
+    lingering_since: float | None = None
+    discarded = 0
+    #: Whether the request that has just arrived is to be answered by the thread that read it.
+    at_once = False
+
+    def send_now(self) -> None:
+        """Send what has been written, from the thread that wrote it, as far as the connection takes it."""
+        with self.outbuf_lock:
+            self._flush_exception(self._flush_some, do_close=False)
+
+    def service(self) -> None:
+        """Answer the first of the requests that have arrived."""
+        request = self.requests[0]
+        if request.error:
+            self.refused = True
+        if request.found is None or must_not_wait():
+            super().service()
+        else:
+            with taking_up(self._turn(request)):
+                super().service()
+
+    def received(self, data: bytes) -> bool:
+        """Take what arrived; what can be answered at once is answered before others are looked after."""
+        took = bool(super().received(data))
+        if self.at_once:
+            self.at_once = False
+            self.answer_at_once()
+        return took
+
+    def answer_at_once(self) -> None:
+        """Answer a request without waiting, or have that done elsewhere or later."""
+        request = self.requests[0]
+        try:
+            with answering(self._turn(request)):
+                self.service()
+        except Deferred as deferred:
+            request.rest = deferred.rest
+        except Elsewhere as error:
+            request.get_body_stream().seek(0)
+            self.server.answer_elsewhere(self, request.path if error.lasting else None)
+
+    def _turn(self, request: Parser) -> Turn:
+        return Turn(self.server.call_soon, partial(self.server.go_on, self), request.found, request.rest)
+
+    def go_on(self, found: Any) -> None:
+        """Go on with a request that was put off, if its connection was not closed meanwhile."""
+        if self.requests:
+            self.requests[0].found = found
+            self.answer_at_once()
+
+    def readable(self) -> bool:
+        """Whether the loop is to read."""
+        return self.lingering_since is not None or bool(super().readable())
+
+    def writable(self) -> bool:
+        """Whether the loop is to write."""
+        if self.lingering_since is not None or (self.requests and self.total_outbufs_len < SENT_AT_ONCE):
+            return False  # whoever writes an answer sends it, and to look whether it could be sent would only spin
+        return bool(super().writable())
+
+    def handle_write(self) -> None:
+        """Write what waits, between two requests or in the middle of a long answer."""
+        if self.requests:  # else it would wait for more of an answer that is whole, and spin
+            self._flush_exception(self._flush_some_if_lockable)
+        super().handle_write()
+
+    def handle_read(self) -> None:
+        """Read; of a refused client, to forget it."""
+        if self.lingering_since is None:
+            super().handle_read()
+            return
+        try:
+            data = self.recv(self.adj.recv_bytes)
+        except OSError:
+            data = b""
+        self.discarded += len(data)
+        if not data or self.discarded > LINGER_BYTES or self.lingered_enough(time.time()):
+            super().handle_close()
+
+    def handle_close(self) -> None:
+        """Close, or after a refusal close for writing at first."""
+        if not self.refused or self.lingering_since is not None or not self.connected:
+            super().handle_close()
+            return
+        self.lingering_since = time.time()
+        self.will_close = False
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            super().handle_close()
+
+    def lingered_enough(self, now: float) -> bool:
+        """Whether a refused client has had its time."""
+        return self.lingering_since is not None and now - self.lingering_since > LINGER_SECONDS
