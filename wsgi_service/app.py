@@ -134,7 +134,8 @@ def _resources(
     switchboard = Switchboard(registry, rehearse, settings.on_drift)
     directory = Directory(registry)
     unpacking = Unpacking(hosts, settings.predict_deadline)
-    warming = Warming(registry, predictor.load, draining, accelerator.catch_up if accelerator and first else None)
+    catch_up = accelerator.catch_up if accelerator and first else None
+    warming = Warming(registry, predictor.prepare, predictor.load, draining, catch_up)
     system = System(registry, catalog.artifacts, hosts, lambda: warming.done, draining)
     pages = Pages(
         catalog, predictor, unpacking, settings.row_limit, Evidences(registry, rehearse, hosts), system.index

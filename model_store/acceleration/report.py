@@ -41,12 +41,14 @@ class Program(Struct, frozen=True, kw_only=True):
         size: of them.
         methods: that it answers; all others are the estimator's.
         missing: whether it was compared on rows with missing values.
+        runtime: with which a serving host has computed it.
     """
 
     digest: str
     size: int
     methods: tuple[str, ...]
     missing: bool = False
+    runtime: str = ""
 
 
 class Acceleration(Struct, frozen=True, kw_only=True):

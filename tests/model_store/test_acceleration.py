@@ -38,7 +38,7 @@ from model_store.acceleration.proof import compare
 from model_store.acceleration.report import TOLERANCE, Compared
 from model_store.estimators.facts import read_schema
 from model_store.formats.onnx.checks import parse
-from model_store.formats.onnx.program import Program
+from model_store.formats.onnx.program import Session
 from model_store.formats.rules import Audit
 
 IRIS = load_iris(return_X_y=True)
@@ -69,10 +69,10 @@ TREES = {
 SAME = ("forest of three classes", "forest of names", "random splits", "tree", "regression tree")
 
 
-def accelerated(estimator: Any) -> tuple[Any, Program]:
+def accelerated(estimator: Any) -> tuple[Any, Session]:
     report, data = accelerate(estimator, read_schema(estimator), [])
     assert report.verdict == "passed", report.reason
-    return report, Program(parse(data, Audit()), report.program.methods)
+    return report, Session(parse(data, Audit()), report.program.methods)
 
 
 @pytest.mark.parametrize("name", [*zoo.names(), *zoo.TOGETHER])
@@ -116,7 +116,7 @@ def test_thresholds_that_are_off_by_the_next_number_are_found_out(name: str) -> 
                 thresholds = numpy_helper.to_array(one.t)
                 one.t.CopyFrom(numpy_helper.from_array(below(thresholds, "_predictors" in vars(estimator))))
     methods = accelerating._answered(model, estimator)
-    program = Program(accelerating._renamed(model, methods), methods)
+    program = Session(accelerating._renamed(model, methods), methods)
     rows = probes(estimator, read_schema(estimator), [])
     found = [compare(one, getattr(estimator, one), partial(program.call, one), rows) for one in methods]
     assert not all(one.passes for one in found)
@@ -178,7 +178,7 @@ def test_a_tree_and_its_program_agree_on_any_row(data: st.DataObject) -> None:
     np.testing.assert_array_equal(_program().call("predict_proba", rows), estimator.predict_proba(rows))
 
 
-def _program(made: list[Program] = []) -> Program:  # noqa: B006 - made once
+def _program(made: list[Session] = []) -> Session:  # noqa: B006 - made once
     if not made:
         made.append(accelerated(TREES["forest of three classes"])[1])
     return made[0]

@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 from model_store.acceleration.report import Acceleration
 from model_store.backup import backup
+from model_store.catalog import open_catalog
 from model_store.consistency import check
 from model_store.entities import Attribution
 from model_store.errors import StorageError
@@ -209,7 +210,7 @@ def test_rows_that_the_program_cannot_answer_are_answered_by_the_estimator(
     def fail(*_given: Any) -> Any:
         raise RuntimeError("not these")
 
-    monkeypatch.setattr("model_store.formats.onnx.program.Program.run", fail)
+    monkeypatch.setattr("model_store.formats.onnx.program.Session.run", fail)
     answer = ask(client, [ROW])
     assert (answer["engine"], answer["predictions"]) == ("native", [0])
 
@@ -377,6 +378,32 @@ def test_a_start_catches_up_with_live_versions_and_uses_programs_of_before(
             answer = client._remote.send_json("POST", f"{IRIS}/predict", {"instances": [ROW]})
             assert answer["engine"] == "onnx"
         server.stop()
+
+
+def test_a_program_answers_before_any_host_is_up_if_the_runtime_is_the_one_it_was_proven_with(
+    client: StrictClient, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = client.put_model("iris", models.iris()).json
+    assert version["program"]["runtime"] == programs.runtime()
+    without_hosts = HostPool(2, startup_limit=0.01)  # and never started
+    for release, status in ((programs.runtime(), 200), ("onnxruntime 1.0", 503)):
+        monkeypatch.setattr(programs, "runtime", lambda release=release: release)
+        service = create_app(Settings(data=str(folder)), without_hosts)
+        answer = StrictClient(validator(service)).post("/predict", json={"instances": [ROW]})
+        assert answer.status_code == status
+        service.catalog.registry.close()
+
+
+def test_a_program_that_took_a_host_down_is_trusted_again_when_a_host_has_answered_with_it(folder: Path) -> None:
+    catalog = open_catalog(folder)
+    kept = programs.Programs(catalog.artifacts, deadline=PATIENCE)
+    found = programs.Runnable("sha256:p", 3, ("predict",), runtime=programs.runtime())
+    assert kept.trusts(found)
+    kept.distrust(found.digest)
+    assert not kept.trusts(found)
+    kept.answered(found.digest)
+    assert kept.trusts(found)
+    catalog.registry.close()
 
 
 def test_names_that_are_texts_come_from_programs_as_well(client: StrictClient) -> None:

@@ -32,6 +32,10 @@ class Loads:
             raise self._errors[version.model]
 
 
+def ignore(_version: Version) -> None:
+    """What is done with a version that has no program."""
+
+
 @pytest.fixture
 def stocked(client: StrictClient, app: Application) -> Application:
     for name in ("a", "b", "c"):
@@ -45,20 +49,31 @@ def stocked(client: StrictClient, app: Application) -> Application:
 
 def test_what_is_live_is_loaded_and_nothing_else(stocked: Application) -> None:
     loads = Loads()
-    Warming(stocked.catalog.registry, loads, lambda: False).run()
+    Warming(stocked.catalog.registry, ignore, loads, lambda: False).run()
     assert loads.asked == [("a", 1), ("b", 2)]
+
+
+def test_programs_are_made_ready_before_hosts_are_waited_for(stocked: Application) -> None:
+    done: list[str] = []
+    Warming(
+        stocked.catalog.registry,
+        lambda version: done.append(f"prepare {version.model}"),
+        lambda version, _by: done.append(f"load {version.model}"),
+        lambda: False,
+    ).run()
+    assert done == ["prepare a", "prepare b", "load a", "load b"]
 
 
 def test_one_that_cannot_be_loaded_does_not_keep_the_next_from_it(stocked: Application) -> None:
     loads = Loads({"a": ModelCrashed("x")})
-    Warming(stocked.catalog.registry, loads, lambda: False).run()
+    Warming(stocked.catalog.registry, ignore, loads, lambda: False).run()
     assert [name for name, _ in loads.asked] == ["a", "b"]
 
 
 @pytest.mark.parametrize("stopped", [True, False])
 def test_it_ends_where_there_is_no_host_or_the_server_stops(stocked: Application, stopped: bool) -> None:
     loads = Loads({"a": Busy("x")})
-    Warming(stocked.catalog.registry, loads, lambda: stopped).run()
+    Warming(stocked.catalog.registry, ignore, loads, lambda: stopped).run()
     assert loads.asked == ([] if stopped else [("a", 1)])
 
 
@@ -67,7 +82,7 @@ def test_a_registry_that_cannot_be_asked_ends_it(stocked: Application, monkeypat
         raise StorageError("no")
 
     monkeypatch.setattr(stocked.catalog.registry, "models", broken)
-    Warming(stocked.catalog.registry, Loads(), lambda: False).run()
+    Warming(stocked.catalog.registry, ignore, Loads(), lambda: False).run()
 
 
 def test_there_is_an_end_to_what_is_loaded(client: StrictClient, app: Application) -> None:
@@ -75,7 +90,7 @@ def test_there_is_an_end_to_what_is_loaded(client: StrictClient, app: Applicatio
     for number in range(MOST + 2):
         client.put_model(f"m{number:03}", data)
     loads = Loads()
-    Warming(app.catalog.registry, loads, lambda: False).run()
+    Warming(app.catalog.registry, ignore, loads, lambda: False).run()
     assert len(loads.asked) == MOST
 
 

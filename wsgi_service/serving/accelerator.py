@@ -23,9 +23,9 @@ from model_store.safety import STRICT, Policy
 from wsgi_service.serving import frames
 from wsgi_service.serving.errors import Busy, ServingError
 from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.limits import CONVERT_SECONDS, allowance_to_convert
+from wsgi_service.serving.limits import CONVERT_SECONDS, allowance_to_convert, give_back
 from wsgi_service.serving.predictor import Predictor
-from wsgi_service.serving.programs import Runnable, checked
+from wsgi_service.serving.programs import Runnable, checked, runtime
 from wsgi_service.serving.warming import live_versions
 
 log = logging.getLogger(__name__)
@@ -134,6 +134,7 @@ class Accelerator:
                 log.exception("%s version %d was not accelerated", version.model, version.version)
             finally:
                 done.set()
+                give_back()  # a program that is looked at takes many times its size
 
     def _work(self, version: Version, by: Attribution) -> None:
         try:
@@ -175,7 +176,9 @@ class Accelerator:
         staged = self._artifacts.stage([data])
         try:
             self._artifacts.keep(staged)
-            program = msgspec.structs.replace(report.program, digest=staged.digest, size=staged.size)
+            program = msgspec.structs.replace(
+                report.program, digest=staged.digest, size=staged.size, runtime=runtime()
+            )
             refused = self._refusal(version, Runnable(program.digest, program.size, program.methods), data, by)
             verdict = refused or msgspec.structs.replace(report, program=program)
             self._registry.set_acceleration(

@@ -45,7 +45,7 @@ def allowance_to_convert(size: int) -> Allowance:
 
 
 def give_back() -> None:
-    """In a host, on Linux: return freed memory to the system, so that what was unloaded is gone."""
+    """On Linux: return freed memory to the system, so that what was unloaded is gone."""
     if sys.platform == "linux":
         try:
             ctypes.CDLL(None).malloc_trim(0)

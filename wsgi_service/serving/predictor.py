@@ -161,7 +161,7 @@ class Predictor:
                 if version.format == ONNX:  # nobody else could answer
                     raise
         if must_not_wait():
-            self._put_off(asked, turn, settled=not exact and (found is None or self._programs.knows(found.digest)))
+            self._put_off(asked, turn, settled=not exact and (found is None or self._programs.trusts(found)))
         computed = self._predict_waiting(asked, exact)
         if found is not None and not self._is_suspected(version):
             self._prove(version, found, by)
@@ -205,6 +205,11 @@ class Predictor:
                 results = self._predict_alone(asked, self._until())
         return asked.computed(results)
 
+    def prepare(self, version: Version) -> None:
+        """Have the program of a version ready in this process, where a host has shown already that it computes."""
+        if found := runnable(version):
+            self._programs.prepare(found)
+
     def load(self, version: Version, by: Attribution) -> None:
         """Prove that a version's bytes have their digest and that a host can load it. Raises like `predict`."""
 
@@ -219,7 +224,7 @@ class Predictor:
 
     def _prove(self, version: Version, found: Runnable, by: Attribution) -> None:
         """Have a host answer with a program before this process does; a version that is one has just done so."""
-        if self._programs.knows(found.digest):
+        if self._programs.trusts(found):
             return
         if found.methods and found.digest in self._hopeless:
             return

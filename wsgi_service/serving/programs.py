@@ -2,16 +2,21 @@
 
 The bytes come from an upload or from a model host, which need not be honest, so they pass the same rules here as
 in the judging host, and what they compute must be bounded (`model_store.formats.onnx.bounds`). A session is made
-here after a model host made one and answered.
+here after a model host made one and answered, with the same release of the runtime.
 """
 
 import io
 import logging
+import platform
+import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import cache
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import UNSET, Struct
@@ -24,7 +29,7 @@ from wsgi_service.serving.errors import DeadlineExceeded, PredictFailed
 from wsgi_service.serving.tables import Table
 
 if TYPE_CHECKING:
-    from model_store.formats.onnx.program import Program
+    from model_store.formats.onnx.program import Session
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +59,14 @@ class Runnable(Struct, frozen=True):
     Attributes:
         methods: that it answers in the estimator's place; empty for a version that is a program.
         missing: whether it was compared on missing values.
+        runtime: with which a model host has answered when it was proven.
     """
 
     digest: str
     size: int
     methods: tuple[str, ...] = ()
     missing: bool = True
+    runtime: str = ""
 
     def answers(self, methods: Sequence[str], table: Table) -> bool:
         """Whether it stands for the estimator in this."""
@@ -85,7 +92,16 @@ def runnable(version: Version) -> Runnable | None:
     if version.engine != ONNX or version.program is UNSET:
         return None
     program = version.program
-    return Runnable(program.digest, program.size, program.methods, program.missing)
+    return Runnable(program.digest, program.size, program.methods, program.missing, program.runtime)
+
+
+@cache
+def runtime() -> str:
+    """What computes here: the release of ONNX Runtime and the kind of machine; nothing if it is not installed."""
+    try:
+        return f"onnxruntime {metadata.version('onnxruntime')} {sys.platform} {platform.machine()}"
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 class Programs:
@@ -99,28 +115,40 @@ class Programs:
     def __init__(self, artifacts: Artifacts, deadline: float) -> None:
         self._artifacts = artifacts
         self._deadline = deadline
+        #: Digests of programs with which a model host has answered, or has died.
         self._answered: set[str] = set()
-        self._kept: OrderedDict[str, _Kept | None] = OrderedDict()
+        self._distrusted: set[str] = set()
+        #: Digest -> what is kept, or is being made.
+        self._kept: OrderedDict[str, Future[_Kept | None]] = OrderedDict()
         self._lock = threading.Lock()
         self._terminator = Terminator()
 
     def answered(self, digest: str) -> None:
         """A model host has made a session of this program and answered with it."""
         self._answered.add(digest)
+        self._distrusted.discard(digest)
 
-    def knows(self, digest: str) -> bool:
-        """Whether a model host has answered with this program."""
-        return digest in self._answered
+    def trusts(self, found: Runnable) -> bool:
+        """Whether a model host has answered with this program, at least when it was proven."""
+        if found.digest in self._answered:
+            return True
+        return bool(found.runtime) and found.runtime == runtime() and found.digest not in self._distrusted
+
+    def prepare(self, found: Runnable) -> None:
+        """Make the session of a program now, if it may run here at all."""
+        if self.trusts(found):
+            self._keep(found)
 
     def distrust(self, digest: str) -> None:
         """The program has taken a model host down: it runs in hosts until one has answered with it again."""
         with self._lock:
+            self._distrusted.add(digest)
             self._answered.discard(digest)
             self._kept.pop(digest, None)
 
     def take(self, found: Runnable | None, methods: Sequence[str], table: Table) -> "Call | None":
         """The call of a program for these rows, if they may be computed here."""
-        if found is None or found.digest not in self._answered or table.matrix is None:
+        if found is None or table.matrix is None or not self.trusts(found):
             return None
         if not found.answers(methods, table):
             return None
@@ -130,7 +158,7 @@ class Programs:
         short = table.rows * (kept.cells + kept.constants) <= SHORT
         if not short or table.rows * kept.cells > AT_ONCE:
             elsewhere(lasting=False)
-        return Call(kept.program, short)
+        return Call(kept.session, short)
 
     def call(self, taken: "Call", methods: Sequence[str], table: Table) -> list[Any]:
         """The results of methods for a table.
@@ -140,13 +168,13 @@ class Programs:
             PredictFailed: ONNX Runtime refused.
         """
         if taken.short:
-            return self._run(taken.program, methods, table, None)
-        with self._terminator.stopping(taken.program.run_options(), self._deadline) as options:
-            return self._run(taken.program, methods, table, options)
+            return self._run(taken.session, methods, table, None)
+        with self._terminator.stopping(taken.session.run_options(), self._deadline) as options:
+            return self._run(taken.session, methods, table, options)
 
-    def _run(self, program: "Program", methods: Sequence[str], table: Table, options: Any) -> list[Any]:
+    def _run(self, session: "Session", methods: Sequence[str], table: Table, options: Any) -> list[Any]:
         try:
-            return program.run(methods, cast("Any", table.matrix), options)
+            return session.run(methods, cast("Any", table.matrix), options)
         except Exception as error:  # noqa: BLE001 - the runtime raises what it likes
             if options is not None and options.terminate:
                 raise DeadlineExceeded(f"The model did not answer within {self._deadline:g} seconds.") from None
@@ -154,19 +182,21 @@ class Programs:
             raise PredictFailed(f"The program raised {type(error).__name__} for these rows.") from None
 
     def _keep(self, found: Runnable) -> "_Kept | None":
-        """What is kept of a program. Whoever asks first makes it; until it is made a host serves the others."""
+        """What is kept of a program. Whoever asks first makes it, and the others wait for that."""
         with self._lock:
-            if found.digest in self._kept:
+            known = self._kept.get(found.digest)
+            if known is not None:
                 self._kept.move_to_end(found.digest)
-                return self._kept[found.digest]
+            else:
+                elsewhere(lasting=False)
+                made = self._kept[found.digest] = Future()
+        if known is None:
+            made.set_result(self._make(found))
+            self._make_room()
+            return made.result()
+        if not known.done():
             elsewhere(lasting=False)
-            self._kept[found.digest] = None
-        made = self._make(found)
-        with self._lock:
-            if found.digest in self._kept:  # and was not distrusted meanwhile
-                self._kept[found.digest] = made
-                self._make_room()
-        return made
+        return known.result()
 
     def _make(self, found: Runnable) -> "_Kept | None":
         """A session, None if the program is for a host, which can serve whatever was taken."""
@@ -179,14 +209,20 @@ class Programs:
             return None
 
     def _make_room(self) -> None:
-        while sum(kept.size for kept in self._kept.values() if kept) > MAX_KEPT:
-            self._kept.popitem(last=False)
+        with self._lock:
+            while sum(_size_of(future) for future in self._kept.values()) > MAX_KEPT:
+                self._kept.popitem(last=False)
+
+
+def _size_of(future: "Future[_Kept | None]") -> int:
+    kept = future.result() if future.done() else None
+    return kept.size if kept else 0
 
 
 class Call(Struct, frozen=True):
     """A program that may be called, and whether that is over before anybody could stop it."""
 
-    program: Any
+    session: Any
     short: bool
 
 
@@ -213,13 +249,13 @@ class _Kept:
     """A program that passed the rules and is bounded, and what it costs."""
 
     def __init__(self, data: bytes, found: Runnable) -> None:
-        from model_store.formats.onnx.program import Program
+        from model_store.formats.onnx.program import Session
 
         if digest_of(io.BufferedReader(io.BytesIO(data))) != found.digest:
             raise ArtifactCorrupt("The stored bytes of this version are damaged.")
         model, self.cells, self.constants = checked(data)
         self.size = GROWTH * len(data)
-        self.program = Program(model, found.methods)
+        self.session = Session(model, found.methods)
 
 
 class Terminator:

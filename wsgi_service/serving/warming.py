@@ -1,4 +1,7 @@
-"""Loads what is `live` when the server starts, so that the first request for it need not wait for that."""
+"""Loads what is `live` when the server starts, so that the first request for it need not wait for that.
+
+Programs come first: they answer before the model hosts are up.
+"""
 
 import logging
 import threading
@@ -23,7 +26,8 @@ class Warming:
 
     Args:
         registry: says what is live.
-        load: loads a version; raises StoreError or ServingError.
+        prepare: has a version's program ready in this process, if it has one.
+        load: loads a version into a host; raises StoreError or ServingError.
         stopped: whether the server is being stopped.
         then: is called when that is done.
     """
@@ -31,11 +35,13 @@ class Warming:
     def __init__(
         self,
         registry: Registry,
+        prepare: Callable[[Version], None],
         load: Callable[[Version, Attribution], None],
         stopped: Callable[[], bool],
         then: Callable[[], None] | None = None,
     ) -> None:
         self._registry = registry
+        self._prepare = prepare
         self._load = load
         self._stopped = stopped
         self._then = then
@@ -54,10 +60,11 @@ class Warming:
     def run(self) -> None:
         """Load what is live, the first models by name if there are many. What cannot be loaded is left out."""
         try:
-            for version in islice(live_versions(self._registry), MOST):
-                if self._stopped():
-                    return
-                self._warm(version)
+            for step in (self._prepare, self._warm):
+                for version in islice(live_versions(self._registry), MOST):
+                    if self._stopped():
+                        return
+                    step(version)
             if self._then is not None:
                 self._then()
         except (Busy, StoreError) as error:  # no host, or no registry: whoever asks will be told

@@ -1,4 +1,4 @@
-"""An ONNX program with its session: what it takes and gives, and how it is called."""
+"""An ONNX program: what it takes and gives, and the session that computes it."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -34,25 +34,66 @@ CLASSIFIERS = ("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
 LABELS = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
 
 
-class Program(SelfDescribed):
-    """A program that has passed every rule.
+class Session:
+    """What computes the outputs of a program; nothing else of the program is kept.
 
     Args:
-        model: the program.
+        model: a program that has passed every rule.
         methods: that its outputs answer, in their order; by default `predict` is the first output, and the scores
             or probabilities are the second.
     """
 
     def __init__(self, model: ModelProto, methods: Sequence[str] = ()) -> None:
-        self._model = model
-        self._names = [value.name for value in inputs_of(model)]
-        self._dtypes = [NUMPY[type_of(value)] for value in inputs_of(model)]
-        self._outputs = [value.name for value in model.graph.output]
+        inputs = inputs_of(model)
+        self._names = [value.name for value in inputs]
+        self._dtypes = [NUMPY[type_of(value)] for value in inputs]
+        self._ranks = [len(shape_of(value) or [0, 0]) for value in inputs]
         self._session = make_session(model.SerializeToString())
-        scores = scores_method(model)
-        known = tuple(methods) or (("predict", scores) if scores else ("predict",))
-        self._output_of = dict(zip(known, self._outputs, strict=False))
-        if scores and not methods:
+        self._output_of = dict(
+            zip(methods or methods_of(model), (value.name for value in model.graph.output), strict=False)
+        )
+
+    def call(self, method: str, rows: Any, options: Any = None) -> NDArray[Any]:
+        """A method's result.
+
+        Args:
+            method: one that this program has.
+            rows: rows x columns, numbers or objects.
+            options: from `run_options`, to stop the call.
+        """
+        return self.run([method], np.asarray(rows), options)[0]
+
+    def run(self, methods: Sequence[str], rows: NDArray[Any], options: Any = None) -> list[NDArray[Any]]:
+        """The results of several methods in one run; see `call`."""
+        names = [self._output_of[method] for method in methods]
+        found = self._session.run(names, self._feed(rows), options)
+        return [_entries(method, np.asarray(result)) for method, result in zip(methods, found, strict=True)]
+
+    @staticmethod
+    def run_options() -> Any:
+        """Options for one call, which another thread can stop by setting their `terminate`."""
+        return onnxruntime.RunOptions()
+
+    def _feed(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        if len(self._names) == 1:
+            return {self._names[0]: rows.astype(self._dtypes[0], copy=False)}
+        return {
+            name: (rows[:, [index]] if rank == 2 else rows[:, index]).astype(dtype)  # noqa: PLR2004
+            for index, (name, dtype, rank) in enumerate(zip(self._names, self._dtypes, self._ranks, strict=True))
+        }
+
+
+class Program(Session, SelfDescribed):
+    """A program as a model of its own, which can be judged.
+
+    Args:
+        model: a program that has passed every rule.
+    """
+
+    def __init__(self, model: ModelProto) -> None:
+        super().__init__(model)
+        self._model = model
+        if scores := scores_method(model):
             setattr(self, scores, partial(self.call, scores))
 
     @property
@@ -79,36 +120,6 @@ class Program(SelfDescribed):
         """The first output, one entry for each row."""
         return self.call("predict", rows)
 
-    def call(self, method: str, rows: Any, options: Any = None) -> NDArray[Any]:
-        """A method's result.
-
-        Args:
-            method: one that this program has.
-            rows: rows x columns, numbers or objects.
-            options: from `run_options`, to stop the call.
-        """
-        return self.run([method], np.asarray(rows), options)[0]
-
-    def run(self, methods: Sequence[str], rows: NDArray[Any], options: Any = None) -> list[NDArray[Any]]:
-        """The results of several methods in one run; see `call`."""
-        names = [self._output_of[method] for method in methods]
-        found = self._session.run(names, self._feed(rows), options)
-        return [_entries(method, np.asarray(result)) for method, result in zip(methods, found, strict=True)]
-
-    @staticmethod
-    def run_options() -> Any:
-        """Options for one call, which another thread can stop by setting their `terminate`."""
-        return onnxruntime.RunOptions()
-
-    def _feed(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        if len(self._names) == 1:
-            return {self._names[0]: rows.astype(self._dtypes[0], copy=False)}
-        ranks = [len(shape_of(value) or [0, 0]) for value in inputs_of(self._model)]
-        return {
-            name: (rows[:, [index]] if rank == 2 else rows[:, index]).astype(dtype)  # noqa: PLR2004
-            for index, (name, dtype, rank) in enumerate(zip(self._names, self._dtypes, ranks, strict=True))
-        }
-
     def _columns(self) -> list[Column]:
         inputs = inputs_of(self._model)
         kinds = [TYPES[type_of(value)] for value in inputs]
@@ -132,9 +143,18 @@ def make_session(program: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = FATAL_ONLY
-    return onnxruntime.InferenceSession(
+    session = onnxruntime.InferenceSession(
         program, options, providers=["CPUExecutionProvider"], disabled_optimizers=IMPRECISE
     )
+    session.disable_fallback()
+    session._model_bytes = b""
+    return session
+
+
+def methods_of(model: ModelProto) -> tuple[str, ...]:
+    """What the outputs of a program answer that is a model of its own."""
+    scores = scores_method(model)
+    return ("predict", scores) if scores else ("predict",)
 
 
 def scores_method(model: ModelProto) -> str | None:
