@@ -33,6 +33,7 @@ PAGE, CHART = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.svg
 BEGIN, END = "<!-- bench -->\n", "<!-- /bench -->\n"
 CONNECTIONS = 16
 FIRST_PORT = 18200
+SMOKE = ["iris", "wide"]
 BULK, BULKY = 100_000, ("forest", "wide")
 
 
@@ -40,7 +41,7 @@ def main() -> int:
     """Measure what was asked for."""
     chosen = _arguments()
     servers = [FLOOR, ACCELERATED, NATIVE, TWO, *(peer for peer in PEERS if not chosen.smoke)]
-    subjects = [subject for subject in SUBJECTS if subject.name in ("iris", "wide") or not chosen.smoke]
+    subjects = [subject for subject in SUBJECTS if subject.name in chosen.models]
     chosen.work.mkdir(parents=True, exist_ok=True)
     results = report.Results()
     here = Path(sys.executable).parent if chosen.smoke else None
@@ -62,10 +63,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement")
     parser.add_argument("--rounds", type=int, default=3, help="of all servers")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md and its chart")
+    parser.add_argument("--models", nargs="+", choices=[subject.name for subject in SUBJECTS], help="only these")
     parser.add_argument("--smoke", action="store_true", help="only ours, and briefly")
     chosen = parser.parse_args()
     if chosen.smoke:
         chosen.seconds, chosen.rounds = 1.0, 1
+    chosen.models = chosen.models or (SMOKE if chosen.smoke else [subject.name for subject in SUBJECTS])
     chosen.work = chosen.work.absolute()
     return chosen
 

@@ -103,11 +103,12 @@ def main() -> None:
     """Find the peak, then offer ten times of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--connections", type=int, default=400)
+    parser.add_argument("--connections", type=int, default=100)
+    parser.add_argument("--trees", type=int, default=1000, help="of the forest; 100 take a millisecond")
     parser.add_argument("--times", type=float, default=10.0)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        server = start(folder)
+        server = start(folder, chosen.trees)
         try:
             measure(server, chosen)
         finally:
@@ -177,8 +178,8 @@ def healthz() -> float:
     return time.perf_counter() - began
 
 
-def start(folder: str) -> "subprocess.Popen[bytes]":
-    """A server with a forest that its estimator answers, a few milliseconds for each request."""
+def start(folder: str, trees: int) -> "subprocess.Popen[bytes]":
+    """A server with a forest that its estimator answers."""
     line = [
         sys.executable, "-m", "wsgi_service", "serve", "--listen", f"127.0.0.1:{PORT}", "--data", folder,
         "--acceleration", "off", "--log-level", "error",
@@ -188,7 +189,7 @@ def start(folder: str) -> "subprocess.Popen[bytes]":
     for said in server.stdout:
         if said.startswith(b"address"):
             break
-    estimator = RandomForestClassifier(100, random_state=0).fit(*load_iris(return_X_y=True))
+    estimator = RandomForestClassifier(trees, random_state=0).fit(*load_iris(return_X_y=True))
     with Client(f"http://127.0.0.1:{PORT}", patience=READY) as client:
         client._remote.get("/readyz")
         client.push(estimator, "forest")

@@ -15,6 +15,11 @@ Result = TypeVar("Result")
 _thread = threading.local()
 
 
+def never() -> bool:
+    """What does not happen."""
+    return False
+
+
 class Elsewhere(BaseException):
     """The request is to be answered by a thread that may wait.
 
@@ -22,11 +27,13 @@ class Elsewhere(BaseException):
 
     Attributes:
         lasting: whether the next request for the same address would fare no better.
+        full: whether it would be refused, which takes less than to wake another thread for that.
     """
 
-    def __init__(self, lasting: bool) -> None:
+    def __init__(self, lasting: bool, full: Callable[[], bool] = never) -> None:
         super().__init__()
         self.lasting = lasting
+        self.full = full
 
 
 class Deferred(BaseException):

@@ -125,7 +125,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             request.rest = deferred.rest
         except Elsewhere as error:
             request.get_body_stream().seek(0)
-            self.server.answer_elsewhere(self, request.path if error.lasting else None)
+            self.server.answer_elsewhere(self, error)
 
     def _turn(self, request: Parser) -> Turn:
         return Turn(self.server.call_soon, partial(self.server.go_on, self), request.found, request.rest)

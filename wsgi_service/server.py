@@ -25,7 +25,7 @@ from waitress.task import ThreadedTaskDispatcher
 from werkzeug.exceptions import HTTPException
 
 from wsgi_service.app import Application
-from wsgi_service.at_once import must_not_wait
+from wsgi_service.at_once import Elsewhere, must_not_wait, never
 from wsgi_service.channel import SENT_AT_ONCE, Channel
 from wsgi_service.dispatch import Matches
 from wsgi_service.listening import BACKLOG
@@ -47,6 +47,9 @@ SMALL = 256 * 1024
 #: Seconds for which an address is not tried at once again, and how many such addresses are remembered.
 SLOW_SECONDS, REMEMBERED = 1.0, 4096
 HOUSEKEEPING = 2
+#: After which a busy thread lets another one go on. With Python's 5 ms, threads that talk to hosts fall behind
+#: the one that reads when it has many requests to refuse.
+SWITCH_SECONDS = 0.0005
 
 
 class _Call:
@@ -73,8 +76,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._app = app
         self._drain_deadline = app.settings.drain_deadline
         self._matches = Matches(app.url_map)
-        #: Address -> until when requests for it are not tried at once, since the last one had to wait.
-        self._slow: dict[str, float] = {}
+        #: Address -> until when requests for it are not tried at once, since the last one had to wait, and whether
+        #: they would be refused by now.
+        self._slow: dict[str, tuple[float, Callable[[], bool]]] = {}
         self._loop_thread = threading.get_ident()
         #: What is to be called by a thread that may wait, and which requests go on with what they waited for.
         self._calls: deque[Callable[[Exception | None], None]] = deque()
@@ -95,12 +99,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         else:
             super().add_task(channel)
 
-    def answer_elsewhere(self, channel: Channel, path: str | None) -> None:
+    def answer_elsewhere(self, channel: Channel, error: Elsewhere) -> None:
         """Have a request answered by a thread that may wait, and for a while all others for the same address."""
-        if path is not None:
+        if error.lasting:
             if len(self._slow) >= REMEMBERED:
                 self._slow.clear()
-            self._slow[path] = time.monotonic() + SLOW_SECONDS
+            self._slow[channel.requests[0].path] = time.monotonic() + SLOW_SECONDS, error.full
         super().add_task(channel)
 
     def call_soon(self, function: Callable[[Exception | None], None]) -> None:
@@ -131,7 +135,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             return False
         if self._app.slots.full(route.work):
             return True  # to refuse it takes less than to wake a thread for that
-        return getattr(route.call, "at_once", False) and self._slow.get(request.path, 0.0) <= time.monotonic()
+        until, full = self._slow.get(request.path, (0.0, never))
+        return getattr(route.call, "at_once", False) and (until <= time.monotonic() or full())
 
     def pull_trigger(self) -> None:
         """Wake the thread that looks after the connections, unless it is the one that calls."""
@@ -216,6 +221,7 @@ def serve(app: Application, listener: socket.socket, announce: Callable[[Callabl
         listener: a bound socket.
         announce: is called when it serves, with a function that has it stop.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
     server = Server(app, listener)
     _on_stop_signals(server.stop, app.draining.is_set)
     app.start()

@@ -179,6 +179,26 @@ def test_what_would_get_no_slot_is_refused_at_once(running: Running) -> None:
     connection.close()
 
 
+def test_a_version_that_has_no_place_left_refuses_at_once(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its address is known to be a slow one."""
+    route, _ = running.app.url_map.bind("localhost").match("/predict", "POST")
+    predictor = route.call.__self__._predictor
+    monkeypatch.setattr("wsgi_service.server.SLOW_SECONDS", PATIENCE)
+    with closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)) as connection:
+        while not running.server._slow:
+            assert ask(connection, "slow", ["cheap money"], exact=True)[0] == 200
+        running.answered_by.clear()
+        monkeypatch.setattr(predictor, "_most_inside", 0)
+        status, answer = ask(connection, "slow", ["cheap money"], exact=True)
+        assert (status, answer["type"]) == (503, "/problems/busy")
+        assert running.answered_by == ["at once"]
+        assert ask(connection, "fast", ROWS)[0] == 200
+        monkeypatch.undo()
+        assert ask(connection, "slow", ["cheap money"], exact=True)[0] == 200
+
+
 def test_an_upload_is_never_begun_by_the_thread_that_reads(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

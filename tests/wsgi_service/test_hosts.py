@@ -142,6 +142,51 @@ def wait_for_both(hosts: HostPool) -> None:
         assert hosts._changed.wait_for(lambda: len(hosts._serving) == 2, PATIENCE)
 
 
+def test_who_waits_gets_a_host_in_turn_except_for_the_last_one_of_a_greedy_version(own_pool: HostPool) -> None:
+    wait_for_both(own_pool)
+    got: list[str] = []
+    threads = []
+
+    def wait(key: str) -> None:
+        with own_pool.serving(key, PATIENCE):
+            got.append(key)
+
+    with own_pool.serving("greedy", PATIENCE):
+        with own_pool.serving("other", PATIENCE):
+            for number, key in enumerate(("greedy", "first", "second")):
+                threads.append(threading.Thread(target=wait, args=(key,)))
+                threads[-1].start()
+                while len(own_pool._waiters) <= number:
+                    threading.Event().wait(0.001)
+        for thread in threads[1:]:
+            thread.join(PATIENCE)
+        assert got == ["first", "second"]
+    threads[0].join(PATIENCE)
+    assert got == ["first", "second", "greedy"]
+
+
+def test_whoever_waits_for_a_host_is_told_when_the_pool_is_closed() -> None:
+    hosts = HostPool(2, startup_limit=PATIENCE)
+    told: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            with hosts.serving("line", PATIENCE):
+                pass
+        except Busy as error:
+            told.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    while not hosts._waiters:
+        threading.Event().wait(0.001)
+    hosts.close()
+    waiting.join(PATIENCE)
+    assert len(told) == 1
+    with pytest.raises(Busy), hosts.serving("line", PATIENCE):
+        pass
+
+
 def test_uploads_are_judged_in_a_host_that_never_serves(own_pool: HostPool) -> None:
     with own_pool.judging(PATIENCE) as judge:
         wait_for_both(own_pool)

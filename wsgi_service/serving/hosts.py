@@ -40,6 +40,15 @@ SUSPECTS_WAIT = (
 )
 
 
+class _Waiter:
+    """Somebody who waits for a serving host for a version."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.host: Host | None = None
+        self.called = threading.Event()
+
+
 class HostPool:
     """Supervised model hosts.
 
@@ -72,6 +81,8 @@ class HostPool:
         self._all: set[Host] = set()
         self._busy_with: Counter[str] = Counter()
         self._waiting_for: Counter[str] = Counter()
+        #: Who waits for a serving host, the first one first.
+        self._waiters: list[_Waiter] = []
         self._dead: list[Host] = []
         self._closing = False
         self._job = Job()
@@ -151,6 +162,8 @@ class HostPool:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+            for waiter in self._waiters:
+                waiter.called.set()
         if self._keeper.is_alive():
             self._keeper.join()
         for host in [*self._all, *self._dead]:
@@ -161,27 +174,35 @@ class HostPool:
     # Taking and giving back
 
     def _acquire(self, key: str, limit: float) -> Host:
+        waiter = _Waiter(key)
         with self._changed:
             if self._waiting_for[key] >= self.most_waiting:
                 raise Busy("Too many requests for this version are waiting already. Try again in a moment.")
             self._waiting_for[key] += 1
-            try:
-                host = self._wait_for_host(key, limit)
-            finally:
-                _decrease(self._waiting_for, key)
-            self._idle.remove(host)
-            self._busy_with[key] += 1
-            return host
-
-    def _wait_for_host(self, key: str, limit: float) -> Host:
-        host = self._changed.wait_for(lambda: self._closing or self._choose(key), limit)
-        if not isinstance(host, Host):
+            self._waiters.append(waiter)
+            self._hand_out()
+        if not self._closing:
+            waiter.called.wait(limit)
+        with self._changed:
+            _decrease(self._waiting_for, key)
+            if waiter.host is not None:
+                return waiter.host
+            self._waiters.remove(waiter)
             raise Busy("Everything that could answer is at work. Try again in a moment.")
-        return host
+
+    def _hand_out(self) -> None:
+        """Give idle hosts to those who wait, in their order, and wake nobody else. The lock is held."""
+        self._bury_the_idle_dead()
+        for waiter in list(self._waiters) if self._idle else ():
+            if host := self._choose(waiter.key):
+                self._idle.remove(host)
+                self._busy_with[waiter.key] += 1
+                self._waiters.remove(waiter)
+                waiter.host = host
+                waiter.called.set()
 
     def _choose(self, key: str) -> Host | None:
         """An idle host for a version; never the last one for a version that holds others already."""
-        self._bury_the_idle_dead()
         if not self._idle or (self._busy_with[key] and len(self._idle) == 1):
             return None
         return next((host for host in self._idle if key in host.loaded), self._idle[0])
@@ -193,7 +214,7 @@ class HostPool:
                 self._idle.append(host)
             else:
                 self._bury(host)
-            self._changed.notify_all()
+            self._hand_out()
 
     def _host_of(self, aside: Aside) -> Host:
         """The living host in a place apart; a spare steps in where there is none."""
@@ -250,7 +271,7 @@ class HostPool:
         for host in list(self._all):
             host.enforce_limits(now)
         with self._changed:
-            self._bury_the_idle_dead()
+            self._hand_out()
             dead, self._dead = self._dead, []
         for host in dead:
             host.close()
@@ -301,6 +322,7 @@ class HostPool:
                 host.kill()
                 self._bury(host)
             self._changed.notify_all()
+            self._hand_out()
 
 
 def _decrease(counter: Counter[str], key: str) -> None:

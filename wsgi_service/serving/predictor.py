@@ -187,10 +187,13 @@ class Predictor:
         Raises:
             Deferred: the request goes on when there is an outcome.
             Elsewhere: this is not for a joined call.
-            Busy: too many wait for one already.
+            Busy: too many wait already.
         """
+        digest = asked.version.digest
+        if self._is_full(digest):
+            raise Busy(TOO_MANY)
         if turn is None or not settled or not self._joins(asked):
-            raise Elsewhere(lasting=True)
+            raise Elsewhere(lasting=True, full=lambda: self._is_full(digest))
         if asked.wanted.until < math.inf:  # and nobody would look at the clock for it
             raise Elsewhere(lasting=False)
         self._batches.post(asked.key, asked.table, self._caller(asked, self._until()), asked.wanted, turn)
@@ -270,11 +273,15 @@ class Predictor:
         caller = self._caller(asked, until)
         return caller.read(caller.call(take))
 
+    def _is_full(self, digest: str) -> bool:
+        """Whether all places of a version are taken."""
+        return self._inside.get(digest, 0) >= self._most_inside
+
     @contextmanager
     def _place(self, digest: str) -> Iterator[None]:
         """One of the places of a version, so that it does not take the threads of all others. Raises Busy."""
         with self._lock:
-            if self._inside[digest] >= self._most_inside:
+            if self._is_full(digest):
                 raise Busy(TOO_MANY)
             self._inside[digest] += 1
         try:
