@@ -185,7 +185,7 @@ def _read_matrix(schema: Schema, raw: Raw, row_limit: int) -> Table | None:
         rows: list[Any] = (_numbers_or_null if any(nullable) else _numbers).decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    if not rows or any(len(row) != len(nullable) for row in rows):
+    if set(map(len, rows)) != {len(nullable)}:
         return None
     check_row_limit(len(rows), row_limit)
     matrix = _matrix_with_gaps(rows) if any(nullable) else _matrix(rows)
