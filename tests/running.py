@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,14 @@ from wsgi_service.listening import bind
 from wsgi_service.server import Server
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.settings import Settings
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Ask until something holds, but not for ever."""
+    last = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < last
+        threading.Event().wait(0.001)
 
 
 class Running:
@@ -38,6 +48,16 @@ class Running:
 
         self.app.wsgi_app = note
         self.thread.start()
+
+    @property
+    def predictions(self) -> Any:
+        """The resource that answers predicts."""
+        route, _ = self.app.url_map.bind("localhost").match("/predict", "POST")
+        return route.call.__self__
+
+    def look_nothing_up_again(self) -> None:
+        """Have what was found in the registry hold for longer than any test takes."""
+        self.predictions._directory._poll = PATIENCE
 
     def stop(self) -> None:
         if not self.app.draining.is_set():

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
+#: Bytes of a body that are read in no time, whatever it is.
+QUICKLY_READ = 16 * 1024
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Result = TypeVar("Result")
 _thread = threading.local()

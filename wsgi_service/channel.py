@@ -94,7 +94,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def send_now(self) -> None:
         """Send what has been written, from the thread that wrote it, as far as the connection takes it."""
         with self.outbuf_lock:
-            self._flush_exception(self._flush_some, do_close=False)
+            if self.connected:
+                self._flush_exception(self._flush_some, do_close=False)
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        """Wait until a client has taken most of what was written; but not in the thread that sends it."""
+        if not must_not_wait():
+            super()._flush_outbufs_below_high_watermark()
 
     def service(self) -> None:
         """Answer the first of the requests that have arrived."""
@@ -132,9 +138,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def go_on(self, found: Any) -> None:
         """Go on with a request that was put off, if its connection was not closed meanwhile."""
-        if self.requests:
-            self.requests[0].found = found
+        if not self.requests:
+            return
+        self.requests[0].found = found
+        try:
             self.answer_at_once()
+        except Exception:  # noqa: BLE001 - as where it is read; whatever it is, the other connections go on
+            self.handle_error()
 
     def readable(self) -> bool:
         """Whether the loop is to read."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.routing import Map
 from werkzeug.wrappers import Request
 
-from wsgi_service.at_once import current_turn, elsewhere
+from wsgi_service.at_once import current_turn, elsewhere, must_not_wait
 from wsgi_service.exposure import Exposure
 from wsgi_service.pages.errors import error_page, is_page
 from wsgi_service.problems import known, problem
@@ -52,14 +52,26 @@ class Dispatcher:
     def respond(self, request: Request) -> "WSGIApplication":
         """The answer to a request, whatever happens."""
         try:
-            turn = current_turn()
-            return turn.rest() if turn and turn.rest else self._call(request)
+            return self._take_up() or self._call(request)
         except Exception as error:  # the one place where nothing may escape
             if not known(error):
                 log.exception("request %s failed", request_id(request))
             if is_page(request):
                 return error_page(error, request, request_id(request))
             return problem(error, request.path, request_id(request))
+
+    def _take_up(self) -> "WSGIApplication | None":
+        """The answer to a request that was put off, None if this one was not."""
+        turn = current_turn()
+        if turn is None or turn.rest is None:
+            return None
+        if must_not_wait():
+            return turn.rest()  # type: ignore[no-any-return]
+        self._slots.take(Work.PREDICT)
+        try:
+            return turn.rest()  # type: ignore[no-any-return]
+        finally:
+            self._slots.give_back(Work.PREDICT)
 
     def _call(self, request: Request) -> "WSGIApplication":
         self._exposure.check_host(request.headers)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -25,7 +26,7 @@ from waitress.task import ThreadedTaskDispatcher
 from werkzeug.exceptions import HTTPException
 
 from wsgi_service.app import Application
-from wsgi_service.at_once import Elsewhere, must_not_wait, never
+from wsgi_service.at_once import QUICKLY_READ, Elsewhere, must_not_wait, never
 from wsgi_service.channel import SENT_AT_ONCE, Channel
 from wsgi_service.dispatch import Matches
 from wsgi_service.listening import BACKLOG
@@ -44,6 +45,8 @@ RECEIVED_AT_ONCE = 1 << 17
 INBUF_OVERFLOW = 512 * 1024
 #: Bytes of a body that may be read and answered before other connections are looked after.
 SMALL = 256 * 1024
+#: How the types of bodies begin in which so many bytes are read quickly, if they are numbers.
+NUMBERS = ("application/json", "application/x-npy")
 #: Seconds for which an address is not tried at once again, and how many such addresses are remembered.
 SLOW_SECONDS, REMEMBERED = 1.0, 4096
 HOUSEKEEPING = 2
@@ -82,6 +85,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._loop_thread = threading.get_ident()
         #: What is to be called by a thread that may wait, and which requests go on with what they waited for.
         self._calls: deque[Callable[[Exception | None], None]] = deque()
+        #: How many such calls are under way, which of them are over, and what waits for the slot of one.
+        self._calling = 0
+        self._finished: deque[object] = deque()
+        self._next: deque[Callable[[Exception | None], None]] = deque()
         self._ready: deque[tuple[Channel, Any]] = deque()
         self._rung = False
         dispatcher = ThreadedTaskDispatcher()
@@ -125,7 +132,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def _may_be_quick(self, request: Any) -> bool:
         """Whether a request that has arrived is small, and for an endpoint that often need not wait."""
-        if request.error or request.chunked or request.content_length > SMALL or must_not_wait():
+        if request.error or request.chunked or must_not_wait() or request.content_length > _most(request):
             return False
         if threading.get_ident() != self._loop_thread:
             return False
@@ -166,6 +173,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         while self._under_way() and time.monotonic() < deadline:
             self._turn(0.05)
         self.task_dispatcher.shutdown(timeout=1)
+        self._rung = True  # from here on nobody is to ring: the trigger is closed, and its number may be another's
         wasyncore.close_all(self._map)
 
     def stop(self) -> None:
@@ -186,23 +194,38 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             channel.go_on(found)
         for _ in range(calls):
             self._call(self._calls.popleft())
+        self._let_go_on()
 
     def _call(self, function: Callable[[Exception | None], None]) -> None:
-        """Have a function called by a thread that may wait, if there is a slot for that."""
-        slots = self._app.slots
+        """Have a function called by a thread that may wait, if there is a slot for that, or there will be soon."""
         try:
-            slots.take(Work.PREDICT)
+            self._app.slots.take(Work.PREDICT)
         except Busy as error:
-            function(error)
+            if self._calling:
+                self._next.append(function)
+            else:
+                function(error)
             return
+        self._calling += 1
+        self.task_dispatcher.add_task(_Call(partial(self._work, function)))
 
-        def work() -> None:
-            try:
-                function(None)
-            finally:
-                slots.give_back(Work.PREDICT)
+    def _work(self, function: Callable[[Exception | None], None]) -> None:
+        """Call a function, and let those go on that waited for the slot."""
+        try:
+            function(None)
+        finally:
+            self._app.slots.give_back(Work.PREDICT)
+            self._finished.append(function)
+            if self._next:
+                self._ring()
 
-        self.task_dispatcher.add_task(_Call(work))
+    def _let_go_on(self) -> None:
+        """Have what waited for a slot called in the next turn, if one came free."""
+        while self._finished:
+            self._finished.popleft()
+            self._calling -= 1
+            self._calls.extend(self._next)
+            self._next.clear()
 
     def _under_way(self) -> int:
         """Requests that have begun to arrive and whose answers have not been sent in full."""
@@ -211,6 +234,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             for channel in list(self.active_channels.values())
             if channel.request or channel.requests or channel.total_outbufs_len
         )
+
+
+def _most(request: Any) -> int:
+    """Bytes of a body that are read in no time."""
+    if request.content_length <= QUICKLY_READ or request.headers.get("CONTENT_TYPE", "").startswith(NUMBERS):
+        return SMALL
+    return QUICKLY_READ
 
 
 def serve(app: Application, listener: socket.socket, announce: Callable[[Callable[[], None]], None]) -> None:

@@ -19,6 +19,12 @@ class Serial:
     def __init__(self, *_jobs: Any, return_as: str = "list", **_rest: Any) -> None:
         self._return_as = return_as
 
+    def __enter__(self) -> "Serial":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Nothing is to be ended."""
+
     def __call__(self, tasks: Iterable[Task]) -> Any:
         """The results of the tasks, in their order."""
         results = (function(*positional, **named) for function, positional, named in tasks)

@@ -28,7 +28,8 @@ from wsgi_service.routes import Work
 from wsgi_service.serving import programs
 from wsgi_service.serving.directory import Directory
 from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.tables import Table
+from wsgi_service.serving.tables import Table, values_in
+from wsgi_service.serving.unpacking import Unpacking
 from wsgi_service.settings import Settings
 
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]
@@ -183,14 +184,13 @@ def test_a_version_that_has_no_place_left_refuses_at_once(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where its address is known to be a slow one."""
-    route, _ = running.app.url_map.bind("localhost").match("/predict", "POST")
-    predictor = route.call.__self__._predictor
+    running.look_nothing_up_again()
     monkeypatch.setattr("wsgi_service.server.SLOW_SECONDS", PATIENCE)
     with closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)) as connection:
         while not running.server._slow:
             assert ask(connection, "slow", ["cheap money"], exact=True)[0] == 200
         running.answered_by.clear()
-        monkeypatch.setattr(predictor, "_most_inside", 0)
+        monkeypatch.setattr(running.predictions._predictor, "_most_inside", 0)
         status, answer = ask(connection, "slow", ["cheap money"], exact=True)
         assert (status, answer["type"]) == (503, "/problems/busy")
         assert running.answered_by == ["at once"]
@@ -271,3 +271,23 @@ def test_the_real_server_answers_in_both_ways(start_server: Any) -> None:
         for _ in range(20):
             assert client.predict("iris", rows).tolist() == [0, 2]
             assert client.predict("iris", rows, method="decision_function").shape == (2, 3)
+
+
+def test_what_must_be_read_elsewhere_or_for_long_is_not_read_by_the_thread_that_reads(running: Running) -> None:
+    """A table that another process takes apart, and a large body of anything but numbers."""
+    with answering(), pytest.raises(Elsewhere):
+        Unpacking(running.app.pool, PATIENCE)("parquet", b"", 10)
+    with closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)) as connection:
+        assert ask(connection, "slow", ["cheap money"] * 2000)[0] == 200
+        running.answered_by.clear()
+        assert ask(connection, "slow", ["cheap money"] * 2000)[0] == 200
+        text = "\n".join(["5.1,3.5,1.4,0.2"] * 2000)
+        connection.request("POST", "/models/fast/predict", text, {"Content-Type": "text/csv"})
+        assert len(json.loads(connection.getresponse().read())["predictions"]) == 2000
+    assert running.answered_by == ["elsewhere", "elsewhere"]
+
+
+def test_values_are_counted_however_they_are_nested() -> None:
+    arrays = [np.zeros((3, 4)), np.zeros((3, 2))]
+    assert values_in([np.zeros((5, 2)), [1, 2, 3], [["a", "b"], ["c", "d"]], arrays]) == 10 + 3 + 4 + 18
+    assert values_in([["a" * 800]]) == 101

@@ -248,6 +248,22 @@ def test_a_predict_that_takes_too_long_is_a_504_and_the_next_is_answered(folder:
     app.catalog.registry.close()
 
 
+def test_a_predict_that_waits_for_too_long_is_refused_and_ends_no_host(folder: Path, own_pool: HostPool) -> None:
+    """It would have no time left to compute, and the model would be blamed for that."""
+    app = create_app(Settings(data=str(folder), predict_deadline=0.2), own_pool)
+    client = StrictClient(validator(app))
+    wait_for_both(own_pool)
+    client.put_model("line", models.line())
+    with own_pool.serving("a", PATIENCE) as first, own_pool.serving("b", PATIENCE) as second:
+        for exact in (True, False):
+            answer = client.post("/predict", json={"instances": [[1.0]], "exact": exact})
+            assert (answer.status_code, answer.json["type"]) == (503, "/problems/busy")
+        assert first.alive
+        assert second.alive
+    assert "crash" not in {event.action for event in app.catalog.registry.events("line")}
+    app.catalog.registry.close()
+
+
 def test_damaged_bytes_are_noted_and_not_served(client: StrictClient, app: Any) -> None:
     digest = client.put_model("fresh", models.colours()).json["digest"]
     path = app.catalog.artifacts.path(digest)

@@ -15,12 +15,13 @@ import pytest
 from conftest import PATIENCE, StrictClient
 from hypothesis import given
 from hypothesis import strategies as st
-from running import Running, message
+from running import Running, message, until
 
-from wsgi_service.at_once import Deferred, Turn
+from wsgi_service.at_once import Deferred, Turn, answering
+from wsgi_service.channel import Channel
 from wsgi_service.routes import Work
 from wsgi_service.serving import batching, frames
-from wsgi_service.serving.batching import Batches, Caller, Take
+from wsgi_service.serving.batching import MOST_JOINED, MOST_ROWS, Batches, Caller, Take
 from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, NotWanted, PredictFailed
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
@@ -48,11 +49,11 @@ class Loop:
         self.asked: list[list[float]] = []
         self.error: Exception | None = None
 
-    def post(self, number: int, wanted: Wanted = ALWAYS) -> None:
+    def post(self, number: int, wanted: Wanted = ALWAYS, begin: float = LATER) -> None:
         table = Table(1, matrix=np.array([[float(number)]]))
         turn = Turn(self.calls.append, partial(self.told.__setitem__, number))
         with pytest.raises(Deferred):
-            self.batches.post("key", table, Caller(LATER, self._call, lambda reply: reply), wanted, turn)
+            self.batches.post("key", table, Caller(LATER, self._call, lambda reply: reply, begin), wanted, turn)
 
     def _call(self, take: Take) -> Any:
         table = take().table
@@ -139,6 +140,31 @@ def test_who_has_gone_is_left_out_even_where_it_leads() -> None:
             loop.got(number)
 
 
+def test_who_has_waited_until_there_is_no_time_to_compute_is_refused_and_not_computed() -> None:
+    loop = Loop()
+    loop.post(1)
+    loop.post(2, begin=0.0)
+    loop.work()
+    loop.post(3)
+    loop.post(4, begin=0.0)
+    loop.error = Busy("no host")
+    loop.work()
+    assert loop.asked == [[1.0], [3.0]]
+    for number in (2, 4):
+        with pytest.raises(Busy):
+            loop.got(number)
+    assert loop.batches._queues == {}
+
+
+def test_a_call_is_for_no_more_requests_than_could_be_asked_alone() -> None:
+    loop = Loop()
+    for number in range(MOST_JOINED + 2):
+        loop.post(number)
+    loop.work()
+    loop.work()
+    assert [len(call) for call in loop.asked] == [MOST_JOINED, 2]
+
+
 def test_too_many_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "MOST_WAITING", 2)
     loop = Loop()
@@ -177,8 +203,7 @@ def test_whatever_happens_in_whatever_order_each_gets_its_own(steps: list[str]) 
 def running(folder: Path, pool: HostPool) -> Iterator[Running]:
     """A server with a model that its estimator answers, in a host that knows it; nothing is looked up again."""
     server = Running(folder, pool)
-    route, _ = server.app.url_map.bind("localhost").match("/predict", "POST")
-    route.call.__self__._directory._poll = PATIENCE
+    server.look_nothing_up_again()
     client = StrictClient(server.app)
     client.put_model("line", models.line())
     client.post("/models/line/predict", json={"instances": [[1.0]]})
@@ -212,10 +237,15 @@ class Crowd:
 
     def __init__(self, running: Running, pool: HostPool) -> None:
         self._running = running
-        self._held = [pool.serving(f"other {number}", PATIENCE) for number in range(pool.size)]
+        self._pool = pool
+        self.connections: list[socket.socket] = []
+        self.hold()
+
+    def hold(self) -> None:
+        """Take all hosts."""
+        self._held = [self._pool.serving(f"other {number}", PATIENCE) for number in range(self._pool.size)]
         for one in self._held:
             one.__enter__()
-        self.connections: list[socket.socket] = []
 
     def send(self, *messages: bytes) -> None:
         """Send each on a connection of its own, and return when all of them wait without a thread."""
@@ -223,8 +253,7 @@ class Crowd:
             connection = socket.create_connection(("127.0.0.1", self._running.port), timeout=PATIENCE)
             connection.sendall(one)
             self.connections.append(connection)
-        while self.put_off() < len(self.connections):
-            threading.Event().wait(0.001)
+        until(lambda: self.put_off() == len(self.connections))
 
     def put_off(self) -> int:
         channels = list(self._running.server.active_channels.values())
@@ -301,8 +330,7 @@ def test_what_was_put_off_keeps_its_id_and_the_log_says_how_long_it_took(
 def test_a_connection_that_is_closed_meanwhile_takes_nothing_with_it(crowd: Crowd, asked: list[int]) -> None:
     crowd.send(*(message("line", [[float(number)]]) for number in range(3)))
     crowd.connections.pop(0).close()
-    while crowd.put_off() > 2:
-        threading.Event().wait(0.001)
+    until(lambda: crowd.put_off() == 2)
     crowd.let_go()
     assert [body["predictions"] for _, body in crowd.answers()] == [
         models.line().predict([[number]]).tolist() for number in (1.0, 2.0)
@@ -348,6 +376,24 @@ def test_where_no_slot_is_left_for_a_call_it_is_refused(running: Running, monkey
         connection.sendall(message("line", [[1.0]]))
         assert refused.wait(PATIENCE)
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 503")
+
+
+def test_a_call_waits_for_the_slot_of_the_one_before_it(running: Running, crowd: Crowd) -> None:
+    crowd.send(message("line", [[1.0]] * (MOST_ROWS - 1)), message("line", [[2.0]] * 2))  # too many for one call
+    slots, taken = running.app.slots, 0
+    while not slots.full(Work.PREDICT):
+        slots.take(Work.PREDICT)
+        taken += 1
+    crowd.let_go()
+    assert [status for status, _ in crowd.answers()] == [200, 200]
+    for _ in range(taken):
+        slots.give_back(Work.PREDICT)
+
+
+def test_an_answer_that_its_client_does_not_read_is_never_waited_for_by_the_thread_that_reads() -> None:
+    channel = Channel.__new__(Channel)
+    with answering():
+        channel._flush_outbufs_below_high_watermark()  # which would look at what has been written
 
 
 def test_a_server_that_stops_answers_what_was_put_off(running: Running, crowd: Crowd) -> None:

@@ -4,7 +4,7 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import models
 import numpy as np
 import pytest
 from conftest import PATIENCE, StrictClient
-from running import Running, message
+from running import Running, message, until
 
+from wsgi_service.requests import BEGAN
 from wsgi_service.serving import frames
 from wsgi_service.serving.batching import Batches, Caller, Joined
 from wsgi_service.serving.errors import NotWanted, TooLate
@@ -23,18 +24,22 @@ from wsgi_service.serving.tables import Table
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Ask until something holds, but not for ever."""
-    last = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < last
-
-
 @pytest.mark.parametrize("given", ["", "0", "0.0", "-1", "1e3", "nan", "inf", "soon", "1234567", "1,5"])
 def test_a_request_timeout_that_is_no_time_is_refused(client: StrictClient, given: str) -> None:
     client.put_model("line", models.line())
     answer = client.post("/predict", json={"instances": [[1.0]]}, headers={"Request-Timeout": given})
     assert (answer.status_code, answer.json["type"]) == (422, "/problems/invalid-request")
+
+
+def test_the_time_counts_from_when_the_request_came(client: StrictClient) -> None:
+    client.put_model("line", models.line())
+    answer = client.post(
+        "/predict",
+        json={"instances": [[1.0]]},
+        headers={"Request-Timeout": "9"},
+        environ_overrides={BEGAN: time.perf_counter() - 10},
+    )
+    assert (answer.status_code, answer.json["type"]) == (504, "/problems/too-late")
 
 
 def test_an_answer_in_time_is_like_any_other(client: StrictClient) -> None:

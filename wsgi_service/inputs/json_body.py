@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from numpy.typing import NDArray
 
 from model_store.schema import Schema
+from wsgi_service.at_once import QUICKLY_READ, elsewhere
 from wsgi_service.inputs.control import EXACT, RETURN
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.inputs.rows import Misshapen, check_rows
@@ -118,6 +119,8 @@ def _read_form(schema: Schema, form: str, raw: Raw, reading: Reading) -> Read:
     table = _read_matrix(schema, raw, reading.row_limit) if form == INSTANCES else None
     if table is not None:
         return Read(table.rows, table)
+    if len(memoryview(raw)) > QUICKLY_READ:
+        elsewhere(lasting=False)
     rows = FORMS[form](decode_value(raw))
     if not isinstance(rows, list):
         raise InvalidRequest(f'"{form}" must be a list of rows: lists of values, or records.')

@@ -2,8 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from wsgi_service.outputs import json_answer, negotiation
 from wsgi_service.outputs.negotiation import wanted_formats
 from wsgi_service.outputs.writing import write
 from wsgi_service.problems import RowsRefused
-from wsgi_service.requests import attribution, check_parameters, consumes, query
+from wsgi_service.requests import BEGAN, attribution, check_parameters, consumes, query
 from wsgi_service.responses import Rendered
 from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
@@ -69,6 +68,8 @@ COLUMNS = Parameter(
     "One key for each column of the row.",
 )
 
+#: What is wrong with the rows, and is said together with what helps to mend them.
+WRONG = (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge)
 #: Where Waitress has a function that says whether the client has closed its connection.
 DISCONNECTED = "waitress.client_disconnected"
 SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
@@ -163,7 +164,7 @@ class Predictions:
         reading = _reading(request, self._row_limit, self._unpack) if how else Reading(self._row_limit)
         formats = wanted_formats(request, how)
         target = self._directory.find(control.model, control.version, control.alias)
-        with _helping(target):
+        try:
             question = Question(
                 target=target,
                 methods=_methods(control, target.version, formats[0]),
@@ -175,23 +176,18 @@ class Predictions:
                 wanted=_wanted(request),
             )
             read = read_rows(question)
+        except WRONG as error:
+            raise RowsRefused(error, _help(target)) from error
 
         def rest() -> Rendered:
-            with _helping(target):
+            try:
                 answered = answer(self._predictor, question, read)
+            except WRONG as error:
+                raise RowsRefused(error, _help(target)) from error
             answered.example = example
             return write(answered, formats, reading.row_by_row)
 
         return resumable(rest)
-
-
-@contextmanager
-def _helping(target: Target) -> Iterator[None]:
-    """What is wrong with the rows is said together with what helps to mend them. Raises RowsRefused."""
-    try:
-        yield
-    except (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge) as error:
-        raise RowsRefused(error, _help(target)) from error
 
 
 def _wanted(request: Request) -> Wanted:
@@ -202,7 +198,8 @@ def _wanted(request: Request) -> Wanted:
         return Wanted(gone=gone)
     if not SECONDS.fullmatch(given) or not float(given):
         raise InvalidRequest("Request-Timeout must be a number of seconds greater than 0, such as 0.5.")
-    return Wanted(time.monotonic() + float(given), gone)
+    waited = time.perf_counter() - request.environ.get(BEGAN, time.perf_counter())
+    return Wanted(time.monotonic() + float(given) - waited, gone)
 
 
 def _methods(control: Control, version: Version, format_: str) -> list[str]:

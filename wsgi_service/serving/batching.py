@@ -5,6 +5,7 @@ call for all of them. What comes meanwhile waits, and the first of these leads n
 never delayed, and the busier a version is, the more rows go in a call.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -16,18 +17,17 @@ import numpy as np
 from wsgi_service.at_once import Deferred, Turn
 from wsgi_service.serving.errors import Busy, DeadlineExceeded
 from wsgi_service.serving.tables import Cells, Table
-from wsgi_service.serving.tickets import Posted, Results, State, Ticket, Waiting
+from wsgi_service.serving.tickets import TOO_LONG, Posted, Results, State, Ticket, Waiting
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 #: Rows in a joined call; a request with more of them goes alone.
 MOST_ROWS = 2048
-#: Requests that wait for one thing.
-MOST_WAITING = 256
+#: Requests that wait for one thing, and how many of them are joined: each can be asked alone if the call fails.
+MOST_WAITING, MOST_JOINED = 256, 24
 #: Of the time that is left to the first request, how much a joined call is expected to take at the most.
 SHARE = 0.5
 #: Things of which it is known how long a row takes; then it begins anew.
 PACES = 1000
-TOO_LONG = "Everything that could answer is at work. Try again in a moment."
 TOO_MANY = "Too many requests for this version are waiting already. Try again in a moment."
 
 
@@ -48,6 +48,7 @@ class Caller(NamedTuple, Generic[Replied]):
 
     Attributes:
         until: when (of the monotonic clock) an answer comes too late.
+        begin: when the call must have begun, so that there is the time to compute.
         call: waits for a host, takes the joined table then, and makes the call.
         read: the results from what `call` gave; meanwhile the next call can begin.
     """
@@ -55,6 +56,7 @@ class Caller(NamedTuple, Generic[Replied]):
     until: float
     call: Callable[[Take], Replied]
     read: Callable[[Replied], Results]
+    begin: float = math.inf
 
     def hindered(self, error: Exception) -> "Caller[Replied]":
         """The same, but it only raises."""
@@ -105,7 +107,7 @@ class Batches:
             DeadlineExceeded: the answer comes too late.
             TooLate, NotWanted: it is not wanted any more.
         """
-        ticket = Waiting(table, caller.until, wanted)
+        ticket = Waiting(table, caller.begin, caller.until, wanted)
         self._enter(key, ticket)
         if ticket.state is not State.LEADING and not ticket.wait():
             self._leave(key, ticket)
@@ -131,7 +133,7 @@ class Batches:
         def lead(ticket: Posted, hindered: Exception | None) -> Results | None:
             return self._lead(key, ticket, caller.hindered(hindered) if hindered else caller)
 
-        ticket = Posted(table, caller.until, wanted, turn, lead)
+        ticket = Posted(table, caller.begin, caller.until, wanted, turn, lead)
         self._enter(key, ticket)
         if ticket.state is State.LEADING:
             ticket.tell()
@@ -206,10 +208,9 @@ class Batches:
         taken: list[Ticket] = []
         with self._lock:
             waiting = self._queues[key].waiting
-            while waiting and waiting[0].table.rows <= room:
+            while waiting and waiting[0].table.rows <= room and len(taken) < MOST_JOINED - 1:
                 ticket = waiting.popleft()
-                if not ticket.wanted.still:
-                    ticket.become(State.LATE)
+                if _given_up(ticket):
                     continue
                 ticket.state = State.TAKEN
                 room -= ticket.table.rows
@@ -220,9 +221,11 @@ class Batches:
         """Let the first one that waits lead."""
         with self._lock:
             queue = self._queues[key]
-            if queue.waiting:
-                queue.waiting.popleft().become(State.LEADING)
-                return
+            while queue.waiting:
+                ticket = queue.waiting.popleft()
+                if not _given_up(ticket):
+                    ticket.become(State.LEADING)
+                    return
             queue.leaders -= 1
             if not queue.leaders:
                 del self._queues[key]
@@ -232,6 +235,17 @@ class Batches:
             for ticket in tickets:
                 if ticket.state is State.TAKEN:  # and its thread still waits
                     ticket.become(state)
+
+
+def _given_up(ticket: Ticket) -> bool:
+    """Whether it makes no sense any more to compute for a ticket that waits, which is told so."""
+    if not ticket.wanted.still:
+        ticket.become(State.LATE)
+        return True
+    if time.monotonic() >= ticket.begin:
+        ticket.become(State.OVERDUE)
+        return True
+    return False
 
 
 def signature(table: Table) -> Hashable:

@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 LOAD_LIMIT = 60.0
 #: What a program's first output is called in a host, whatever it stands for.
 PREDICT = "predict"
+#: Of the deadline, how much is for computing; a predict that has no host by then is refused.
+COMPUTING = 0.5
 #: Seconds that a predict is given at the least, when it got its host at the last moment.
 LEAST = 0.01
 #: What a host says, and the buffers that go with it.
@@ -105,6 +107,8 @@ class Predictor:
         self._artifacts = artifacts
         self._registry = registry
         self._deadline = deadline
+        #: Seconds that are left to compute at the least: nobody is ended because it waited for too long.
+        self._computing = COMPUTING * deadline
         self._policy = policy
         self._patience = patience
         self._programs = Programs(artifacts, deadline)
@@ -308,7 +312,10 @@ class Predictor:
     def _caller(self, asked: Asked, until: float) -> Caller[Replied]:
         """How a host is asked, within the time of this request."""
         return Caller(
-            until, lambda take: self._ask(asked, until, take), lambda replied: self._read(asked.version, replied)
+            until,
+            lambda take: self._ask(asked, until, take),
+            lambda replied: self._read(asked.version, replied),
+            until - self._computing,
         )
 
     def _until(self) -> float:
@@ -374,7 +381,7 @@ class Predictor:
 
         Args:
             version: that is loaded.
-            until: when waiting for a host ends.
+            until: when computing ends.
             prepare: gives the request once there is a host, None to load only.
             wanted: whether somebody still waits for the answer.
         """
@@ -384,7 +391,7 @@ class Predictor:
         starting = time.monotonic() - began
         suspected = self._is_suspected(version)
         now = time.monotonic()
-        with self._host_for(version, suspected, until + starting - now, wanted) as host:
+        with self._host_for(version, suspected, until + starting - now - self._computing, wanted) as host:
             # The host for suspects may have to be started first, and that is not the model's time.
             free = time.monotonic()
             self._ensure_loaded(host, version)

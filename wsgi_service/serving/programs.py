@@ -47,6 +47,8 @@ FEW = 64
 #: Bytes of sessions that are kept here, each counted as so many times its file: trees grow the most.
 MAX_KEPT = 256 << 20
 GROWTH = 20
+#: Seconds that are waited for a session that somebody else makes.
+PATIENCE = 0.5
 #: Seconds between two looks at what is overdue.
 TICK = 0.1
 #: Characters of the runtime's words that go to the log.
@@ -196,7 +198,10 @@ class Programs:
             return made.result()
         if not known.done():
             elsewhere(lasting=False)
-        return known.result()
+        try:
+            return known.result(PATIENCE)
+        except TimeoutError:  # a host can serve it meanwhile
+            return None
 
     def _make(self, found: Runnable) -> "_Kept | None":
         """A session, None if the program is for a host, which can serve whatever was taken."""

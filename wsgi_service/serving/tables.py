@@ -18,6 +18,8 @@ from wsgi_service.serving.frames import Buffer, CellKind
 MAX_VALUES = 10_000_000
 #: Characters in one answer; a label can be a book.
 MAX_TEXT = 64 << 20
+#: Of a text that take about as long to write as a number.
+CHARACTERS = 8
 EIGHT = 8
 PLAIN = (str, int, float, bool, type(None))
 Plain = str | int | float | bool | None
@@ -140,15 +142,16 @@ def decode_results(outcomes: Sequence[frames.Outcome], buffers: Sequence[bytearr
 
 
 def values_in(results: Sequence[Any]) -> int:
-    """How many values there are in the results of methods."""
+    """How many values there are in the results of methods; a long text counts as several."""
     return sum(_values_in(result) for result in results)
 
 
 def _values_in(result: Any) -> int:
     if isinstance(result, np.ndarray):
         return result.size
-    nested = bool(result) and isinstance(result[0], (list, np.ndarray))
-    return len(result) * len(result[0]) if nested else len(result)
+    if result and isinstance(result[0], (list, np.ndarray)):
+        return values_in(result)
+    return len(result) + sum(len(value) for value in result if isinstance(value, str)) // CHARACTERS
 
 
 def _buffers_of(outcome: frames.Outcome) -> int:

@@ -8,10 +8,11 @@ from enum import Enum
 from typing import Any
 
 from wsgi_service.at_once import Turn
-from wsgi_service.serving.errors import DeadlineExceeded
+from wsgi_service.serving.errors import Busy, DeadlineExceeded
 from wsgi_service.serving.tables import Table
 from wsgi_service.serving.wanted import Wanted
 
+TOO_LONG = "Everything that could answer is at work. Try again in a moment."
 OVERDUE = "The model did not answer in time."
 
 #: The result of each method, as `tables.decode_results` gives it.
@@ -28,6 +29,8 @@ class State(Enum):
     #: The joined call failed, so each of its requests is asked alone.
     ALONE = 5
     LATE = 6
+    #: It has waited for so long that there is not the time left to compute.
+    OVERDUE = 7
 
 
 class Ticket(ABC):
@@ -35,12 +38,14 @@ class Ticket(ABC):
 
     Args:
         table: its rows.
-        until: when (of the monotonic clock) an answer comes too late.
+        begin: when (of the monotonic clock) the call for it must have begun.
+        until: when an answer comes too late.
         wanted: whether somebody still waits for it.
     """
 
-    def __init__(self, table: Table, until: float, wanted: Wanted) -> None:
+    def __init__(self, table: Table, begin: float, until: float, wanted: Wanted) -> None:
         self.table = table
+        self.begin = begin
         self.until = until
         self.wanted = wanted
         self.state = State.WAITING
@@ -52,7 +57,9 @@ class Ticket(ABC):
         self.tell()
 
     def outcome(self) -> Results | None:
-        """The results, None if the joined call failed. Raises DeadlineExceeded, TooLate or NotWanted."""
+        """The results, None if the joined call failed. Raises Busy, DeadlineExceeded, TooLate or NotWanted."""
+        if self.state is State.OVERDUE:
+            raise Busy(TOO_LONG)
         if self.state is State.LATE:
             self.wanted.check()
             raise DeadlineExceeded(OVERDUE)
@@ -66,8 +73,8 @@ class Ticket(ABC):
 class Waiting(Ticket):
     """A request whose thread waits."""
 
-    def __init__(self, table: Table, until: float, wanted: Wanted) -> None:
-        super().__init__(table, until, wanted)
+    def __init__(self, table: Table, begin: float, until: float, wanted: Wanted) -> None:
+        super().__init__(table, begin, until, wanted)
         self._bell = threading.Lock()  # the cheapest thing that a thread can wait for
         self._bell.acquire()
 
@@ -85,7 +92,7 @@ class Posted(Ticket):
     """A request without a thread.
 
     Args:
-        table, until, wanted: see `Ticket`.
+        table, begin, until, wanted: see `Ticket`.
         turn: in which it was put off.
         lead: makes the joined call if it is for this request to do so, or gives its place up for an error. Gives
             and raises what `Batches.ask` does.
@@ -94,12 +101,13 @@ class Posted(Ticket):
     def __init__(
         self,
         table: Table,
+        begin: float,
         until: float,
         wanted: Wanted,
         turn: Turn,
         lead: Callable[["Posted", Exception | None], Results | None],
     ) -> None:
-        super().__init__(table, until, wanted)
+        super().__init__(table, begin, until, wanted)
         self._turn = turn
         self._lead = lead
         self._error: Exception | None = None
@@ -116,7 +124,7 @@ class Posted(Ticket):
         try:
             results = self._lead(self, hindered)
         except Exception as error:  # noqa: BLE001 - it is raised where the request is answered
-            self._error = error
+            self._error = error.with_traceback(None)  # whose frames would hold this ticket in a circle
             self.become(State.LATE)
         else:
             self.results = results or []

@@ -1,5 +1,6 @@
 """Parquet and Arrow bodies are taken apart in a host that does nothing else, since they may be made to harm."""
 
+from wsgi_service.at_once import elsewhere
 from wsgi_service.inputs.errors import InvalidRequest
 from wsgi_service.serving import frames
 from wsgi_service.serving.errors import DeadlineExceeded, ModelCrashed, OutOfMemory
@@ -29,6 +30,7 @@ class Unpacking:
 
     def __call__(self, format_: str, body: bytes, row_limit: int) -> tuple[tuple[str, ...], Table]:
         """The names and the columns of a table; raises like `columnar.read`, or Busy."""
+        elsewhere(lasting=False)
         request = frames.Unpack(format_, row_limit)
         try:
             with self._pool.reading(self._limit) as host:
