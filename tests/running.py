@@ -60,8 +60,7 @@ class Running:
         self.predictions._directory._poll = PATIENCE
 
     def stop(self) -> None:
-        if not self.app.draining.is_set():
-            self.server.stop()
+        self.server.stop()
         self.thread.join(PATIENCE)
         self.app.catalog.registry.close()
 

@@ -50,6 +50,8 @@ NUMBERS = ("application/json", "application/x-npy")
 #: Seconds for which an address is not tried at once again, and how many such addresses are remembered.
 SLOW_SECONDS, REMEMBERED = 1.0, 4096
 HOUSEKEEPING = 2
+#: Seconds that waking the loop takes at the most.
+RINGING = 1.0
 #: After which a busy thread lets another one go on. With Python's 5 ms, threads that talk to hosts fall behind
 #: the one that reads when it has many requests to refuse.
 SWITCH_SECONDS = 0.0005
@@ -91,6 +93,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._next: deque[Callable[[Exception | None], None]] = deque()
         self._ready: deque[tuple[Channel, Any]] = deque()
         self._rung = False
+        #: Set when whoever stops the server has woken the loop, and does not touch the trigger any more.
+        self._told = threading.Event()
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(app.settings.threads)
         sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
@@ -173,13 +177,17 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         while self._under_way() and time.monotonic() < deadline:
             self._turn(0.05)
         self.task_dispatcher.shutdown(timeout=1)
-        self._rung = True  # from here on nobody is to ring: the trigger is closed, and its number may be another's
+        # From here on nobody is to ring: the trigger is closed, and its number may be another's.
+        self._rung = True
+        self._told.wait(RINGING)
         wasyncore.close_all(self._map)
 
     def stop(self) -> None:
         """Take no more connections and end when what is under way is answered. Safe in a signal handler."""
-        self._app.draining.set()
-        self.pull_trigger()
+        if not self._app.draining.is_set():
+            self._app.draining.set()
+            self.pull_trigger()
+            self._told.set()
 
     def _turn(self, timeout: float = 1.0) -> None:
         """Look after the connections once, then after what other threads have asked for.

@@ -20,6 +20,7 @@ from running import Running, message, until
 from wsgi_service.at_once import Deferred, Turn, answering
 from wsgi_service.channel import Channel
 from wsgi_service.routes import Work
+from wsgi_service.server import Server
 from wsgi_service.serving import batching, frames
 from wsgi_service.serving.batching import MOST_JOINED, MOST_ROWS, Batches, Caller, Take
 from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, NotWanted, PredictFailed
@@ -394,6 +395,24 @@ def test_an_answer_that_its_client_does_not_read_is_never_waited_for_by_the_thre
     channel = Channel.__new__(Channel)
     with answering():
         channel._flush_outbufs_below_high_watermark()  # which would look at what has been written
+
+
+def test_the_loop_does_not_end_before_whoever_stops_it_has_woken_it(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the number that it writes to would be nobody's, or another connection's."""
+    whole, woken = Server.pull_trigger, []
+
+    def pull(server: Server) -> None:
+        if threading.current_thread() is not running.thread:
+            server.task_dispatcher.shutdown(timeout=PATIENCE)  # the last thing that the loop does before it ends
+            woken.append(server._map != {})
+        whole(server)
+
+    monkeypatch.setattr(Server, "pull_trigger", pull)
+    running.server.stop()
+    running.thread.join(PATIENCE)
+    assert woken == [True]
 
 
 def test_a_server_that_stops_answers_what_was_put_off(running: Running, crowd: Crowd) -> None:
