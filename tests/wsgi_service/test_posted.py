@@ -401,14 +401,20 @@ def test_the_loop_does_not_end_before_whoever_stops_it_has_woken_it(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the number that it writes to would be nobody's, or another connection's."""
-    whole, woken = Server.pull_trigger, []
+    whole, woken, waits = Server.pull_trigger, [], threading.Event()
+
+    class Told(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.set()
+            return super().wait(timeout)
 
     def pull(server: Server) -> None:
         if threading.current_thread() is not running.thread:
-            server.task_dispatcher.shutdown(timeout=PATIENCE)  # the last thing that the loop does before it ends
-            woken.append(server._map != {})
+            until(lambda: waits.is_set() or not server._map)
+            woken.append(bool(server._map))
         whole(server)
 
+    running.server._told = Told()
     monkeypatch.setattr(Server, "pull_trigger", pull)
     running.server.stop()
     running.thread.join(PATIENCE)
