@@ -130,10 +130,11 @@ class LiveServer:
 
     def _read_log(self) -> None:
         assert self.process.stderr
-        for line in self.process.stderr:
-            with self._logged:
-                self.log.append(line.decode(errors="replace"))
-                self._logged.notify_all()
+        with self.process.stderr as lines:  # closed by whoever reads, since that may end long after the server
+            for line in lines:
+                with self._logged:
+                    self.log.append(line.decode(errors="replace"))
+                    self._logged.notify_all()
 
     def wait_for_log(self, *words: str) -> bool:
         """Wait for a line of the log that has all of these words; whether there is one."""
@@ -147,9 +148,6 @@ class LiveServer:
         code = self.process.wait(PATIENCE)
         self._reader.join(LEFT_BEHIND)
         # Under wine a host that was being made when its server ended may stay, half made, and hold the pipe.
-        # To close a pipe that a thread reads would then wait for ever.
-        if self.process.stderr and not self._reader.is_alive():
-            self.process.stderr.close()
         if self.process.stdout:
             self.process.stdout.close()
         return code
