@@ -18,7 +18,9 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from wsgi_service.app import Application, create_app
+from wsgi_service.serving import frames
 from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.process import Host
 from wsgi_service.settings import Settings
 
 #: A cold start of scikit-learn under wine takes up to 20 s for each of three processes at once.
@@ -92,6 +94,21 @@ def left_behind(folder: Path) -> Any:
         for path in (folder / place).rglob("*")
         if path.is_file()
     )
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of each predict that a host was asked for."""
+    rows: list[int] = []
+    whole = Host.call
+
+    def call(self: Host, request: Any, *more: Any) -> Any:
+        if isinstance(request, frames.Predict):
+            rows.append(request.table.rows)
+        return whole(self, request, *more)
+
+    monkeypatch.setattr(Host, "call", call)
+    return rows
 
 
 class LiveServer:

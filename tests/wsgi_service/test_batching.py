@@ -325,21 +325,6 @@ def ask_at_once(client: StrictClient, waiting: Callable[[int], None], bodies: li
     return answers
 
 
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The rows of each predict that a host was asked for."""
-    rows: list[int] = []
-    whole = Host.call
-
-    def call(self: Host, request: Any, *more: Any) -> Any:
-        if isinstance(request, frames.Predict):
-            rows.append(request.table.rows)
-        return whole(self, request, *more)
-
-    monkeypatch.setattr(Host, "call", call)
-    return rows
-
-
 @pytest.mark.parametrize("name", ["iris", "people", "spam"])
 def test_requests_of_every_kind_are_answered_together_as_alone(
     client: StrictClient, waiting: Any, calls: list[int], name: str

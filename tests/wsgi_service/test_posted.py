@@ -213,21 +213,6 @@ def running(folder: Path, pool: HostPool) -> Iterator[Running]:
     server.stop()
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The rows of each predict that a host is asked for."""
-    rows: list[int] = []
-    whole = Host.call
-
-    def call(self: Host, request: Any, *more: Any) -> Any:
-        if isinstance(request, frames.Predict):
-            rows.append(request.table.rows)
-        return whole(self, request, *more)
-
-    monkeypatch.setattr(Host, "call", call)
-    return rows
-
-
 class Crowd:
     """Connections that send at once, while all hosts are held.
 
@@ -282,20 +267,20 @@ def crowd(running: Running, pool: HostPool) -> Crowd:
 
 
 def test_requests_of_many_connections_go_in_few_calls_and_none_holds_a_thread(
-    running: Running, crowd: Crowd, asked: list[int]
+    running: Running, crowd: Crowd, calls: list[int]
 ) -> None:
     crowd.send(*(message("line", [[float(number)]]) for number in range(40)))  # more than there are threads
     crowd.let_go()
     answers = crowd.answers()
     expected = [models.line().predict([[float(number)]]).tolist() for number in range(40)]
     assert [body["predictions"] for _, body in answers] == expected
-    assert sum(asked) == 40
-    assert len(asked) <= 3
+    assert sum(calls) == 40
+    assert len(calls) <= 3
     assert set(running.answered_by) == {"at once"}
 
 
 def test_a_row_that_fails_a_joined_call_fails_alone(
-    crowd: Crowd, asked: list[int], monkeypatch: pytest.MonkeyPatch
+    crowd: Crowd, calls: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Host.call
 
@@ -328,7 +313,7 @@ def test_what_was_put_off_keeps_its_id_and_the_log_says_how_long_it_took(
     assert all(seconds > 0 for _, seconds, _ in logged)
 
 
-def test_a_connection_that_is_closed_meanwhile_takes_nothing_with_it(crowd: Crowd, asked: list[int]) -> None:
+def test_a_connection_that_is_closed_meanwhile_takes_nothing_with_it(crowd: Crowd, calls: list[int]) -> None:
     crowd.send(*(message("line", [[float(number)]]) for number in range(3)))
     crowd.connections.pop(0).close()
     until(lambda: crowd.put_off() == 2)
@@ -336,17 +321,17 @@ def test_a_connection_that_is_closed_meanwhile_takes_nothing_with_it(crowd: Crow
     assert [body["predictions"] for _, body in crowd.answers()] == [
         models.line().predict([[number]]).tolist() for number in (1.0, 2.0)
     ]
-    assert sum(asked) == 2
+    assert sum(calls) == 2
 
 
 def test_a_long_answer_is_written_by_a_thread_that_may_wait(
-    running: Running, crowd: Crowd, asked: list[int], monkeypatch: pytest.MonkeyPatch
+    running: Running, crowd: Crowd, calls: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wsgi_service.serving.predictor.AT_ONCE", 2)
     crowd.send(message("line", [[1.0]]), message("line", [[1.0]] * 3))
     crowd.let_go()
     assert [len(body["predictions"]) for _, body in crowd.answers()] == [1, 3]
-    assert sum(asked) == 4  # and is not computed again for that
+    assert sum(calls) == 4  # and is not computed again for that
     assert sorted(running.answered_by) == ["at once", "elsewhere"]
 
 

@@ -5,14 +5,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import models
 import pytest
 from conftest import PATIENCE, LiveServer
+from running import until
 
 from wsgi_service import siblings
 from wsgi_service.client import Client
@@ -34,13 +34,6 @@ def workers_of(server: LiveServer) -> list[int]:
         ["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, check=True
     )
     return [int(pid) for pid in found.stdout.split()]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Ask until something holds, but not for ever."""
-    last = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < last
 
 
 def version_that_answers(server: LiveServer) -> int:

@@ -15,9 +15,9 @@ from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 import numpy as np
 
 from wsgi_service.at_once import Deferred, Turn
-from wsgi_service.serving.errors import Busy, DeadlineExceeded
+from wsgi_service.serving.errors import TOO_LONG, TOO_MANY, Busy, DeadlineExceeded
 from wsgi_service.serving.tables import Cells, Table
-from wsgi_service.serving.tickets import TOO_LONG, Posted, Results, State, Ticket, Waiting
+from wsgi_service.serving.tickets import Posted, Results, State, Ticket, Waiting
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 #: Rows in a joined call; a request with more of them goes alone.
@@ -28,7 +28,6 @@ MOST_WAITING, MOST_JOINED = 256, 24
 SHARE = 0.5
 #: Things of which it is known how long a row takes; then it begins anew.
 PACES = 1000
-TOO_MANY = "Too many requests for this version are waiting already. Try again in a moment."
 
 
 class Joined(NamedTuple):

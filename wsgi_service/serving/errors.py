@@ -17,6 +17,11 @@ class ServingError(Exception):
     """Anything that keeps a version from answering."""
 
 
+#: What is said where too many wait already, and to who has waited for too long.
+TOO_MANY = "Too many requests for this version are waiting already. Try again in a moment."
+TOO_LONG = "Everything that could answer is at work. Try again in a moment."
+
+
 class Busy(ServingError):
     """Everything that could work on this is at work already."""
 

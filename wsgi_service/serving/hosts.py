@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wsgi_service.serving.aside import Aside
-from wsgi_service.serving.errors import Busy, ServingError
+from wsgi_service.serving.errors import TOO_LONG, TOO_MANY, Busy, ServingError
 from wsgi_service.serving.lifeline import Job
 from wsgi_service.serving.limits import UNLIMITED, Allowance
 from wsgi_service.serving.process import Host
@@ -177,7 +177,7 @@ class HostPool:
         waiter = _Waiter(key)
         with self._changed:
             if self._waiting_for[key] >= self.most_waiting:
-                raise Busy("Too many requests for this version are waiting already. Try again in a moment.")
+                raise Busy(TOO_MANY)
             self._waiting_for[key] += 1
             self._waiters.append(waiter)
             self._hand_out()
@@ -188,7 +188,7 @@ class HostPool:
             if waiter.host is not None:
                 return waiter.host
             self._waiters.remove(waiter)
-            raise Busy("Everything that could answer is at work. Try again in a moment.")
+            raise Busy(TOO_LONG)
 
     def _hand_out(self) -> None:
         """Give idle hosts to those who wait, in their order, and wake nobody else. The lock is held."""

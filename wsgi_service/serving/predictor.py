@@ -20,8 +20,9 @@ from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
 from wsgi_service.at_once import Elsewhere, Turn, current_turn, must_not_wait
 from wsgi_service.serving import frames
-from wsgi_service.serving.batching import MOST_ROWS, TOO_MANY, Batches, Caller, Joined, Take, signature
+from wsgi_service.serving.batching import MOST_ROWS, Batches, Caller, Joined, Take, signature
 from wsgi_service.serving.errors import (
+    TOO_MANY,
     Busy,
     DeadlineExceeded,
     ModelCrashed,

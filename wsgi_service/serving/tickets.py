@@ -8,11 +8,10 @@ from enum import Enum
 from typing import Any
 
 from wsgi_service.at_once import Turn
-from wsgi_service.serving.errors import Busy, DeadlineExceeded
+from wsgi_service.serving.errors import TOO_LONG, Busy, DeadlineExceeded
 from wsgi_service.serving.tables import Table
 from wsgi_service.serving.wanted import Wanted
 
-TOO_LONG = "Everything that could answer is at work. Try again in a moment."
 OVERDUE = "The model did not answer in time."
 
 #: The result of each method, as `tables.decode_results` gives it.

@@ -6,11 +6,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from wsgi_service.at_once import never
 from wsgi_service.serving.errors import NotWanted, TooLate
-
-
-def _never() -> bool:
-    return False
 
 
 class Wanted(Struct, frozen=True):
@@ -22,7 +19,7 @@ class Wanted(Struct, frozen=True):
     """
 
     until: float = math.inf
-    gone: Callable[[], bool] = _never
+    gone: Callable[[], bool] = never
 
     @property
     def still(self) -> bool:
