@@ -22,7 +22,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -386,13 +386,14 @@ def _register_multipliers(port: int) -> None:
     import skops.io
     from sklearn.linear_model import LinearRegression
 
-    connection = Connection(port)
-    for factor in (1, 2):
-        model = LinearRegression(fit_intercept=False).fit([[1.0]], [float(factor)])
-        path = f"/models/m/versions/{factor}"
-        assert connection.ask("PUT", path, skops.io.dumps(model), "application/octet-stream")[0] == CREATED
-        assert connection.send_json("PUT", f"{path}/examples", {"instances": [[3.0]]})[0] == OK
-    connection.close()
+    with closing(Connection(port)) as connection:
+        for factor in (1, 2):
+            model = LinearRegression(fit_intercept=False).fit([[1.0]], [float(factor)])
+            path = f"/models/m/versions/{factor}"
+            stored = connection.ask("PUT", path, skops.io.dumps(model), "application/octet-stream")
+            assert stored[0] == CREATED, stored
+            proven = connection.send_json("PUT", f"{path}/examples", {"instances": [[3.0]]})
+            assert proven[0] == OK, proven
 
 
 def _predict(port: int, until: float, outcomes: Counter[str]) -> None:

@@ -20,5 +20,5 @@ def test_of_many_uploads_of_one_version_from_two_processes_one_is_created() -> N
 
 def test_each_answer_belongs_to_its_version_while_an_alias_moves() -> None:
     outcomes = trials.try_swaps(3.0, 6, lambda _line: None)
-    assert outcomes.keys() == {"right", "move 200"}
+    assert outcomes.keys() == {"right", "move 200"}, outcomes
     assert outcomes["move 200"] == 6
