@@ -223,6 +223,8 @@ def _sent(record: dict[str, Any]) -> Sent:
 
 def _reading(request: Request, row_limit: int, unpack: Unpack) -> Reading:
     given = query(request)
+    if not given:
+        return Reading(row_limit, unpack=unpack)
     on_error, decimal = given.get("on_error", "fail"), given.get("decimal", ".")
     if on_error not in {"fail", "row"}:
         raise InvalidRequest("on_error must be fail or row.")

@@ -48,7 +48,7 @@ class Session:
         self._names = [value.name for value in inputs]
         self._dtypes = [NUMPY[type_of(value)] for value in inputs]
         self._ranks = [len(shape_of(value) or [0, 0]) for value in inputs]
-        self._session = make_session(model.SerializeToString())
+        self._run = runner_of(model.SerializeToString())
         self._output_of = dict(
             zip(methods or methods_of(model), (value.name for value in model.graph.output), strict=False)
         )
@@ -66,7 +66,7 @@ class Session:
     def run(self, methods: Sequence[str], rows: NDArray[Any], options: Any = None) -> list[NDArray[Any]]:
         """The results of several methods in one run; see `call`."""
         names = [self._output_of[method] for method in methods]
-        found = self._session.run(names, self._feed(rows), options)
+        found = self._run(names, self._feed(rows), options)
         return [_entries(method, np.asarray(result)) for method, result in zip(methods, found, strict=True)]
 
     @staticmethod
@@ -138,17 +138,16 @@ def _entries(method: str, result: NDArray[Any]) -> NDArray[Any]:
     return result[:, 0] if single else result
 
 
-def make_session(program: bytes) -> Any:
-    """A session that computes on one thread and says nothing."""
+def runner_of(program: bytes) -> Any:
+    """What computes a program, on one thread, without a word."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = FATAL_ONLY
     session = onnxruntime.InferenceSession(
         program, options, providers=["CPUExecutionProvider"], disabled_optimizers=IMPRECISE
     )
-    session.disable_fallback()
-    session._model_bytes = b""
-    return session
+    # What is around it keeps the bytes of the file, to begin anew elsewhere, and looks at every input once more.
+    return session._sess.run
 
 
 def methods_of(model: ModelProto) -> tuple[str, ...]:
