@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
 from model_store.schema import Column, Schema
-from wsgi_service.inputs import csv_body, csv_numbers
+from wsgi_service.inputs import csv_body, csv_numbers, json_body
+from wsgi_service.inputs.control import HOW
 from wsgi_service.inputs.sent import Reading
 
 ROWS = load_iris().data[[0, 60, 120]].tolist()
@@ -325,3 +326,33 @@ def test_the_short_way_is_taken_for_plain_numbers_over_many_pieces() -> None:
     np.testing.assert_array_equal(table.matrix, matrix)
     for wrong in ("1\t2\t3\n", "1\n", "1\t\n", "1\t2\n\n3\t4", "1\ttrue"):
         assert csv_numbers.numbers_of((body + wrong).encode(), schema) is None
+
+
+CELLS = st.one_of(st.integers(-5, 5), st.floats(), st.none(), st.text(max_size=1), st.booleans())
+BODIES = st.fixed_dictionaries(
+    {"instances": st.lists(st.lists(st.one_of(st.floats(-9, 9), CELLS), min_size=1, max_size=3), max_size=3)},
+    optional={
+        "method": st.sampled_from(["predict", 3, None]),
+        "return": st.sampled_from([["predict"], "predict", 1.5]),
+        "exact": st.sampled_from([True, "yes", 0]),
+        "model": st.just("iris"),
+        "other": st.just(1),
+    },
+)
+
+
+@given(BODIES, st.sampled_from(["number", "integer", "any"]), st.booleans())
+def test_plain_rows_are_read_in_one_pass_as_they_are_in_two(body: Any, kind: Any, narrow: bool) -> None:
+    text = json.dumps(body, separators=(",", ":") if narrow else None).encode()
+    schema = Schema(inputs=tuple(Column(name=name, type=kind, sample=0) for name in ("a", "b")))
+    assert what_is_read(json_body.read_sent, text, schema) == what_is_read(json_body._read_any, text, schema)
+
+
+def what_is_read(read: Any, text: bytes, schema: Schema) -> Any:
+    try:
+        sent = read(text, HOW)
+        table = sent.read(schema, Reading(100)).table
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is to be the same
+        return type(error), str(error)
+    cells = table.matrix if table.matrix is not None else [(one.kind, list(one.values)) for one in table.columns]
+    return sent.control, sent.flat, np.asarray(cells, dtype=object).tolist()
