@@ -4,7 +4,10 @@ import ctypes
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 if sys.platform != "win32":
     import resource
@@ -91,6 +94,10 @@ if sys.platform == "win32":
         """Bytes of memory that the process of a handle has been promised."""
         return int(_counters(ctypes.c_void_p(handle)).PagefileUsage)
 
+    def resident_of(process: "Popen[bytes]") -> int:
+        """Bytes of memory that a process has in use."""
+        return int(_counters(ctypes.c_void_p(int(process._handle))).WorkingSetSize)  # type: ignore[attr-defined]
+
     def seconds_of(handle: int) -> float:
         """Seconds of processor time that the process of a handle has used."""
         times = [ctypes.c_uint64() for _ in range(4)]
@@ -102,6 +109,14 @@ else:
     def machine() -> int:
         """Bytes of memory that the machine has."""
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+    def resident_of(process: "Popen[bytes]") -> int:
+        """Bytes of memory that a process has in use; 0 where that is not told of others, or it has ended."""
+        try:
+            pages = int(Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1])
+        except (OSError, IndexError):
+            return 0
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def _counted(linux: str, _windows: str) -> int:
         """A line of /proc/self/status; without such a file the most that was ever in use (macOS: bytes)."""

@@ -52,8 +52,8 @@ class Registry(Protocol):
             StorageError: it could not.
         """
 
-    def count_versions(self) -> int:
-        """How many versions there are."""
+    def count_versions(self, state: State | None = None) -> int:
+        """How many versions there are, or how many of them are in a state."""
 
     def flaws(self) -> list[str]:
         """What the rows themselves have wrong with them, in words; empty if nothing."""

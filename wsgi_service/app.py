@@ -13,11 +13,14 @@ from wsgi_service import routes
 from wsgi_service.background import Background
 from wsgi_service.dispatch import Dispatcher, Slots
 from wsgi_service.exposure import Exposure
+from wsgi_service.gauges import Gauges
+from wsgi_service.metrics import Metrics
 from wsgi_service.middleware import Traced
 from wsgi_service.pages.evidence import Evidences
 from wsgi_service.resources.aliases import Aliases
 from wsgi_service.resources.comparisons import Comparisons
 from wsgi_service.resources.models import Models
+from wsgi_service.resources.monitoring import Monitoring
 from wsgi_service.resources.page_actions import PageActions
 from wsgi_service.resources.pages import Pages
 from wsgi_service.resources.predictions import Predictions
@@ -48,6 +51,7 @@ class Application:
         slots: for heavy work; the server refuses what would get none before it wakes a thread for that.
         exposure, url_map, settings: what the server's parser asks before it takes a body.
         draining: set when the server is being stopped.
+        metrics: what is counted.
     """
 
     def __init__(
@@ -58,17 +62,18 @@ class Application:
         url_map: "Map",
         exposure: Exposure,
         background: Background,
-        draining: threading.Event,
+        metrics: Metrics,
     ) -> None:
         self.settings = settings
+        self.metrics = metrics
         self.catalog = catalog
         self.pool = pool
         self.url_map = url_map
         self.exposure = exposure
         self.background = background
-        self.draining = draining
+        self.draining = background.draining
         self.slots = Slots(settings.threads)
-        self.wsgi_app: WSGIApplication = Traced(Dispatcher(url_map, self.exposure, settings, self.slots))
+        self.wsgi_app: WSGIApplication = Traced(Dispatcher(url_map, self.exposure, settings, self.slots), metrics)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""
@@ -107,11 +112,12 @@ def create_app(
     catalog = open_catalog(settings.folder, judge, settings.on_drift)
     draining = threading.Event()
     exposure = Exposure(settings)
-    resources = _resources(settings, catalog, hosts, rehearsal, draining.is_set, first)
+    metrics = Metrics()
+    resources = _resources(settings, catalog, hosts, rehearsal, draining.is_set, first, metrics)
     resources.reference = Reference(catalog.registry, lambda: url_map, exposure.secured)
     url_map = routes.build(resources)
     background = Background(resources.warming, resources.directory, catalog if first else None, draining)
-    return Application(settings, catalog, hosts, url_map, exposure, background, draining)
+    return Application(settings, catalog, hosts, url_map, exposure, background, metrics)
 
 
 def _resources(
@@ -121,9 +127,13 @@ def _resources(
     rehearsal: Rehearsal | None,
     draining: Callable[[], bool],
     first: bool,
+    metrics: Metrics,
 ) -> SimpleNamespace:
     registry = catalog.registry
-    predictor = Predictor(hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy)
+    predictor = Predictor(
+        hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy, note=metrics.joined
+    )
+    metrics.gauges = Gauges(hosts, predictor, registry)
     accelerator = None
     if settings.acceleration == "on" and available():
         accelerator = Accelerator(
@@ -151,7 +161,9 @@ def _resources(
             unpacking,
             settings.row_limit,
             catalog.artifacts.incoming,
+            metrics.predicted,
         ),
+        monitoring=Monitoring(metrics),
         comparisons=Comparisons(directory, predictor, settings.row_limit),
         system=system,
         warming=warming,

@@ -30,7 +30,7 @@ class Background:
         self.warming = warming
         self._directory = directory
         self._catalog = catalog
-        self._draining = draining
+        self.draining = draining
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -49,5 +49,5 @@ class Background:
                 catalog.sweep()
             except (StoreError, OSError) as error:
                 log.warning("the data folder was not swept: %s", error)
-            if self._draining.wait(SWEEP_PAUSE):
+            if self.draining.wait(SWEEP_PAUSE):
                 return

@@ -12,6 +12,7 @@ from waitress.task import WSGITask
 from waitress.utilities import build_http_date
 
 from wsgi_service.at_once import Deferred, Elsewhere, Turn, answering, must_not_wait, taking_up
+from wsgi_service.metrics import BEYOND
 from wsgi_service.parser import Parser, Refusal
 from wsgi_service.settings import MEGABYTE
 
@@ -19,6 +20,8 @@ access = logging.getLogger("wsgi_service.access")
 
 #: Bytes of an answer that wait for more of it, until it is whole.
 SENT_AT_ONCE = 1 << 16
+#: What requests that were refused by their headers are called in metrics.
+REFUSED = "refused"
 #: How long, and how much, a refused client may go on sending before the connection is closed.
 LINGER_SECONDS = 10.0
 LINGER_BYTES = 64 * MEGABYTE
@@ -37,6 +40,7 @@ class ErrorTask(WaitressErrorTask):  # type: ignore[misc]
             refusal.status[:3],
             refusal.request_id,
         )
+        self.channel.server.metrics.answered(BEYOND, REFUSED, refusal.status[:3], 0.0)
         self.status = refusal.status
         self.response_headers.extend(refusal.headers)
         self.set_close_on_finish()

@@ -12,7 +12,7 @@ from wsgi_service.at_once import current_turn, elsewhere, must_not_wait
 from wsgi_service.exposure import Exposure
 from wsgi_service.pages.errors import error_page, is_page
 from wsgi_service.problems import known, problem
-from wsgi_service.requests import ACTOR, BODY_LIMIT, check_media_type, request_id
+from wsgi_service.requests import ACTOR, BODY_LIMIT, ROUTE, check_media_type, request_id
 from wsgi_service.routes import Route, Work
 from wsgi_service.serving.errors import Busy
 from wsgi_service.settings import RESERVED_THREADS, Settings
@@ -77,6 +77,7 @@ class Dispatcher:
         self._exposure.check_host(request.headers)
         route, arguments = self._matches.find(request.path, request.method)
         request.environ[ACTOR] = self._exposure.authenticate(route, request.headers)
+        request.environ[ROUTE] = route.path
         request.environ[BODY_LIMIT] = route.body_limit(self._settings)
         if accepted := getattr(route.call, "consumes", None):
             check_media_type(request, accepted)

@@ -1,4 +1,4 @@
-"""What is done around every request: its id, and one line in the access log."""
+"""What is done around every request: its id, one line in the access log, and that it is counted."""
 
 import logging
 import os
@@ -7,27 +7,32 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from wsgi_service.requests import ACTOR, BEGAN, REQUEST_ID
+from wsgi_service.metrics import BEYOND, Metrics
+from wsgi_service.requests import ACTOR, BEGAN, REQUEST_ID, ROUTE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger("wsgi_service.access")
 
+#: Of RFC 9110 and RFC 5789; others are counted together.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 #: What a log line may show of an address; the rest could forge lines or colour a terminal.
 UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 
 
 class Traced:
-    """Gives each request an id, its own if that is well-formed, and logs how it was answered.
+    """Gives each request an id, its own if that is well-formed, logs how it was answered, and counts it.
 
     Args:
         app: the application inside.
+        metrics: count what was answered.
     """
 
-    def __init__(self, app: "WSGIApplication") -> None:
+    def __init__(self, app: "WSGIApplication", metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""
@@ -37,7 +42,12 @@ class Traced:
             request_id = environ[REQUEST_ID] = _request_id(environ.get("HTTP_X_REQUEST_ID", ""))
 
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
-            _log(environ, status, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            _log(environ, status, seconds)
+            method = environ["REQUEST_METHOD"]
+            self._metrics.answered(
+                method if method in METHODS else BEYOND, environ.get(ROUTE, BEYOND), status[:3], seconds
+            )
             return start_response(status, [*headers, ("X-Request-Id", request_id)], *exc_info)
 
         return self._app(environ, start)

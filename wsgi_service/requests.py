@@ -21,6 +21,8 @@ NO_QUERY: "MultiDict[str, str]" = ImmutableMultiDict()
 #: Where the middleware leaves the request's id, and dispatch who asked, in the WSGI environment.
 REQUEST_ID = "wsgi_service.request_id"
 BEGAN = "wsgi_service.began"
+#: And what the map calls its address.
+ROUTE = "wsgi_service.route"
 ACTOR = "wsgi_service.actor"
 BODY_LIMIT = "wsgi_service.body_limit"
 LONGEST_REASON = 500

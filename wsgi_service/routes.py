@@ -1,5 +1,6 @@
 """Every URL on one screen."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -10,6 +11,8 @@ from werkzeug.routing import BaseConverter, Map, Rule
 
 from model_store.entities import MAX_VERSION, NAME_PATTERN
 from wsgi_service.settings import MEGABYTE, Settings
+
+CONVERTED = re.compile(r"<[a-z]+:([a-z]+)>")
 
 
 class Scope(Enum):
@@ -34,11 +37,12 @@ class Work(Enum):
 
 @dataclass(frozen=True)
 class Route:
-    """What a rule leads to: a bound method of a resource, and how it is guarded."""
+    """What a rule leads to: a bound method of a resource, how it is guarded, and what it is called in metrics."""
 
     call: Callable[..., Any]
     scope: Scope
     work: Work = Work.LIGHT
+    path: str = ""
 
     def body_limit(self, settings: Settings) -> int:
         """The largest body in bytes."""
@@ -73,7 +77,7 @@ class FileConverter(BaseConverter):
 
 def rule(path: str, method: str, call: Callable[..., Any], scope: Scope, work: Work = Work.LIGHT) -> Rule:
     """One path and method. Werkzeug adds HEAD to GET, and answers 405 with Allow by itself."""
-    return Rule(path, methods=[method], endpoint=Route(call, scope, work))
+    return Rule(path, methods=[method], endpoint=Route(call, scope, work, CONVERTED.sub(r"{\1}", path)))
 
 
 def build(resources: Any) -> Map:
@@ -88,6 +92,7 @@ def build(resources: Any) -> Map:
             rule("/", "GET", pages.front, Scope.OPEN),
             rule("/healthz", "GET", system.live, Scope.OPEN),
             rule("/readyz", "GET", system.ready, Scope.OPEN),
+            rule("/metrics", "GET", resources.monitoring.metrics, Scope.READ),
             rule("/models", "GET", models.list, Scope.READ),
             rule("/models", "POST", models.create, Scope.WRITE),
             rule(model, "GET", models.read, Scope.READ),

@@ -80,6 +80,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def __init__(self, app: Application, listener: socket.socket) -> None:
         self._app = app
         self._drain_deadline = app.settings.drain_deadline
+        self.metrics = app.metrics
         self._matches = Matches(app.url_map)
         #: Address -> until when requests for it are not tried at once, since the last one had to wait, and whether
         #: they would be refused by now.

@@ -1,10 +1,13 @@
 """One of several server processes: it is told to stop, tells of changes, and waits until the others know of them.
 
-What travels is lines of words through two pipes. From the supervisor: `forget N` (something was changed
-elsewhere), `seen N` (all others have forgotten what they knew before change N), `stop`; the end of the pipe means
-stop as well. To the supervisor: `started MODELS`, `changed N`, `forgot N`.
+What travels is lines of words through two pipes. A process asks all others by `changed N` (they are to forget
+what they know of the registry) or `measure N` (they are to say what they have counted). Each of them reads
+`forget M` or `count M` and answers `done M`, with what it has counted in base64; when all have, the first one
+reads `all N` with what they said. Besides, `started MODELS` goes to the supervisor, and `stop` comes from it;
+the end of the pipe means stop as well.
 """
 
+import base64
 import logging
 import threading
 from collections.abc import Callable
@@ -28,8 +31,8 @@ class Siblings:
         self._incoming = incoming
         self._outgoing = outgoing
         self._lock = threading.Lock()
-        self._waiting: dict[int, threading.Event] = {}
-        self._changes = 0
+        self._waiting: dict[int, _Question] = {}
+        self._asked = 0
 
     def started(self, models: int) -> None:
         """Tell that this process serves, and how many models there are."""
@@ -37,42 +40,55 @@ class Siblings:
 
     def changed(self) -> None:
         """Tell that something was changed, and wait until all others know, but not for long."""
-        with self._lock:
-            self._changes += 1
-            number = self._changes
-            seen = self._waiting[number] = threading.Event()
-        self._say(f"changed {number}")
-        if not seen.wait(PATIENCE):
+        if self._ask("changed") is None:
             log.warning("not all processes have taken a change over within %g seconds", PATIENCE)
+
+    def counted(self) -> list[bytes]:
+        """What the others have counted; of those that do not say it in time, nothing."""
+        return [base64.b64decode(said) for said in self._ask("measure") or ()]
+
+    def _ask(self, what: str) -> list[str] | None:
+        """What the others answer; None if they do not in time."""
+        with self._lock:
+            self._asked += 1
+            number = self._asked
+            question = self._waiting[number] = _Question()
+        self._say(f"{what} {number}")
+        answered = question.answered.wait(PATIENCE)
         with self._lock:
             self._waiting.pop(number, None)
+        return question.answers if answered else None
 
-    def listen(self, forget: Callable[[], None], stop: Callable[[], None]) -> None:
+    def listen(self, forget: Callable[[], None], count: Callable[[], bytes], stop: Callable[[], None]) -> None:
         """Do what the supervisor says, in a thread of its own, until it says stop or is gone.
 
         Args:
             forget: what was remembered of the registry.
+            count: gives what this process has counted.
             stop: serving.
         """
-        threading.Thread(target=self._listen, args=(forget, stop), name="siblings", daemon=True).start()
+        threading.Thread(target=self._listen, args=(forget, count, stop), name="siblings", daemon=True).start()
 
-    def _listen(self, forget: Callable[[], None], stop: Callable[[], None]) -> None:
+    def _listen(self, forget: Callable[[], None], count: Callable[[], bytes], stop: Callable[[], None]) -> None:
         for line in iter(self._incoming.readline, b""):
             match line.decode().split():
                 case ["forget", number]:
                     forget()
-                    self._say(f"forgot {number}")
-                case ["seen", number]:
-                    self._seen(int(number))
+                    self._say(f"done {number}")
+                case ["count", number]:
+                    self._say(f"done {number} {base64.b64encode(count()).decode()}")
+                case ["all", number, *answers]:
+                    self._answered(int(number), answers)
                 case _:
                     break
         stop()
 
-    def _seen(self, number: int) -> None:
+    def _answered(self, number: int, answers: list[str]) -> None:
         with self._lock:
-            event = self._waiting.get(number)
-        if event is not None:
-            event.set()
+            question = self._waiting.get(number)
+        if question is not None:
+            question.answers = answers
+            question.answered.set()
 
     def _say(self, words: str) -> None:
         with self._lock:
@@ -81,3 +97,11 @@ class Siblings:
                 self._outgoing.flush()
             except OSError:  # the supervisor is gone, and this process will hear of that as well
                 return
+
+
+class _Question:
+    """What was asked of the others."""
+
+    def __init__(self) -> None:
+        self.answered = threading.Event()
+        self.answers: list[str] = []

@@ -29,6 +29,8 @@ MERCY = 5.0
 #: A process that served for fewer seconds than this is started again only after a pause.
 SHORT_LIFE, PAUSE = 10.0, 1.0
 TICK = 0.2
+#: What a process says -> what the others are told to do.
+ASKS = {"changed": "forget", "measure": "count"}
 
 
 class Supervisor:
@@ -47,8 +49,8 @@ class Supervisor:
         self._announced = False
         self._lock = threading.RLock()
         self._workers: dict[int, _Worker] = {}
-        self._changes: dict[int, _Change] = {}
-        self._last_change = 0
+        self._questions: dict[int, _Question] = {}
+        self._asked = 0
         self._stopping = threading.Event()
 
     def run(self) -> int:
@@ -99,10 +101,10 @@ class Supervisor:
             match line.decode().split():
                 case ["started", models]:
                     self._greet(int(models))
-                case ["changed", number]:
-                    self._pass_on(worker, int(number))
-                case ["forgot", number]:
-                    self._forgotten(worker, int(number))
+                case ["changed" | "measure" as what, number]:
+                    self._pass_on(worker, int(number), ASKS[what])
+                case ["done", number, *answer]:
+                    self._done(worker, int(number), answer)
         self._gone(worker)
 
     def _greet(self, models: int) -> None:
@@ -111,47 +113,50 @@ class Supervisor:
         if first:
             self._announce(models)
 
-    def _pass_on(self, worker: "_Worker", number: int) -> None:
-        """Tell the others of a change."""
+    def _pass_on(self, worker: "_Worker", number: int, word: str) -> None:
+        """Ask the others."""
         with self._lock:
             others = [other for other in self._workers.values() if other is not worker and other.alive]
-            self._last_change += 1
-            own = self._last_change
-            self._changes[own] = _Change(worker, number, set(others))
+            self._asked += 1
+            own = self._asked
+            self._questions[own] = _Question(worker, number, set(others))
         for other in others:
-            other.say(f"forget {own}")
+            other.say(f"{word} {own}")
         self._answer(own)
 
-    def _forgotten(self, worker: "_Worker", own: int) -> None:
+    def _done(self, worker: "_Worker", own: int, answer: list[str]) -> None:
         with self._lock:
-            if change := self._changes.get(own):
-                change.missing.discard(worker)
+            question = self._questions.get(own)
+            if question and worker in question.missing:
+                question.missing.remove(worker)
+                question.answers += answer
         self._answer(own)
 
     def _gone(self, worker: "_Worker") -> None:
         """Nobody waits for a process that has ended; a new one begins with knowing nothing."""
         with self._lock:
-            waiting = list(self._changes)
+            waiting = list(self._questions)
         for own in waiting:
-            self._forgotten(worker, own)
+            self._done(worker, own, [])
 
     def _answer(self, own: int) -> None:
-        """Tell whoever changed something that all others know, once they do."""
+        """Tell whoever asked what all others have answered, once they have."""
         with self._lock:
-            change = self._changes.get(own)
-            if change is None or change.missing:
+            question = self._questions.get(own)
+            if question is None or question.missing:
                 return
-            del self._changes[own]
-        change.worker.say(f"seen {change.number}")
+            del self._questions[own]
+        question.worker.say(" ".join(["all", str(question.number), *question.answers]))
 
 
-class _Change:
-    """A change of one process, and those that have not heard of it yet."""
+class _Question:
+    """What one process asks, those that have not answered yet, and what the others have said."""
 
     def __init__(self, worker: "_Worker", number: int, missing: "set[_Worker]") -> None:
         self.worker = worker
         self.number = number
         self.missing = missing
+        self.answers: list[str] = []
 
 
 class _Worker:

@@ -34,9 +34,10 @@ def _serve(task: Task, listener: socket.socket, siblings: Siblings) -> int:
         sys.stderr.write(f"The data folder {task.settings.folder} cannot be used: {error}\n")
         return 1
     app.catalog.registry.subscribe(siblings.changed)
+    app.metrics.others = siblings.counted
 
     def begin(stop: Callable[[], None]) -> None:
-        siblings.listen(app.background.forget, stop)
+        siblings.listen(app.background.forget, app.metrics.said, stop)
         siblings.started(app.catalog.registry.count_models())
 
     serve(app, listener, begin)

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, update
 
-from model_store.entities import Action, Attribution, Guard, Model, unguarded
+from model_store.entities import Action, Attribution, Guard, Model, State, unguarded
 from model_store.errors import ModelExists
 from model_store.sql import answers, statements, tables
 from model_store.sql.connection import reading
@@ -23,10 +23,13 @@ class ModelTransactions(Transactions):
         with reading(self._engine) as connection:
             return int(connection.execute(select(func.count()).select_from(models)).scalar_one())
 
-    def count_versions(self) -> int:
+    def count_versions(self, state: State | None = None) -> int:
         """See `Registry`."""
+        query = select(func.count()).select_from(versions)
+        if state is not None:
+            query = query.where(versions.c.state == state)
         with reading(self._engine) as connection:
-            return int(connection.execute(select(func.count()).select_from(versions)).scalar_one())
+            return int(connection.execute(query).scalar_one())
 
     def models(self, limit: int, after: str = "") -> list[Model]:
         """See `Registry`."""

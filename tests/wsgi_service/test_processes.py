@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,24 +149,57 @@ def test_a_change_waits_until_all_others_have_heard_of_it(
 ) -> None:
     monkeypatch.setattr(siblings, "PATIENCE", PATIENCE)
     forgotten, stopped = threading.Event(), threading.Event()
-    end.siblings.listen(forgotten.set, stopped.set)
+    end.siblings.listen(forgotten.set, bytes, stopped.set)
     changing = threading.Thread(target=end.siblings.changed)
     changing.start()
     assert end.heard.readline() == b"changed 1\n"
     assert changing.is_alive()
-    end.say("seen 1\n")
+    end.say("all 1\n")
     changing.join(PATIENCE)
     assert not changing.is_alive()
     end.say("forget 7\n")
-    assert end.heard.readline() == b"forgot 7\n"
+    assert end.heard.readline() == b"done 7\n"
     assert forgotten.is_set()
     end.say("stop\n")
     assert stopped.wait(PATIENCE)
 
 
+def test_a_process_says_what_it_has_counted_and_hears_what_the_others_have(
+    end: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(siblings, "PATIENCE", PATIENCE)
+    end.siblings.listen(lambda: None, lambda: b"mine", lambda: None)
+    end.say("count 3\n")
+    assert end.heard.readline() == b"done 3 bWluZQ==\n"
+    counted: list[list[bytes]] = []
+    asking = threading.Thread(target=lambda: counted.append(end.siblings.counted()))
+    asking.start()
+    assert end.heard.readline() == b"measure 1\n"
+    end.say("all 1 b25l b3RoZXI=\n")
+    asking.join(PATIENCE)
+    assert counted == [[b"one", b"other"]]
+
+
+def test_what_others_do_not_say_in_time_is_left_out(end: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(siblings, "PATIENCE", 0.01)
+    assert end.siblings.counted() == []
+
+
+def test_the_metrics_of_any_process_are_those_of_all(start_server: Any) -> None:
+    server = started(start_server("--processes", "2", "--acceleration", "off"))
+    with Client(server.url, patience=PATIENCE) as client:
+        client.push(models.line(), "line")
+    for count in range(1, 11):
+        assert version_that_answers(server) == 1
+        with urllib.request.urlopen(f"{server.url}/metrics", timeout=PATIENCE) as answer:
+            text = answer.read().decode()
+        assert f'route="/models/{{model}}/predict",status="200"}} {count}.0' in text
+        assert "\nwsgi_service_versions 1.0\n" in text
+
+
 def test_a_process_whose_supervisor_is_gone_stops(end: Supervised) -> None:
     stopped = threading.Event()
-    end.siblings.listen(lambda: None, stopped.set)
+    end.siblings.listen(lambda: None, bytes, stopped.set)
     end.hang_up()
     assert stopped.wait(PATIENCE)
 

@@ -87,6 +87,7 @@ class Predictions:
         unpack: takes Parquet and Arrow bodies apart.
         row_limit: most rows in one request.
         folder: where large parts of forms wait until they are read.
+        note: is told of the model, version, engine and seconds of each answer.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Predictions:
         unpack: Unpack,
         row_limit: int,
         folder: Path,
+        note: Callable[[str, int, str, float], None] = lambda *_: None,
     ) -> None:
         self._directory = directory
         self._predictor = predictor
@@ -104,6 +106,7 @@ class Predictions:
         self._unpack = unpack
         self._row_limit = row_limit
         self._folder = folder
+        self._note = note
 
     @capable
     @consumes(*MEDIA_TYPES)
@@ -185,7 +188,10 @@ class Predictions:
             except WRONG as error:
                 raise RowsRefused(error, _help(target)) from error
             answered.example = example
-            return write(answered, formats, reading.row_by_row)
+            written = write(answered, formats, reading.row_by_row)
+            version = answered.version
+            self._note(version.model, version.version, answered.engine, _seconds_of(request))
+            return written
 
         return resumable(rest)
 
@@ -198,8 +204,14 @@ def _wanted(request: Request) -> Wanted:
         return Wanted(gone=gone)
     if not SECONDS.fullmatch(given) or not float(given):
         raise InvalidRequest("Request-Timeout must be a number of seconds greater than 0, such as 0.5.")
-    waited = time.perf_counter() - request.environ.get(BEGAN, time.perf_counter())
-    return Wanted(time.monotonic() + float(given) - waited, gone)
+    return Wanted(time.monotonic() + float(given) - _seconds_of(request), gone)
+
+
+def _seconds_of(request: Request) -> float:
+    """How long a request has taken by now."""
+    now = time.perf_counter()
+    began: float = request.environ.get(BEGAN, now)
+    return now - began
 
 
 def _methods(control: Control, version: Version, format_: str) -> list[str]:

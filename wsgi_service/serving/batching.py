@@ -86,6 +86,12 @@ class Batches:
         self._queues: dict[Hashable, _Queue] = {}
         self._lock = threading.Lock()
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait to be in a call."""
+        with self._lock:
+            return sum(len(queue.waiting) for queue in self._queues.values())
+
     def ask(
         self,
         key: Hashable,

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from wsgi_service.serving.aside import Aside
 from wsgi_service.serving.errors import TOO_LONG, TOO_MANY, Busy, ServingError
@@ -38,6 +39,26 @@ PROGRAMS_WAIT = "Other versions are being converted. Try again in a moment."
 SUSPECTS_WAIT = (
     "This version crashed lately and is served apart, where others wait already. Try again in a moment."
 )
+
+
+class Figures(NamedTuple):
+    """How the hosts are.
+
+    Attributes:
+        serving, idle: that serve, and how many of them have nothing to do.
+        waiting: requests that wait for one.
+        ended: that crashed, or were ended because of what they did.
+        models, model_bytes: that are loaded, counted in each host, and the memory that was measured for them.
+        resident: bytes of memory of all.
+    """
+
+    serving: int
+    idle: int
+    waiting: int
+    ended: int
+    models: int
+    model_bytes: int
+    resident: int
 
 
 class _Waiter:
@@ -84,6 +105,7 @@ class HostPool:
         #: Who waits for a serving host, the first one first.
         self._waiters: list[_Waiter] = []
         self._dead: list[Host] = []
+        self._ended = 0
         self._closing = False
         self._job = Job()
         #: Hosts that are starting, and since when.
@@ -106,6 +128,14 @@ class HostPool:
     def closing(self) -> bool:
         """Whether all hosts are being ended, which is no fault of theirs."""
         return self._closing
+
+    def figures(self) -> Figures:
+        """How the hosts are now."""
+        with self._changed:
+            hosts = list(self._all)
+            counts = len(self._serving), len(self._idle), len(self._waiters), self._ended
+        loaded = [size for host in hosts for size in list(host.loaded.values())]
+        return Figures(*counts, len(loaded), sum(loaded), sum(host.resident for host in hosts))
 
     def wait_ready(self) -> bool:
         """Wait until a serving host is up, for as long as starting one may take; whether one is."""
@@ -156,6 +186,7 @@ class HostPool:
                 self._converter.host.kill()
                 self._bury(self._converter.host)
                 self._converter.host = None
+                self._ended -= 1  # which was no fault of its own
 
     def close(self) -> None:
         """End all hosts; whoever waits for one gets Busy."""
@@ -238,6 +269,7 @@ class HostPool:
         self._serving.discard(host)
         self._all.discard(host)
         self._dead.append(host)
+        self._ended += 1
         self._promote()
 
     def _bury_the_idle_dead(self) -> None:

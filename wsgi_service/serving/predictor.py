@@ -93,6 +93,7 @@ class Predictor:
         deadline: seconds a predict may take.
         policy: what the operator allows beyond what is safe for everybody.
         patience: how many crashes put a version in quarantine.
+        note: is told for how many requests and rows each call of a host is.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Predictor:
         deadline: float,
         policy: Policy = STRICT,
         patience: Patience = Patience(),  # noqa: B008 - frozen
+        note: Callable[[int, int], None] = lambda _requests, _rows: None,
     ) -> None:
         self._pool = pool
         self._artifacts = artifacts
@@ -115,6 +117,7 @@ class Predictor:
         self._programs = Programs(artifacts, deadline)
         # The last free host is not for a version that has one already, so more calls at once would only wait.
         self._batches = Batches(pool.size - 1)
+        self._note_call = note
         #: Digest -> requests that wait for the version or are computed, and how many that may be.
         self._inside: Counter[str] = Counter()
         self._most_inside = pool.most_waiting + pool.size - 1
@@ -127,6 +130,11 @@ class Predictor:
         self._hopeless: set[str] = set()
         #: Digest -> bytes that its estimator took in the host that loaded it last.
         self._measured: dict[str, int] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait to be in a joined call."""
+        return self._batches.waiting
 
     def predict(
         self,
@@ -329,6 +337,7 @@ class Predictor:
         def prepare() -> tuple[frames.Predict, list[Buffer], float]:
             nonlocal requests
             table, last, requests = take()
+            self._note_call(requests, table.rows)
             header, buffers = encode_table(table)
             return frames.Predict(asked.version.digest, tuple(asked.methods), header), buffers, last
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from model_store import errors as store_errors
+from model_store.footprint import resident_of
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.serving import errors as serving_errors
 from wsgi_service.serving import frames
@@ -75,6 +76,11 @@ class Host:
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that the process has in use."""
+        return resident_of(self._process)
 
     @property
     def alive(self) -> bool:
