@@ -57,7 +57,7 @@ class Running:
 
     def look_nothing_up_again(self) -> None:
         """Have what was found in the registry hold for longer than any test takes."""
-        self.predictions._directory._poll = PATIENCE
+        self.predictions._directory._revision._poll = PATIENCE
 
     def stop(self) -> None:
         self.server.stop()

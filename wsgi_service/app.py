@@ -1,7 +1,8 @@
 """The composition root: the only place that picks concrete classes and joins them."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.inspector import HostInspector
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.rehearsal import HostRehearsal
+from wsgi_service.serving.revision import Revision
 from wsgi_service.serving.unpacking import Unpacking
 from wsgi_service.serving.warming import Warming
 from wsgi_service.settings import RESERVED_THREADS, Settings
@@ -111,24 +113,29 @@ def create_app(
     judge = inspector or HostInspector(hosts, settings.inspect_deadline, settings.policy)
     catalog = open_catalog(settings.folder, judge, settings.on_drift)
     draining = threading.Event()
+    revision = Revision(catalog.registry)
     exposure = Exposure(settings)
     metrics = Metrics()
-    resources = _resources(settings, catalog, hosts, rehearsal, draining.is_set, first, metrics)
+    resources = _resources(settings, _Shared(catalog, revision, hosts, metrics, draining), rehearsal, first)
     resources.reference = Reference(catalog.registry, lambda: url_map, exposure.secured)
     url_map = routes.build(resources)
-    background = Background(resources.warming, resources.directory, catalog if first else None, draining)
+    background = Background(resources.warming, revision, catalog if first else None, draining)
     return Application(settings, catalog, hosts, url_map, exposure, background, metrics)
 
 
-def _resources(
-    settings: Settings,
-    catalog: Catalog,
-    hosts: HostPool,
-    rehearsal: Rehearsal | None,
-    draining: Callable[[], bool],
-    first: bool,
-    metrics: Metrics,
-) -> SimpleNamespace:
+@dataclass(frozen=True)
+class _Shared:
+    """What several resources are made with."""
+
+    catalog: Catalog
+    revision: Revision
+    hosts: HostPool
+    metrics: Metrics
+    draining: threading.Event
+
+
+def _resources(settings: Settings, shared: _Shared, rehearsal: Rehearsal | None, first: bool) -> SimpleNamespace:
+    catalog, hosts, metrics, draining = shared.catalog, shared.hosts, shared.metrics, shared.draining.is_set
     registry = catalog.registry
     predictor = Predictor(
         hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy, note=metrics.joined
@@ -142,7 +149,7 @@ def _resources(
     uploads = Uploads(catalog, accelerator)
     rehearse = rehearsal or HostRehearsal(predictor)
     switchboard = Switchboard(registry, rehearse, settings.on_drift)
-    directory = Directory(registry)
+    directory = Directory(registry, shared.revision)
     unpacking = Unpacking(hosts, settings.predict_deadline)
     catch_up = accelerator.catch_up if accelerator and first else None
     warming = Warming(registry, predictor.prepare, predictor.load, draining, catch_up)
@@ -167,7 +174,6 @@ def _resources(
         comparisons=Comparisons(directory, predictor, settings.row_limit),
         system=system,
         warming=warming,
-        directory=directory,
         pages=pages,
         page_actions=PageActions(catalog, uploads, switchboard, pages, settings.token),
     )

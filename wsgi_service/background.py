@@ -5,7 +5,7 @@ import threading
 
 from model_store.catalog import Catalog
 from model_store.errors import StoreError
-from wsgi_service.serving.directory import Directory
+from wsgi_service.serving.revision import Revision
 from wsgi_service.serving.warming import Warming
 
 log = logging.getLogger(__name__)
@@ -19,16 +19,16 @@ class Background:
 
     Args:
         warming: loads what is live.
-        directory: remembers the registry.
+        revision: of the registry, which tells those who remember it when to forget.
         catalog: what is swept; another process does it if None.
         draining: set when the server is being stopped.
     """
 
     def __init__(
-        self, warming: Warming, directory: Directory, catalog: Catalog | None, draining: threading.Event
+        self, warming: Warming, revision: Revision, catalog: Catalog | None, draining: threading.Event
     ) -> None:
         self.warming = warming
-        self._directory = directory
+        self._revision = revision
         self._catalog = catalog
         self.draining = draining
 
@@ -40,7 +40,7 @@ class Background:
 
     def forget(self) -> None:
         """Look at the registry afresh, since another process has changed something."""
-        self._directory.forget()
+        self._revision.forget()
 
     def _sweep(self, catalog: Catalog) -> None:
         """Now what earlier crashes left; later what could not be deleted because somebody was reading it."""

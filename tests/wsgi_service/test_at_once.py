@@ -28,6 +28,7 @@ from wsgi_service.routes import Work
 from wsgi_service.serving import programs
 from wsgi_service.serving.directory import Directory
 from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.revision import Revision
 from wsgi_service.serving.tables import Table, values_in
 from wsgi_service.serving.unpacking import Unpacking
 from wsgi_service.settings import Settings
@@ -214,7 +215,7 @@ def test_a_thread_that_must_not_wait_neither_loads_a_program_nor_reads_the_regis
     registry = SqlRegistry(f"sqlite:///{(folder / 'registry.db').as_posix()}")
     facts = Facts(format="skops", estimator="E", methods=("predict",), schema=Schema(inputs=()), environment={})
     registry.add_version("iris", Draft(digest="sha256:a", size=1, facts=facts), BY)
-    directory = Directory(registry, poll=PATIENCE)
+    directory = Directory(registry, Revision(registry, poll=PATIENCE))
     with answering(), pytest.raises(Elsewhere) as found:
         directory.find("iris", None, None)
     assert not found.value.lasting
@@ -232,7 +233,7 @@ def test_the_directory_is_refreshed_by_another_thread_before_it_is_too_old(folde
     other = SqlRegistry(f"sqlite:///{(folder / 'registry.db').as_posix()}")
     facts = Facts(format="skops", estimator="E", methods=("predict",), schema=Schema(inputs=()), environment={})
     registry.add_version("iris", Draft(digest="sha256:a", size=1, facts=facts), BY)
-    directory = Directory(registry, poll=0.05)
+    directory = Directory(registry, Revision(registry, poll=0.05))
     directory.find("iris", None, None)
     other.update_version("iris", 1, {"description": "new"}, BY)
     until = time.monotonic() + PATIENCE

@@ -1,25 +1,13 @@
-"""What predicts resolve against: models, aliases and versions in memory, so that the hot path touches no SQL.
-
-Each entry is remembered until the registry's revision moves. A change made through this process is seen at once,
-one made by another process on the same registry within `POLL` seconds.
-"""
-
-import logging
-import threading
-import time
+"""What predicts resolve against: models, aliases and versions in memory, so that the hot path touches no SQL."""
 
 from msgspec import Struct
 
 from model_store.entities import LIVE, Version
-from model_store.errors import AliasNotFound, Invalid, ModelNotFound, StorageError
+from model_store.errors import AliasNotFound, Invalid, ModelNotFound
 from model_store.registry import Registry
-from wsgi_service.at_once import elsewhere, must_not_wait
+from wsgi_service.at_once import elsewhere
+from wsgi_service.serving.revision import Revision
 
-log = logging.getLogger(__name__)
-
-POLL = 0.1
-#: Parts of that after which another thread looks for one that must not wait, and after which that was in vain.
-EARLY, LATE = 0.5, 2.0
 #: Columns, categories and classes that are remembered, over all versions; then it begins anew.
 MOST_KNOWN = 1_000_000
 
@@ -36,9 +24,12 @@ Key = tuple[str, int | None, str | None]
 
 
 class _Memory(dict[Key, Target]):
-    """What was looked up, and how much of it there is."""
+    """What was looked up in one generation of the registry, and how much of it there is."""
 
-    weight = 0
+    def __init__(self, generation: int) -> None:
+        super().__init__()
+        self.generation = generation
+        self.weight = 0
 
     def remember(self, key: Key, target: Target) -> None:
         """Keep an entry; where there is too much, everything else is forgotten."""
@@ -54,19 +45,13 @@ class Directory:
 
     Args:
         registry: the truth.
-        poll: seconds after which the registry's revision is looked at again.
+        revision: says when to forget what is remembered.
     """
 
-    def __init__(self, registry: Registry, poll: float = POLL) -> None:
+    def __init__(self, registry: Registry, revision: Revision) -> None:
         self._registry = registry
-        self._poll = poll
-        self._known = _Memory()
-        self._revision = -1
-        self._looked = float("-inf")
-        self._lock = threading.Lock()
-        self._due = threading.Event()
-        self._refresher: threading.Thread | None = None
-        registry.subscribe(self.forget)
+        self._revision = revision
+        self._known = _Memory(-1)
 
     def find(self, model: str | None, number: int | None, alias: str | None) -> Target:
         """The version with this number, or the one that the alias (by default `live`) points to.
@@ -75,65 +60,15 @@ class Directory:
             ModelNotFound, VersionNotFound, AliasNotFound: there is none.
             Invalid: no model was named and there is not exactly one.
         """
-        self._refresh()
+        generation, known = self._revision.generation(), self._known
+        if known.generation != generation:
+            known = self._known = _Memory(generation)
         key = (model or "", number, alias)
-        target = self._known.get(key)
-        return target or self._look_up(key)
+        return known.get(key) or self._look_up(known, key)
 
-    def forget(self) -> None:
-        """Look everything up afresh from now on."""
-        with self._lock:
-            self._known = _Memory()
-            self._revision = -1
-            self._looked = float("-inf")
-
-    def _refresh(self) -> None:
-        age = time.monotonic() - self._looked
-        if must_not_wait():
-            self._have_refreshed(age)
-        elif age >= self._poll and self._lock.acquire(blocking=False):
-            self._look()
-
-    def _have_refreshed(self, age: float) -> None:
-        """Let another thread look in time, so that this one need not; if that one is late, raises Elsewhere."""
-        if age >= self._poll * LATE:
-            elsewhere(lasting=False)
-        if age >= self._poll * EARLY:
-            self._due.set()
-            if self._refresher is None:
-                self._refresher = threading.Thread(target=self._keep_fresh, name="directory", daemon=True)
-                self._refresher.start()
-
-    def _keep_fresh(self) -> None:
-        while self._due.wait():
-            self._due.clear()
-            if time.monotonic() - self._looked >= self._poll * EARLY and self._lock.acquire(blocking=False):
-                self._look()
-
-    def _look(self) -> None:
-        """Look at the revision; the lock is held, and let go."""
-        try:
-            revision = self._current_revision()
-            if revision != self._revision:
-                self._known = _Memory()
-                self._revision = revision
-            self._looked = time.monotonic()
-        finally:
-            self._lock.release()
-
-    def _current_revision(self) -> int:
-        """The registry's revision; the one that is known if the registry cannot be asked at the moment."""
-        try:
-            return self._registry.revision()
-        except StorageError as error:
-            if self._revision < 0:
-                raise
-            log.warning("predicts go on with what is in memory: %s", error)
-            return self._revision
-
-    def _look_up(self, key: Key) -> Target:
+    def _look_up(self, known: _Memory, key: Key) -> Target:
+        """Look it up; what is found now belongs to the memory of now, not to a later one."""
         elsewhere(lasting=False)
-        known = self._known  # what is found now belongs to the memory of now, not to a later one
         model, number, alias = key
         name = model or self._only_model()
         target = self._by_number(name, number) if number is not None else self._by_alias(name, alias)
