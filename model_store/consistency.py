@@ -118,7 +118,7 @@ def _check_histories(registry: Registry) -> Iterator[Flaw]:
     for model in registry.histories():
         if broken := first_break(registry.events(model)):
             message = f"The history was changed at or before the event of {broken.at} ({broken.action})."
-            yield Flaw(kind="history", where=model, message=message)
+            yield Flaw(kind="history", where=model or "tokens", message=message)
 
 
 def _check_leftovers(catalog: Catalog, repair: bool, older_than: float) -> Iterator[Flaw]:

@@ -27,6 +27,8 @@ LONGEST_DESCRIPTION, LARGEST_TAGS = 10_000, 16 << 10
 VERSION_RULE = f"a version is a whole number from 1 to {MAX_VERSION}, without leading zeros"
 #: The alias that a predict without version or alias means.
 LIVE = "live"
+#: What stands in the place of a model's name in events that are about none.
+NO_MODEL = ""
 
 Tags = list[str] | dict[str, str]
 #: Called inside a transaction with what is there now, None if nothing is; it may raise, and nothing is changed.
@@ -171,6 +173,8 @@ class Action(StrEnum):
     DAMAGE = "damage"
     QUARANTINE = "quarantine"
     LIFT_QUARANTINE = "lift-quarantine"
+    CREATE_TOKEN = "create-token"  # noqa: S105 - the name of an action
+    REVOKE_TOKEN = "revoke-token"  # noqa: S105
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -232,6 +236,9 @@ def check_version(number: int) -> int:
 
 def now(seconds: float = 0.0) -> str:
     """The present moment, or one so many seconds from it, in RFC 3339 form, in UTC with milliseconds."""
-    return (
-        (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return rfc3339(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def rfc3339(moment: datetime) -> str:
+    """A moment in UTC as the store writes it: RFC 3339, in milliseconds."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

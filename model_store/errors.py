@@ -7,7 +7,8 @@
     │   ├── AliasNotFound
     │   ├── NotQuarantined       there is no quarantine to lift
     │   ├── NoReport             the version has no safety report
-    │   └── NoExamples           the version has no examples
+    │   ├── NoExamples           the version has no examples
+    │   └── TokenNotFound
     ├── Conflict
     │   ├── ModelExists
     │   ├── VersionExists        other bytes are there already
@@ -16,6 +17,7 @@
     │   ├── AliasMoved           somebody else moved it meanwhile
     │   ├── NothingBefore        the alias never pointed to anything else
     │   ├── NotAccelerated       the version has not the engine that was chosen
+    │   ├── TokenExists          another token has that name
     │   ├── RehearsalFailed      the version does not load or answer
     │   └── ChecksFailed         a version did not pass what is checked before a switch
     ├── Invalid
@@ -56,6 +58,11 @@ class NotFound(StoreError):
 class ModelNotFound(NotFound):
     """No model has that name."""
 
+    @classmethod
+    def named(cls, name: str) -> "ModelNotFound":
+        """The error for a name that is well-formed."""
+        return cls(f"There is no model '{name}'.")
+
 
 class VersionNotFound(NotFound):
     """The model has no such version."""
@@ -77,6 +84,10 @@ class NoExamples(NotFound):
     """The version has no examples."""
 
 
+class TokenNotFound(NotFound):
+    """No token has that id or name."""
+
+
 class Conflict(StoreError):
     """What is there already stands in the way."""
 
@@ -95,6 +106,10 @@ class VersionRetired(Conflict):
 
 class VersionInUse(Conflict):
     """An alias points to the version."""
+
+
+class TokenExists(Conflict):
+    """Another token has that name."""
 
 
 class AliasMoved(Conflict):

@@ -28,6 +28,7 @@ from model_store.entities import (
 )
 from model_store.examples import Examples
 from model_store.safety import Report
+from model_store.tokens import Token
 
 
 class Registry(Protocol):
@@ -222,7 +223,16 @@ class Registry(Protocol):
         """The last things that happened to a model of this name, newest first."""
 
     def histories(self) -> list[str]:
-        """The names of all models that ever were, sorted."""
+        """The names of all models that ever were, sorted; `NO_MODEL` among them if there ever was a token."""
+
+    def tokens(self) -> list[Token]:
+        """All tokens that ever were made, oldest first."""
+
+    def add_token(self, token: Token, by: Attribution) -> None:
+        """Atomically let its holder in. Raises TokenExists if one that was not revoked has its name."""
+
+    def revoke_token(self, named: str, by: Attribution) -> Token:
+        """Atomically let the holder of the token with this id or name in no more. Raises TokenNotFound."""
 
     def release(self, digests: Collection[str], unlink: Callable[[str], None]) -> None:
         """Call `unlink` for each digest that no version holds, inside a write transaction."""

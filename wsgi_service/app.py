@@ -15,6 +15,7 @@ from wsgi_service.background import Background
 from wsgi_service.dispatch import Dispatcher, Slots
 from wsgi_service.exposure import Exposure
 from wsgi_service.gauges import Gauges
+from wsgi_service.keyring import Keyring
 from wsgi_service.metrics import Metrics
 from wsgi_service.middleware import Traced
 from wsgi_service.pages.evidence import Evidences
@@ -37,6 +38,7 @@ from wsgi_service.serving.rehearsal import HostRehearsal
 from wsgi_service.serving.revision import Revision
 from wsgi_service.serving.unpacking import Unpacking
 from wsgi_service.serving.warming import Warming
+from wsgi_service.sessions import Sessions
 from wsgi_service.settings import RESERVED_THREADS, Settings
 from wsgi_service.uploads import Uploads
 
@@ -114,9 +116,12 @@ def create_app(
     catalog = open_catalog(settings.folder, judge, settings.on_drift)
     draining = threading.Event()
     revision = Revision(catalog.registry)
-    exposure = Exposure(settings)
+    keyring = Keyring(catalog.registry, revision)
+    exposure = Exposure(settings, keyring, Sessions(settings.folder / "session.key"))
     metrics = Metrics()
-    resources = _resources(settings, _Shared(catalog, revision, hosts, metrics, draining), rehearsal, first)
+    resources = _resources(
+        settings, _Shared(catalog, revision, hosts, metrics, draining, exposure), rehearsal, first
+    )
     resources.reference = Reference(catalog.registry, lambda: url_map, exposure.secured)
     url_map = routes.build(resources)
     background = Background(resources.warming, revision, catalog if first else None, draining)
@@ -132,6 +137,7 @@ class _Shared:
     hosts: HostPool
     metrics: Metrics
     draining: threading.Event
+    exposure: Exposure
 
 
 def _resources(settings: Settings, shared: _Shared, rehearsal: Rehearsal | None, first: bool) -> SimpleNamespace:
@@ -175,5 +181,5 @@ def _resources(settings: Settings, shared: _Shared, rehearsal: Rehearsal | None,
         system=system,
         warming=warming,
         pages=pages,
-        page_actions=PageActions(catalog, uploads, switchboard, pages, settings.token),
+        page_actions=PageActions(catalog, uploads, switchboard, pages, shared.exposure.log_in),
     )

@@ -86,7 +86,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     Closing at once would reset the connection, and a client that is still sending would never see the answer.
     """
 
-    parser_class = Parser
     task_class = Task
     error_task_class = ErrorTask
     refused = False
@@ -94,6 +93,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     discarded = 0
     #: Whether the request that has just arrived is to be answered by the thread that read it.
     at_once = False
+
+    def parser_class(self, adjustments: Any) -> Parser:
+        """What reads the next request; it decides by the address as well."""
+        parser = Parser(adjustments)
+        parser.address = self.addr[0]
+        return parser
 
     def send_now(self) -> None:
         """Send what has been written, from the thread that wrote it, as far as the connection takes it."""

@@ -5,7 +5,18 @@ import sys
 import click
 
 from wsgi_service import __version__
-from wsgi_service.commands import compare, convert, inspect, predict, push, registry, serve, store, switching
+from wsgi_service.commands import (
+    compare,
+    convert,
+    inspect,
+    predict,
+    push,
+    registry,
+    serve,
+    store,
+    switching,
+    token,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,6 +42,7 @@ for command in (
     store.check_store,
     store.backup_store,
     store.restore_store,
+    token.token,
 ):
     group.add_command(command)
 

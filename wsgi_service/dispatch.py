@@ -10,6 +10,7 @@ from werkzeug.wrappers import Request
 
 from wsgi_service.at_once import current_turn, elsewhere, must_not_wait
 from wsgi_service.exposure import Exposure
+from wsgi_service.grants import GRANT, check_model
 from wsgi_service.pages.errors import error_page, is_page
 from wsgi_service.problems import known, problem
 from wsgi_service.requests import ACTOR, BODY_LIMIT, ROUTE, check_media_type, request_id
@@ -76,7 +77,7 @@ class Dispatcher:
     def _call(self, request: Request) -> "WSGIApplication":
         self._exposure.check_host(request.headers)
         route, arguments = self._matches.find(request.path, request.method)
-        request.environ[ACTOR] = self._exposure.authenticate(route, request.headers)
+        self._admit(request, route, arguments.get("model"))
         request.environ[ROUTE] = route.path
         request.environ[BODY_LIMIT] = route.body_limit(self._settings)
         if accepted := getattr(route.call, "consumes", None):
@@ -91,6 +92,16 @@ class Dispatcher:
             return response
         finally:
             self._slots.give_back(route.work)
+
+    def _admit(self, request: Request, route: Route, model: str | None) -> None:
+        """Leave who asks beside the request. Raises if they may not, or if there is no such model for them."""
+        environ = request.environ
+        grant = self._exposure.authenticate(route, request.headers, environ.get("REMOTE_ADDR", ""))
+        environ[ACTOR] = grant.actor
+        if grant.restricted:
+            environ[GRANT] = grant
+            if model is not None:
+                check_model(request, model)
 
 
 class Slots:

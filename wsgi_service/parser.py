@@ -15,6 +15,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from model_store.artifacts import disk_error
+from model_store.errors import StoreError
 from wsgi_service.app import Application
 from wsgi_service.dispatch import Matches
 from wsgi_service.problems import Problem, problem
@@ -83,12 +84,12 @@ class Admission:
         self._settings = app.settings
         self.folder = app.settings.folder / "tmp"
 
-    def limit(self, method: str, path: str, headers: dict[str, str]) -> int:
-        """The largest body in bytes. Raises HTTPException if no body will do."""
+    def limit(self, method: str, path: str, headers: dict[str, str], address: str) -> int:
+        """The largest body in bytes. Raises HTTPException or StoreError if no body will do."""
         named = Headers([(key.replace("_", "-"), value) for key, value in headers.items()])
         self._exposure.check_host(named)
         route, _ = self._matches.find(path, method)
-        self._exposure.authenticate(route, named)
+        self._exposure.authenticate(route, named, address)
         self._exposure.check_origin(method, named)
         return route.body_limit(self._settings)
 
@@ -99,6 +100,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     adj: Any
     error: Any
     body_rcv: Any
+    #: Where the request came from.
+    address = ""
     #: What is kept of a request that was put off: its environment, how it goes on, and what it waited for.
     environ: dict[str, Any] | None = None
     rest: Callable[[], Any] | None = None
@@ -135,8 +138,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     def _admit(self) -> None:
         limit = UNLIMITED
         try:
-            limit = self.adj.admission.limit(self.command, self.path, self.headers)
-        except HTTPException as error:
+            limit = self.adj.admission.limit(self.command, self.path, self.headers, self.address)
+        except (HTTPException, StoreError) as error:
             self.error = _Refused(Refusal.from_exception(error, self.path))
         self.adj = copy.copy(self.adj)  # shared by all connections until here
         self.adj.max_request_body_size = limit + 1

@@ -26,6 +26,8 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     store.ModelNotFound: (404, "model-not-found"),
     store.VersionNotFound: (404, "version-not-found"),
     store.AliasNotFound: (404, "alias-not-found"),
+    store.TokenNotFound: (404, "token-not-found"),
+    store.TokenExists: (409, "token-exists"),
     store.NotQuarantined: (404, "not-quarantined"),
     store.NoReport: (404, "no-report"),
     store.ModelExists: (409, "model-exists"),

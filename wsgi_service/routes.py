@@ -16,11 +16,13 @@ CONVERTED = re.compile(r"<[a-z]+:([a-z]+)>")
 
 
 class Scope(Enum):
-    """What a route does, which decides whether it needs the token."""
+    """What a route does, which decides what token it needs; see `model_store.tokens`."""
 
     OPEN = "open"
     READ = "read"
+    PREDICT = "predict"
     WRITE = "write"
+    ADMIN = "admin"
 
 
 class Work(Enum):
@@ -87,7 +89,7 @@ def build(resources: Any) -> Map:
     pages, actions = resources.pages, resources.page_actions
     model = "/models/<name:model>"
     version, alias = f"{model}/versions/<version:number>", f"{model}/aliases/<name:alias>"
-    return Map(
+    url_map = Map(
         [
             rule("/", "GET", pages.front, Scope.OPEN),
             rule("/healthz", "GET", system.live, Scope.OPEN),
@@ -97,14 +99,14 @@ def build(resources: Any) -> Map:
             rule("/models", "POST", models.create, Scope.WRITE),
             rule(model, "GET", models.read, Scope.READ),
             rule(model, "PUT", models.update, Scope.WRITE),
-            rule(model, "DELETE", models.delete, Scope.WRITE),
-            rule(f"{model}/compare", "POST", resources.comparisons.compare, Scope.READ, Work.PREDICT),
+            rule(model, "DELETE", models.delete, Scope.ADMIN),
+            rule(f"{model}/compare", "POST", resources.comparisons.compare, Scope.PREDICT, Work.PREDICT),
             rule(f"{model}/history", "GET", models.history, Scope.READ),
             rule(f"{model}/versions", "GET", versions.list, Scope.READ),
             rule(f"{model}/versions", "POST", versions.publish, Scope.WRITE, Work.UPLOAD),
             rule(version, "GET", versions.read, Scope.READ),
             rule(version, "PUT", versions.put, Scope.WRITE, Work.UPLOAD),
-            rule(version, "DELETE", versions.delete, Scope.WRITE),
+            rule(version, "DELETE", versions.delete, Scope.ADMIN),
             rule(f"{version}/artifact", "GET", versions.artifact, Scope.READ),
             rule(f"{version}/safety", "GET", versions.safety, Scope.READ),
             rule(f"{version}/acceleration", "GET", versions.acceleration, Scope.READ),
@@ -112,14 +114,14 @@ def build(resources: Any) -> Map:
             rule(f"{version}/checks", "GET", versions.checks, Scope.READ),
             rule(f"{version}/examples", "GET", versions.read_examples, Scope.READ),
             rule(f"{version}/examples", "PUT", versions.put_examples, Scope.WRITE, Work.PREDICT),
-            rule(f"{version}/quarantine", "DELETE", versions.lift_quarantine, Scope.WRITE),
+            rule(f"{version}/quarantine", "DELETE", versions.lift_quarantine, Scope.ADMIN),
             rule(f"{model}/aliases", "GET", aliases.list, Scope.READ),
             rule(alias, "GET", aliases.read, Scope.READ),
             rule(alias, "PUT", aliases.put, Scope.WRITE, Work.PREDICT),
             rule(alias, "DELETE", aliases.delete, Scope.WRITE),
             rule(f"{alias}/rollback", "POST", aliases.roll_back, Scope.WRITE, Work.URGENT),
             *(
-                rule(path, method, call, Scope.READ, Work.PREDICT)
+                rule(path, method, call, Scope.PREDICT, Work.PREDICT)
                 for path, by_body, by_link in (
                     ("/predict", predictions.predict, predictions.follow),
                     (f"{model}/predict", predictions.predict_at, predictions.follow_at),
@@ -141,8 +143,8 @@ def build(resources: Any) -> Map:
             rule("/ui/models", "POST", actions.upload, Scope.WRITE, Work.UPLOAD),
             rule(f"/ui{model}", "GET", pages.model, Scope.READ),
             rule(f"/ui{version}", "GET", pages.version, Scope.READ),
-            rule(f"/ui{version}/predict", "POST", pages.predict, Scope.READ, Work.PREDICT),
-            rule(f"/ui{version}/table", "POST", pages.table, Scope.READ, Work.PREDICT),
+            rule(f"/ui{version}/predict", "POST", pages.predict, Scope.PREDICT, Work.PREDICT),
+            rule(f"/ui{version}/table", "POST", pages.table, Scope.PREDICT, Work.PREDICT),
             rule(f"/ui{model}/aliases", "POST", actions.move, Scope.WRITE, Work.PREDICT),
             rule(f"/ui{alias}/rollback", "POST", actions.roll_back, Scope.WRITE, Work.URGENT),
         ],
@@ -151,3 +153,12 @@ def build(resources: Any) -> Map:
         strict_slashes=False,
         merge_slashes=False,
     )
+    check_declared(url_map)
+    return url_map
+
+
+def check_declared(url_map: Map) -> None:
+    """Raises TypeError unless every address says what it needs a token for."""
+    for found in url_map.iter_rules():
+        if not (isinstance(found.endpoint, Route) and isinstance(found.endpoint.scope, Scope)):
+            raise TypeError(f"The address {found.rule} declares no scope.")

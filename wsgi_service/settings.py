@@ -4,7 +4,7 @@ To add a setting: add a field to `Settings` and its row to `TABLE`, then run `py
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -104,7 +104,8 @@ TABLE = (
     Setting("data", "The folder for registry, artifacts and temporary files; made if it is not there."),
     Setting(
         "token",
-        "Bearer token that every change needs. Needed to listen on anything but this machine itself.",
+        "Bearer token that every change needs. To listen on anything but this machine itself, this or a token "
+        "made by `wsgi-service token create` is needed.",
         secret=True,
     ),
     Setting("token_for_reads", "Ask for the token for reading and predicting as well."),
@@ -181,8 +182,17 @@ class InvalidSetting(ValueError):
     """A setting that cannot be used; the text names it."""
 
 
-def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
+def load(
+    environ: Mapping[str, str],
+    flags: Mapping[str, Any] | None = None,
+    has_tokens: Callable[[Path], bool] = lambda _folder: False,
+) -> Settings:
     """Settings from flags, then environment variables, then defaults.
+
+    Args:
+        environ: the variables.
+        flags: None for those that were not given.
+        has_tokens: whether a data folder has tokens, without which a server listens to this machine alone.
 
     Raises:
         InvalidSetting: naming the setting and what it takes.
@@ -194,6 +204,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
     settings = Settings(**values)
     _check(settings)
+    _check_exposure(settings, has_tokens)
     return settings
 
 
@@ -234,7 +245,6 @@ def _parse(setting: Setting, text: str) -> Any:
 
 
 def _check(settings: Settings) -> None:
-    _check_exposure(settings)
     for name, words in CHOICES.items():
         if getattr(settings, name) not in words:
             raise InvalidSetting(f"{name} must be {', '.join(words[:-1])} or {words[-1]}")
@@ -257,12 +267,13 @@ def _check(settings: Settings) -> None:
         raise InvalidSetting(f"threads must be greater than {RESERVED_THREADS}")
 
 
-def _check_exposure(settings: Settings) -> None:
+def _check_exposure(settings: Settings, has_tokens: Callable[[Path], bool]) -> None:
     host, _ = settings.address
-    if not (is_loopback(host) or settings.token or settings.insecure):
+    if not (is_loopback(host) or settings.token or settings.insecure or has_tokens(settings.folder)):
         raise InvalidSetting(
-            f"{settings.listen} can be reached from other machines. Set WSGI_SERVICE_TOKEN to a long random text, "
-            "which every change will need, or allow anyone to change models with --insecure."
+            f"{settings.listen} can be reached from other machines. Make tokens for those who may use it: "
+            "wsgi-service token create --scope admin. Or set WSGI_SERVICE_TOKEN to a long random text, which "
+            "every change will need, or allow anyone to change models with --insecure."
         )
 
 

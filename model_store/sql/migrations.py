@@ -10,7 +10,7 @@ from sqlalchemy.schema import CreateColumn
 
 from model_store.chain import hash_of
 from model_store.entities import Event
-from model_store.sql.tables import answered, checks, events, examples, metadata, state, versions
+from model_store.sql.tables import answered, checks, events, examples, metadata, state, tokens, versions
 
 #: Events that are joined to the chain with one statement.
 LINKED_AT_ONCE = 5000
@@ -69,6 +69,11 @@ def add_acceleration(connection: Connection) -> None:
         index.create(connection, checkfirst=True)
 
 
+def add_tokens(connection: Connection) -> None:
+    """Step 5: tokens."""
+    metadata.create_all(connection, [tokens])
+
+
 FOREIGN = "The database is empty, or holds something else than a registry."
 #: Applied in order, each once, all in one transaction. A step is never changed after its release.
 STEPS: tuple[Callable[[Connection], None], ...] = (
@@ -76,6 +81,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     add_safety,
     add_evidence,
     add_acceleration,
+    add_tokens,
 )
 
 

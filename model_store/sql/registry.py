@@ -8,6 +8,7 @@ from model_store.sql.aliases import AliasTransactions
 from model_store.sql.evidence import EvidenceTransactions
 from model_store.sql.history import HistoryTransactions
 from model_store.sql.models import ModelTransactions
+from model_store.sql.tokens import TokenTransactions
 from model_store.sql.versions import VersionTransactions
 
 
@@ -17,7 +18,12 @@ def sqlite_url(path: Path) -> str:
 
 
 class SqlRegistry(
-    ModelTransactions, VersionTransactions, AliasTransactions, EvidenceTransactions, HistoryTransactions
+    ModelTransactions,
+    VersionTransactions,
+    AliasTransactions,
+    EvidenceTransactions,
+    HistoryTransactions,
+    TokenTransactions,
 ):
     """A `Registry` over SQLAlchemy Core. Safe to use from many threads and processes.
 

@@ -42,7 +42,7 @@ def model_row(connection: Connection, name: str) -> Row[Any]:
     """A model's row. Raises ModelNotFound."""
     row = connection.execute(select(models).where(models.c.name == name)).first()
     if row is None:
-        raise ModelNotFound(f"There is no model '{name}'.")
+        raise ModelNotFound.named(name)
     return row
 
 

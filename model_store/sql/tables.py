@@ -108,6 +108,20 @@ answered = Table(
     Column("created_at", String(32), nullable=False),
 )
 
+#: Who may do what; revoked ones stay, so that a server that once had tokens never is open to everybody again.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("scope", String(16), nullable=False),
+    Column("models", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("expires_at", String(32)),
+    Column("revoked_at", String(32)),
+)
+
 events = Table(
     "events",
     metadata,

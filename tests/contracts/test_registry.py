@@ -21,6 +21,8 @@ from model_store.errors import (
     NothingBefore,
     NotQuarantined,
     StorageError,
+    TokenExists,
+    TokenNotFound,
     VersionExists,
     VersionInUse,
     VersionNotFound,
@@ -31,6 +33,7 @@ from model_store.registry import Registry
 from model_store.safety import Finding, Report
 from model_store.schema import Column, Schema
 from model_store.sql.registry import SqlRegistry
+from model_store.tokens import issue
 
 BY = Attribution("ann", "request-1")
 Opener = Callable[[], SqlRegistry]
@@ -604,3 +607,41 @@ def test_keys_are_forgotten(registry: Registry) -> None:
     assert registry.answered(key) is not None
     registry.forget_answers(now(60))
     assert registry.answered(key) is None
+
+
+def test_tokens_are_kept_as_digests_and_stay_when_they_are_revoked(open_registry: Opener) -> None:
+    registry, elsewhere = open_registry(), open_registry()
+    made, secret = issue("ci", "write", "iris*", "2100-01-01T00:00:00.000Z")
+    before = registry.revision()
+    registry.add_token(made, BY)
+    assert elsewhere.tokens() == [made]
+    assert made.is_secret(secret)
+    assert not made.is_secret(secret[:-1])
+    revoked = elsewhere.revoke_token("ci", BY)
+    assert registry.tokens() == [revoked]
+    assert (revoked.id, revoked.ended, made.ended) == (made.id, True, False)
+    assert registry.revision() == before + 2
+
+
+def test_a_name_belongs_to_one_token_until_that_is_revoked(registry: Registry) -> None:
+    registry.add_token(issue("ci", "read")[0], BY)
+    with pytest.raises(TokenExists):
+        registry.add_token(issue("ci", "admin")[0], BY)
+    registry.revoke_token("ci", BY)
+    second, _ = issue("ci", "admin")
+    registry.add_token(second, BY)
+    assert registry.revoke_token(second.id, BY).id == second.id
+    for gone in ("ci", second.id, "nobody"):
+        with pytest.raises(TokenNotFound):
+            registry.revoke_token(gone, BY)
+
+
+def test_tokens_have_a_history_that_holds_together_and_no_secret(registry: Registry) -> None:
+    made, secret = issue("ci", "read")
+    registry.add_token(made, BY)
+    registry.revoke_token("ci", BY)
+    events = registry.events("")
+    assert [(event.action, event.actor) for event in events] == [("create-token", "ann"), ("revoke-token", "ann")]
+    assert first_break(events) is None
+    assert registry.flaws() == []
+    assert not any(word in repr(events) for word in (secret, made.digest))

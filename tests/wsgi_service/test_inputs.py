@@ -329,7 +329,7 @@ def test_the_short_way_is_taken_for_plain_numbers_over_many_pieces() -> None:
 
 
 CELLS = st.one_of(st.integers(-5, 5), st.floats(), st.none(), st.text(max_size=1), st.booleans())
-BODIES = st.fixed_dictionaries(
+PLAIN_BODIES = st.fixed_dictionaries(
     {"instances": st.lists(st.lists(st.one_of(st.floats(-9, 9), CELLS), min_size=1, max_size=3), max_size=3)},
     optional={
         "method": st.sampled_from(["predict", 3, None]),
@@ -341,7 +341,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-@given(BODIES, st.sampled_from(["number", "integer", "any"]), st.booleans())
+@given(PLAIN_BODIES, st.sampled_from(["number", "integer", "any"]), st.booleans())
 def test_plain_rows_are_read_in_one_pass_as_they_are_in_two(body: Any, kind: Any, narrow: bool) -> None:
     text = json.dumps(body, separators=(",", ":") if narrow else None).encode()
     schema = Schema(inputs=tuple(Column(name=name, type=kind, sample=0) for name in ("a", "b")))

@@ -59,7 +59,7 @@ def test_the_token_is_described_where_it_is_needed(client: StrictClient, setting
     guarded = create_app(msgspec.structs.replace(settings, token="secret"), pool)
     document = StrictClient(guarded).get("/openapi.json").json
     guarded.catalog.registry.close()
-    assert guarded.exposure.secured == {Scope.WRITE}
+    assert guarded.exposure.secured() == {Scope.WRITE, Scope.ADMIN}
     assert document["paths"]["/models"]["post"]["security"] == [{"token": []}]
     assert "401" in document["paths"]["/models"]["post"]["responses"]
     assert "security" not in document["paths"]["/models"]["get"]

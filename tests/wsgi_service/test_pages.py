@@ -4,6 +4,7 @@ import html
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import models
@@ -12,11 +13,13 @@ import pytest
 from conftest import StrictClient
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression
+from werkzeug.wrappers import Response
 
 from wsgi_service import sessions
 from wsgi_service.app import create_app
 from wsgi_service.pages.pictures import cleaned
 from wsgi_service.resources.pages import EVENTS
+from wsgi_service.sessions import Sessions
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 VERSION = "/ui/models/people/versions/1"
@@ -227,7 +230,7 @@ def guarded(settings: Any, pool: Any) -> Any:
 def test_whoever_knows_the_token_gets_a_session_and_may_what_the_token_may(guarded: StrictClient) -> None:
     said = page(guarded.get("/ui/models/iris?x=1"), 401)
     assert 'name="next" value="/ui/models/iris"' in said
-    assert "not the server's token" in page(guarded.post("/ui/login", data={"token": "wrong"}), 401)
+    assert "no token of this server" in page(guarded.post("/ui/login", data={"token": "wrong"}), 401)
     assert guarded.get("/models").status_code == 401
     for address in ("/ui", "/ui/models/iris", "/openapi.json", "/models/iris/versions/1/openapi.json"):
         assert guarded.get(address).status_code == 401, address
@@ -255,29 +258,37 @@ def test_a_login_leads_to_our_own_pages_only(guarded: StrictClient, address: str
     assert done.headers["Location"] == "/ui"
 
 
-def test_a_session_ends_and_cannot_be_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    from werkzeug.wrappers import Response
-
-    response = Response()
-    sessions.begin(response, "secret", secure=True)
-    cookie = response.headers["Set-Cookie"].split(";")[0]
-    assert "Secure" in response.headers["Set-Cookie"]
-    assert sessions.holds(cookie, "secret")
-    assert not sessions.holds(cookie, "another")
-    until, _, signature = cookie.partition("=")[2].partition(".")
+def test_a_session_ends_and_cannot_be_made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = Sessions(tmp_path / "key")
+    value = made.cookie("ann", "what is known of her token")
+    (found,) = made.holders(f"other=1; {sessions.COOKIE}={value}")
+    assert found == ("ann", value)
+    known = "what is known of her token"
+    assert Sessions(tmp_path / "key").verify(value, known)
+    assert not made.verify(value, "another")
+    assert not Sessions(tmp_path / "another key").verify(value, known)
+    holder, until, signature = value.split(".")
     for forged in (
         "",
         "x",
-        f"{int(until) + 9}.{signature}",
-        f"{until}.{signature[:-1]}",
-        f".{signature}",
-        "é.é",
+        f"{holder}.{int(until) + 9}.{signature}",
+        f"ben.{until}.{signature}",
+        f"{holder}.{until}.{signature[:-1]}",
+        f"..{signature}",
+        "é.é.é",
         "9" * 99,
     ):
-        assert not sessions.holds(f"{sessions.COOKIE}={forged}", "secret")
-    assert not sessions.holds('a="', "secret")
+        assert not made.verify(forged, known)
+    assert made.holders('a="') == []
     monkeypatch.setattr(sessions.time, "time", lambda: int(until) + 1.0)
-    assert not sessions.holds(cookie, "secret")
+    assert not made.verify(value, known)
+
+
+def test_a_cookie_is_for_this_site_alone_and_no_script() -> None:
+    response = Response()
+    sessions.begin(response, "ann.1.x", secure=True)
+    flags = response.headers["Set-Cookie"]
+    assert all(flag in flags for flag in ("Secure", "HttpOnly", "SameSite=Strict"))
 
 
 def test_examples_show_how_well_a_version_does(iris: StrictClient) -> None:

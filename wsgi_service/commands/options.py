@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -11,6 +12,15 @@ import click
 from wsgi_service.remote import RemoteError, configured
 
 R = TypeVar("R")
+data_option = click.option(
+    "--data",
+    "folder",
+    envvar="WSGI_SERVICE_DATA",
+    default="var",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The data folder [WSGI_SERVICE_DATA].",
+)
 MAX_ERRORS_SHOWN = 10
 
 

@@ -40,7 +40,7 @@ def serve(**flags: Any) -> None:
     Each flag can be given as an environment variable as well; WSGI_SERVICE_TOKEN can only be given so.
     """
     try:
-        chosen = settings.load(os.environ, flags)
+        chosen = settings.load(os.environ, flags, _has_tokens)
     except settings.InvalidSetting as error:
         raise click.UsageError(str(error)) from None
     listener = _listen(chosen)
@@ -49,6 +49,23 @@ def serve(**flags: Any) -> None:
     if chosen.processes > 1:
         raise SystemExit(run_several(chosen, listener))
     run(chosen, listener)
+
+
+def _has_tokens(folder: Path) -> bool:
+    """Whether a data folder has tokens; only asked where others could reach the server."""
+    from model_store.catalog import REGISTRY, look_at
+    from model_store.errors import StoreError
+
+    if not (folder / REGISTRY).is_file():
+        return False
+    try:
+        registry = look_at(folder).registry
+    except (StoreError, RuntimeError):  # that is said better when it is opened to serve
+        return False
+    try:
+        return bool(registry.tokens())
+    finally:
+        registry.close()
 
 
 def run_several(chosen: settings.Settings, listener: socket.socket) -> int:

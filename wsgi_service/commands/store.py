@@ -14,21 +14,13 @@ from model_store.backup import backup, restore
 from model_store.catalog import REGISTRY, look_at, open_catalog
 from model_store.consistency import check
 from model_store.errors import StoreError
+from wsgi_service.commands.options import data_option
 
-_data = click.option(
-    "--data",
-    "folder",
-    envvar="WSGI_SERVICE_DATA",
-    default="var",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The data folder [WSGI_SERVICE_DATA].",
-)
 _target = click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 
 
 @click.command("check")
-@_data
+@data_option
 @click.option("--repair", is_flag=True, help="Mend what can be mended.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def check_store(folder: Path, repair: bool, as_json: bool) -> None:
@@ -57,7 +49,7 @@ def check_store(folder: Path, repair: bool, as_json: bool) -> None:
 
 @click.command("backup")
 @_target
-@_data
+@data_option
 def backup_store(directory: Path, folder: Path) -> None:
     """Copy the data folder to DIRECTORY, also while a server is at work in it.
 
@@ -68,7 +60,7 @@ def backup_store(directory: Path, folder: Path) -> None:
 
 @click.command("restore")
 @_target
-@_data
+@data_option
 def restore_store(directory: Path, folder: Path) -> None:
     """Copy the backup in DIRECTORY to a data folder that has no registry yet."""
     _copy(restore, directory, folder)

@@ -137,7 +137,7 @@ def _failures(rule: Rule, method: str, secured: Collection[Scope]) -> list[int]:
     assert described is not None  # noqa: S101 - they were chosen by that
     reads = described.body is not None or bool(described.parameters)
     found = {*EVERYWHERE, *described.fails}
-    found |= {401} if route.scope in secured else set()
+    found |= {401, 403, 429} if route.scope in secured else set()
     found |= set() if method in SAFE else {403}
     found |= {404} if rule.arguments or route.work is Work.PREDICT else set()
     found |= {413, 415} if described.body is not None else set()

@@ -36,7 +36,7 @@ def version_document(version: Version, release: str, secured: bool = False) -> J
     Args:
         version: that is described.
         release: of this software.
-        secured: whether predicts need the server's token.
+        secured: whether predicts need a token.
     """
     document = _document(version, release)
     if secured:

@@ -8,7 +8,9 @@ from msgspec import UNSET, Struct
 from werkzeug.wrappers import Request, Response
 
 from model_store.catalog import Catalog
-from model_store.entities import NAME_PATTERN, Model, Tags
+from model_store.entities import NAME_PATTERN, Model, Tags, check_name
+from model_store.registry import Registry
+from wsgi_service.grants import check_new_model, sees
 from wsgi_service.inputs.errors import InvalidRequest
 from wsgi_service.openapi.operations import operation, text, whole_number
 from wsgi_service.preconditions import guard, representation
@@ -18,6 +20,8 @@ from wsgi_service.responses import changed, no_content
 
 #: The largest id of an event that a page can begin behind.
 MAX_EVENT = 10**12 - 1
+#: Models that are read from the registry at once.
+MOST_READ = 1001
 LIMIT = whole_number("limit", "Entries on the page.", 1, 1000)
 
 
@@ -47,7 +51,7 @@ class Models:
         """List the models by name, in pages."""
         check_parameters(request, "limit", "page_token")
         limit = integer_parameter(request, "limit", 100, 1, 1000)
-        models = self._catalog.registry.models(limit + 1, _read_token(request.args.get("page_token")))
+        models = visible(request, self._catalog.registry, limit + 1, _read_token(request.args.get("page_token")))
         token = _write_token(models[limit - 1].name) if len(models) > limit else UNSET
         return representation(request, ModelPage(models[:limit], token))
 
@@ -56,6 +60,7 @@ class Models:
     def create(self, request: Request) -> Response:
         """Create a model without versions."""
         body, _ = read_json(request, NewModel)
+        check_new_model(request, check_name(body.name))
         guard(request)(None)
         model = self._catalog.create_model(body.name, body.description, body.tags, change_by(request))
         return changed(model, model, f"/models/{model.name}")
@@ -90,6 +95,17 @@ class Models:
         """Delete a model with all its versions and aliases."""
         self._catalog.delete_model(model, change_by(request), guard(request))
         return no_content()
+
+
+def visible(request: Request, registry: Registry, limit: int, after: str) -> list[Model]:
+    """The models that there are for whoever asks, by name, beginning behind one; as many as `limit`."""
+    found: list[Model] = []
+    while len(found) < limit and (some := registry.models(MOST_READ, after)):
+        found += [model for model in some if sees(request, model.name)]
+        after = some[-1].name
+        if len(some) < MOST_READ:
+            break
+    return found[:limit]
 
 
 def _write_token(name: str) -> str:

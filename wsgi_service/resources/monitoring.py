@@ -2,6 +2,7 @@
 
 from werkzeug.wrappers import Request, Response
 
+from wsgi_service.grants import check_unrestricted
 from wsgi_service.metrics import CONTENT_TYPE, Metrics
 from wsgi_service.openapi.operations import BYTES, operation
 
@@ -17,6 +18,7 @@ class Monitoring:
         self._metrics = metrics
 
     @operation({200: {"text/plain": BYTES}})
-    def metrics(self, _request: Request) -> Response:
+    def metrics(self, request: Request) -> Response:
         """Say what was counted and timed, in the text format of Prometheus."""
+        check_unrestricted(request.environ)
         return Response(self._metrics.exposition(), content_type=CONTENT_TYPE)

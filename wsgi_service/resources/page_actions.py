@@ -1,7 +1,7 @@
 """What the forms of the pages do: upload a model, point an alias, go back, log in and out."""
 
-import hmac
 import re
+from collections.abc import Callable
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -12,6 +12,7 @@ from model_store.errors import AliasMoved, ChecksFailed, NothingBefore, Refused,
 from model_store.switching import Switch, Switchboard
 from wsgi_service import sessions
 from wsgi_service.forms import read_form
+from wsgi_service.grants import check_new_model
 from wsgi_service.inputs import form_body
 from wsgi_service.inputs.bodies import FORM
 from wsgi_service.inputs.errors import InvalidRequest
@@ -32,17 +33,22 @@ class PageActions:
         uploads: publishes them.
         switchboard: moves aliases.
         pages: shows what came of it.
-        token: the server's; empty if it has none.
+        log_in: gives the cookie for a secret and the address that it came from, None for one that is none of ours.
     """
 
     def __init__(
-        self, catalog: Catalog, uploads: Uploads, switchboard: Switchboard, pages: Pages, token: str
+        self,
+        catalog: Catalog,
+        uploads: Uploads,
+        switchboard: Switchboard,
+        pages: Pages,
+        log_in: Callable[[str, str], str | None],
     ) -> None:
         self._catalog = catalog
         self._uploads = uploads
         self._switchboard = switchboard
         self._pages = pages
-        self._token = token
+        self._log_in = log_in
 
     @consumes(FORM)
     def upload(self, request: Request) -> Response:
@@ -50,6 +56,7 @@ class PageActions:
         try:
             with read_form(request, self._catalog.artifacts.incoming) as form:
                 name = check_name(form.fields.get("name", ""))
+                check_new_model(request, name)
                 names = names_parameter([form.fields.get("class_names", "")], "class_names")
                 options = Publication(class_names=names)
                 version, _ = self._uploads.publish(name, form.artifact(), change_by(request), options)
@@ -90,19 +97,21 @@ class PageActions:
         return _see(f"/ui/models/{model}")
 
     def ask_for_token(self, _request: Request) -> Response:
-        """The form that takes the server's token."""
+        """The form that takes a token."""
         return page("login.html", failed=None, next="/ui")
 
     @consumes(FIELDS)
     def log_in(self, request: Request) -> Response:
         """Give a browser that knows the token a session."""
         fields = form_body.parse(read_body(request))
-        given = fields.get("token", "").encode("utf-8", "surrogateescape")
         onwards = _own_address(fields.get("next", ""))
-        if not self._token or not hmac.compare_digest(given, self._token.encode()):
-            return page("login.html", 401, failed="This is not the server's token.", next=onwards)
+        cookie = self._log_in(fields.get("token", ""), request.remote_addr or "")
+        if cookie is None:
+            return page(
+                "login.html", 401, failed="This is no token of this server, or it has ended.", next=onwards
+            )
         response = _see(onwards)
-        sessions.begin(response, self._token, secure=request.scheme == "https")
+        sessions.begin(response, cookie, secure=request.scheme == "https")
         return response
 
     def log_out(self, _request: Request) -> Response:

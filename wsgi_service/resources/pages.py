@@ -26,6 +26,7 @@ from wsgi_service.pages.results import methods_shown, outcome_of, table_of
 from wsgi_service.problems import Problem
 from wsgi_service.representations import Index
 from wsgi_service.requests import attribution, consumes, read_body
+from wsgi_service.resources.models import visible
 from wsgi_service.serving.directory import Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
 from wsgi_service.serving.predictor import Predictor
@@ -80,7 +81,7 @@ class Pages:
     def models(self, request: Request) -> Response:
         """The models, and a form to upload one."""
         start = request.args.get("after", "")
-        models = self._registry.models(MODELS + 1, start)
+        models = visible(request, self._registry, MODELS + 1, start)
         more = models[MODELS - 1].name if len(models) > MODELS else None
         return page("models.html", models=models[:MODELS], more=more, started=bool(start))
 

@@ -15,6 +15,7 @@ from model_store.examples import Examples
 from model_store.schema import Schema
 from wsgi_service.answering import Question, answer, methods_for, read_rows
 from wsgi_service.at_once import capable, resumable
+from wsgi_service.grants import check_model
 from wsgi_service.inputs import form_body
 from wsgi_service.inputs.bodies import FIELDS, FORM, JSON, MEDIA_TYPES, read_sent
 from wsgi_service.inputs.control import HOW, WHO_AND_HOW, Control, read_control, take
@@ -148,12 +149,20 @@ class Predictions:
         sent = form_body.read_sent(columns, {})
         if columns:
             return self._answer(request, control, sent, how=False)
-        version = self._directory.find(control.model, control.version, control.alias).version
+        version = self._find(request, control).version
         examples = self._examples(version.model, version.version)
         if examples is None:
             return self._answer(request, control, sent, how=False)
         example = dict(zip(version.schema.column_names, examples.rows[0], strict=True))
         return self._answer(request, control, _sent(example), how=False, example=example)
+
+    def _find(self, request: Request, control: Control) -> Target:
+        """The version that is meant, if there is one for whoever asks."""
+        if control.model:
+            check_model(request, control.model)
+        target = self._directory.find(control.model, control.version, control.alias)
+        check_model(request, target.version.model)
+        return target
 
     def _answer(
         self,
@@ -166,7 +175,7 @@ class Predictions:
         """The answer to rows; `how` it is read and written stands in the query string, unless that is the row."""
         reading = _reading(request, self._row_limit, self._unpack) if how else Reading(self._row_limit)
         formats = wanted_formats(request, how)
-        target = self._directory.find(control.model, control.version, control.alias)
+        target = self._find(request, control)
         try:
             question = Question(
                 target=target,

@@ -1,7 +1,7 @@
 """The interface described: OpenAPI documents of the server and of each version, and pages that show them."""
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import lru_cache
 
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map
@@ -26,28 +26,30 @@ class Reference:
     Args:
         registry: where the versions are.
         url_map: gives the map of all addresses, once it is there.
-        secured: scopes for which the server wants its token.
+        secured: says for which scopes the server wants a token.
     """
 
-    def __init__(self, registry: Registry, url_map: Callable[[], Map], secured: frozenset[Scope]) -> None:
+    def __init__(
+        self, registry: Registry, url_map: Callable[[], Map], secured: Callable[[], frozenset[Scope]]
+    ) -> None:
         self._registry = registry
         self._url_map = url_map
         self._secured = secured
 
-    @cached_property
-    def _document(self) -> JsonSchema:
-        return document(self._url_map(), __version__, self._secured)
+    @lru_cache(maxsize=4)  # noqa: B019 - it lives as long as the server
+    def _document(self, secured: frozenset[Scope]) -> JsonSchema:
+        return document(self._url_map(), __version__, secured)
 
     @operation(DOCUMENT)
     def server(self, request: Request) -> Response:
         """Read the OpenAPI document of the server."""
-        return representation(request, self._document)
+        return representation(request, self._document(self._secured()))
 
     @operation(DOCUMENT)
     def version(self, request: Request, model: str, number: int) -> Response:
         """Read the OpenAPI document of a version, with its own columns, categories, classes and a sample."""
         found = self._registry.version(model, number)
-        return representation(request, version_document(found, __version__, Scope.READ in self._secured))
+        return representation(request, version_document(found, __version__, Scope.PREDICT in self._secured()))
 
     def show(self, _request: Request) -> Response:
         """Show the document of the server as a page from which requests can be sent."""
