@@ -2,6 +2,8 @@
 
 import logging
 import socket
+import struct
+import sys
 import time
 from functools import lru_cache, partial
 from typing import Any
@@ -15,8 +17,10 @@ from wsgi_service.at_once import Deferred, Elsewhere, Turn, answering, must_not_
 from wsgi_service.metrics import BEYOND
 from wsgi_service.parser import Parser, Refusal
 from wsgi_service.settings import MEGABYTE
+from wsgi_service.slowness import Pace
 
 access = logging.getLogger("wsgi_service.access")
+log = logging.getLogger(__name__)
 
 #: Bytes of an answer that wait for more of it, until it is whole.
 SENT_AT_ONCE = 1 << 16
@@ -24,6 +28,8 @@ SENT_AT_ONCE = 1 << 16
 REFUSED = "refused"
 #: How long, and how much, a refused client may go on sending before the connection is closed.
 LINGER_SECONDS = 10.0
+#: The option SO_LINGER: on, for no time.
+RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 LINGER_BYTES = 64 * MEGABYTE
 
 
@@ -94,11 +100,26 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     #: Whether the request that has just arrived is to be answered by the thread that read it.
     at_once = False
 
+    def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:  # noqa: A002 - theirs
+        self.pace = Pace(time.monotonic())
+        super().__init__(server, sock, addr, adj, map=map)
+
     def parser_class(self, adjustments: Any) -> Parser:
         """What reads the next request; it decides by the address as well."""
         parser = Parser(adjustments)
         parser.address = self.addr[0]
         return parser
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        """Send as much as the connection takes."""
+        count = int(super().send(data, do_close))
+        self.pace.sent(count)
+        return count
+
+    def too_slow(self, now: float) -> str | None:
+        """What the client is too slow with, if anything."""
+        self.pace.waits_for_client(self.total_outbufs_len > 0, now)
+        return self.pace.too_slow(now)
 
     def send_now(self) -> None:
         """Send what has been written, from the thread that wrote it, as far as the connection takes it."""
@@ -124,7 +145,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def received(self, data: bytes) -> bool:
         """Take what arrived; what can be answered at once is answered before others are looked after."""
+        now = time.monotonic()
+        self.pace.began(now)
         took = bool(super().received(data))
+        if self.request is None:
+            self.pace.is_whole()
+        elif self.request.headers_finished:
+            self.pace.took(len(data), now)
         if self.at_once:
             self.at_once = False
             self.answer_at_once()
@@ -195,6 +222,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
             super().handle_close()
+
+    def reset(self) -> None:
+        """Close without waiting for the client to take what was sent; the system keeps nothing of it."""
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        except OSError:
+            log.debug("the connection is gone already")
+        super().handle_close()
 
     def lingered_enough(self, now: float) -> bool:
         """Whether a refused client has had its time."""

@@ -10,17 +10,19 @@ from typing import IO, Any
 from msgspec import Struct
 from waitress.buffers import OverflowableBuffer, TempfileBasedBuffer
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.utilities import Error
+from waitress.utilities import BadRequest, Error
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from model_store.artifacts import disk_error
 from model_store.errors import StoreError
 from wsgi_service.app import Application
+from wsgi_service.chunked import Chunks
 from wsgi_service.dispatch import Matches
 from wsgi_service.problems import Problem, problem
 from wsgi_service.requests import too_large
 from wsgi_service.settings import MEGABYTE
+from wsgi_service.strictness import Unreadable, check_beginning, check_head
 
 #: The limit of a body that is refused for another reason, so that Waitress does not find one of its own.
 UNLIMITED = 1 << 62
@@ -100,6 +102,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     adj: Any
     error: Any
     body_rcv: Any
+    header_plus: bytes
     #: Where the request came from.
     address = ""
     #: What is kept of a request that was put off: its environment, how it goes on, and what it waited for.
@@ -110,26 +113,37 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the headers, then decide about the body that follows them."""
         try:
+            check_head(header_plus)
             super().parse_header(header_plus)
+        except Unreadable as error:
+            self.error = error.error
         except ValueError:  # an address that urlsplit does not take
             raise ParsingError("Bad URI") from None
         if self.body_rcv is None:
             return
-        self.body_rcv.buf = _Spool(self.adj.inbuf_overflow, self.adj.admission.folder)
-        if self.chunked or self.content_length > MEGABYTE:
+        body = _Spool(self.adj.inbuf_overflow, self.adj.admission.folder)
+        if self.chunked:
+            self.body_rcv = Chunks(body)
+        self.body_rcv.buf = body
+        if self.chunked or self.expect_continue or self.content_length > MEGABYTE:
             self._admit()
 
     def received(self, data: bytes) -> int:
         """Take bytes from the connection; a refusal completes the request at once."""
         try:
+            if self.body_rcv is None and not self.header_plus:
+                check_beginning(data)
             consumed = int(super().received(data))
+        except ParsingError as error:
+            consumed = len(data)
+            self.error = BadRequest(str(error))
         except OSError as error:
             consumed = len(data)
             self.error = _Refused(Refusal.from_exception(disk_error(error), self.path))
         if self.error is not None and self.error.code == 413:  # noqa: PLR2004 - Waitress's own, at the limit
             limit = self.adj.max_request_body_size - 1
             self.error = _Refused(Refusal.from_exception(too_large(limit), ""))
-        if not isinstance(self.error, _Refused):
+        if self.error is None:
             return consumed
         self.completed = True
         self.expect_continue = False

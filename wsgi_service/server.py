@@ -49,7 +49,7 @@ SMALL = 256 * 1024
 NUMBERS = ("application/json", "application/x-npy")
 #: Seconds for which an address is not tried at once again, and how many such addresses are remembered.
 SLOW_SECONDS, REMEMBERED = 1.0, 4096
-HOUSEKEEPING = 2
+HOUSEKEEPING = 1
 #: Seconds that waking the loop takes at the most.
 RINGING = 1.0
 #: After which a busy thread lets another one go on. With Python's 5 ms, threads that talk to hosts fall behind
@@ -159,10 +159,14 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """Nothing: `listening.bind` has set what the system needs, and on Windows this would undo it."""
 
     def maintenance(self, now: float) -> None:
-        """Close connections that have idled, or lingered, for too long."""
+        """Close connections that have idled, or lingered, for too long, or are too slow."""
         super().maintenance(now)
         for channel in list(self.active_channels.values()):
-            if channel.lingered_enough(now):
+            slow = channel.too_slow(time.monotonic())
+            if slow is not None:
+                log.info("%s was too slow with its %s and is cut off", channel.addr[0], slow)
+                channel.reset()
+            elif channel.lingered_enough(now):
                 HTTPChannel.handle_close(channel)
 
     def run(self) -> None:
@@ -285,6 +289,14 @@ def _on_stop_signals(stop: Callable[[], None], stopped: Callable[[], bool]) -> N
             signal.signal(number, handle)
 
 
+def _trust(proxy: str) -> dict[str, Any]:
+    """One proxy that is believed who asks, and whether by https; the Host it has to pass on as it is."""
+    if not proxy:
+        return {}
+    headers = {"x-forwarded-for", "x-forwarded-proto"}
+    return {"trusted_proxy": proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": headers}
+
+
 def _adjustments(app: Application) -> Any:
     settings = app.settings
     adjustments = Adjustments(
@@ -300,6 +312,7 @@ def _adjustments(app: Application) -> Any:
         cleanup_interval=HOUSEKEEPING,
         channel_timeout=60,
         clear_untrusted_proxy_headers=True,
+        **_trust(settings.trusted_proxy),
         log_socket_errors=False,
     )
     adjustments.send_bytes = SENT_AT_ONCE  # as an argument it warns that a later Waitress will not have it

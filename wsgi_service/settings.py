@@ -6,6 +6,7 @@ To add a setting: add a field to `Settings` and its row to `TABLE`, then run `py
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,6 +31,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     token_for_reads: bool = False
     insecure: bool = False
     allowed_hosts: str = ""
+    trusted_proxy: str = ""
     processes: int = 1
     threads: int = 32
     hosts: int = 2
@@ -117,6 +119,11 @@ TABLE = (
         "allowed_hosts",
         "Comma-separated names that a request's Host may have; '*' for any. Empty: on a loopback address its "
         "own names, otherwise any.",
+    ),
+    Setting(
+        "trusted_proxy",
+        "The address of a reverse proxy, such as 127.0.0.1, whose X-Forwarded-For and X-Forwarded-Proto are "
+        "believed.",
     ),
     Setting(
         "processes",
@@ -263,6 +270,7 @@ def _check(settings: Settings) -> None:
         if getattr(settings, name) < 0:
             raise InvalidSetting(f"{name} must be 0 or more")
     _check_trust(settings)
+    _check_proxy(settings.trusted_proxy)
     if settings.threads <= RESERVED_THREADS:
         raise InvalidSetting(f"threads must be greater than {RESERVED_THREADS}")
 
@@ -284,6 +292,14 @@ def _check_trust(settings: Settings) -> None:
             raise InvalidSetting(
                 "trust must be dotted names such as my_package.MyTransformer, with commas between"
             )
+
+
+def _check_proxy(proxy: str) -> None:
+    try:
+        if proxy:
+            ip_address(proxy)
+    except ValueError:
+        raise InvalidSetting("trusted_proxy must be the address of one machine, such as 127.0.0.1") from None
 
 
 def environment() -> Settings:

@@ -165,7 +165,10 @@ def test_a_large_or_chunked_body_is_for_threads_that_may_wait(running: Running) 
 
 def test_what_would_get_no_slot_is_refused_at_once(running: Running) -> None:
     """Uploads too; but one that gets a slot at the last moment is not begun by the thread that reads."""
+    running.look_nothing_up_again()
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
+    assert ask(connection, "slow", ["cheap money"])[0] == 200  # and the tokens have been looked at
+    running.answered_by.clear()
     slots, taken = running.app.slots, 0
     while not slots.full(Work.PREDICT):
         slots.take(Work.PREDICT)

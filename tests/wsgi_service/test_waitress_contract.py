@@ -1,11 +1,14 @@
 """What `server.py` and `parser.py` rely upon inside Waitress. A new release that breaks this must be looked at."""
 
 import inspect
+import re
 from importlib import metadata
 
 import pytest
 from waitress import buffers, channel, parser, receiver, server, task, wasyncore
 from waitress.adjustments import Adjustments
+
+from wsgi_service.chunked import Chunks
 
 
 def test_the_release_is_the_one_that_was_read() -> None:
@@ -23,6 +26,8 @@ def test_the_release_is_the_one_that_was_read() -> None:
                 "writable",
                 "handle_read",
                 "handle_close",
+                "received",
+                "send",
                 "parser_class",
                 "task_class",
                 "error_task_class",
@@ -51,7 +56,18 @@ def test_the_attributes_are_there(owner: object, names: list[str]) -> None:
 
 def test_receivers_keep_their_buffer_where_it_is_replaced() -> None:
     assert "self.buf = buf" in inspect.getsource(receiver.FixedStreamReceiver)
-    assert "self.buf = buf" in inspect.getsource(receiver.ChunkedReceiver)
+
+
+def test_our_receiver_of_chunks_has_what_is_asked_of_theirs() -> None:
+    source = inspect.getsource(parser.HTTPRequestParser)
+    assert set(re.findall(r"\bbr\.(\w+)|body_rcv\.(\w+)", source)) == {
+        ("received", ""), ("error", ""), ("completed", ""), ("__len__", ""), ("", "getfile"), ("", "getbuf"),
+    }  # fmt: skip
+    theirs = receiver.ChunkedReceiver(None)
+    assert all(
+        hasattr(Chunks(None), name) for name in ("received", "error", "completed", "__len__", "getfile", "getbuf")
+    )
+    assert (theirs.error, theirs.completed) == (None, False)
 
 
 def test_limits_are_read_from_the_parsers_own_adjustments_after_the_headers() -> None:
