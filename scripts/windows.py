@@ -1,5 +1,6 @@
 """Runs the test suite on Windows' own CPython under wine, on Debian: the Windows stage of the CI.
 
+Without --all, tests are left out that take minutes there and look at nothing that depends on the system.
 Builds, once, a tree with the embeddable Windows Python and win_amd64 wheels from PyPI, then copies the checkout
 beside it and runs pytest there. What is known to differ from Windows: a folder with an open file can be renamed,
 two processes cannot share a port with SO_REUSEADDR, and CTRL_BREAK cannot be sent without a console.
@@ -41,12 +42,13 @@ NOT_ON_WINDOWS = 'sys_platform != "win32"'
 def main() -> int:
     """Build the tree if it is not there, and run pytest in it; further arguments go to pytest."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="run the tests marked as alike everywhere as well")
     parser.add_argument("--tree", type=Path, default=ROOT / "build" / "windows", help="where Python is built")
     chosen, rest = parser.parse_known_args()
     tree = chosen.tree.resolve()
     install_wine()
     build(tree)
-    return run_tests(tree, rest)
+    return run_tests(tree, rest if chosen.all else ["-m", "not alike", *rest])
 
 
 def install_wine() -> None:

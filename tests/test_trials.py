@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import trials
 
 
@@ -18,6 +19,7 @@ def test_of_many_uploads_of_one_version_from_two_processes_one_is_created() -> N
     assert {status for outcome in outcomes for status in json.loads(outcome)} <= {"201", "200", "409"}
 
 
+@pytest.mark.alike
 def test_each_answer_belongs_to_its_version_while_an_alias_moves() -> None:
     outcomes = trials.try_swaps(3.0, 6, lambda _line: None)
     assert outcomes.keys() == {"right", "move 200"}, outcomes

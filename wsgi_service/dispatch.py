@@ -56,7 +56,7 @@ class Dispatcher:
             return self._take_up() or self._call(request)
         except Exception as error:  # the one place where nothing may escape
             if not known(error):
-                log.exception("request %s failed", request_id(request))
+                log.exception("request %s failed", request_id(request), extra=_fields(request))
             if is_page(request):
                 return error_page(error, request, request_id(request))
             return problem(error, request.path, request_id(request))
@@ -102,6 +102,11 @@ class Dispatcher:
             environ[GRANT] = grant
             if model is not None:
                 check_model(request, model)
+
+
+def _fields(request: Request) -> dict[str, dict[str, str]]:
+    """What a line of the log about a request carries for programs."""
+    return {"fields": {"request_id": request_id(request)}}
 
 
 class Slots:

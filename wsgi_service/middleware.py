@@ -19,6 +19,9 @@ log = logging.getLogger("wsgi_service.access")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 #: What a log line may show of an address; the rest could forge lines or colour a terminal.
+LINE = '%(client)s %(actor)s "%(method)s %(path)s" %(status)s %(milliseconds)sms %(request_id)s'
+#: The header of W3C Trace Context (https://www.w3.org/TR/trace-context/#traceparent-header).
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 
 
@@ -53,19 +56,28 @@ class Traced:
         return self._app(environ, start)
 
 
+def trace_of(traceparent: str) -> str | None:
+    """The id of the trace that a request is part of; None if it does not say so in the form that is agreed."""
+    match = TRACEPARENT.fullmatch(traceparent)
+    return match[1] if match else None
+
+
 def _request_id(given: str) -> str:
     return given if WELL_FORMED.fullmatch(given) else os.urandom(16).hex()
 
 
 def _log(environ: "WSGIEnvironment", status: str, seconds: float) -> None:
     if log.isEnabledFor(logging.INFO):
-        log.info(
-            '%s %s "%s %s" %s %.1fms %s',
-            environ.get("REMOTE_ADDR", "-"),
-            environ.get(ACTOR, "-"),
-            environ["REQUEST_METHOD"],
-            UNPRINTABLE.sub("?", environ.get("PATH_INFO", ""))[:200],
-            status[:3],
-            seconds * 1000,
-            environ[REQUEST_ID],
-        )
+        fields = {
+            "client": environ.get("REMOTE_ADDR", "-"),
+            "actor": environ.get(ACTOR, "-"),
+            "method": environ["REQUEST_METHOD"],
+            "path": UNPRINTABLE.sub("?", environ.get("PATH_INFO", ""))[:200],
+            "status": int(status[:3]),
+            "milliseconds": round(seconds * 1000, 1),
+            "request_id": environ[REQUEST_ID],
+        }
+        trace = trace_of(environ.get("HTTP_TRACEPARENT", ""))
+        if trace:
+            fields["trace_id"] = trace
+        log.info(LINE + (" trace=%(trace_id)s" if trace else ""), fields, extra={"fields": fields})

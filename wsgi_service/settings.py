@@ -50,6 +50,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     on_drift: OnDrift = "warn"
     require_preconditions: bool = False
     log_level: str = "info"
+    log_format: str = "text"
+    log_file: str = ""
 
     @property
     def folder(self) -> Path:
@@ -174,6 +176,12 @@ TABLE = (
     ),
     Setting("require_preconditions", "Move and delete aliases only for requests that have If-Match (else 428)."),
     Setting("log_level", "debug, info, warning or error."),
+    Setting("log_format", "text, or json for an object in each line."),
+    Setting(
+        "log_file",
+        "Write the log to this file instead of the standard error. It is begun anew at 10 MB, and five older ones "
+        "are kept. Of several processes the second writes to NAME.1.EXT, and so on.",
+    ),
 )
 
 
@@ -182,6 +190,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "log_level": ("debug", "info", "warning", "error"),
     "on_drift": get_args(OnDrift),
     "acceleration": ("on", "off"),
+    "log_format": ("text", "json"),
 }
 
 

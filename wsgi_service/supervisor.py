@@ -66,6 +66,10 @@ class Supervisor:
         self._stop()
         return code
 
+    def stop(self) -> None:
+        """Have `run` end when what is under way is answered."""
+        self._stopping.set()
+
     def _start(self, place: int) -> None:
         worker = _Worker(self._settings, self._listener, place)
         with self._lock:
@@ -249,6 +253,9 @@ else:
 
 
 def _on_stop_signals(stop: Callable[[], None]) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+
     def handle(_number: int, _frame: FrameType | None) -> None:
         stop()
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from wsgi_service.commands.serve import start_logging
+from wsgi_service import logs
 from wsgi_service.siblings import Siblings
 from wsgi_service.supervisor import Task, taken_over
 
@@ -17,7 +17,7 @@ def main() -> int:
     """Serve on the socket that was handed over until the supervisor says stop, or is gone."""
     incoming, outgoing = _take_pipes()
     task = msgspec.json.decode(incoming.readline(), type=Task)
-    start_logging(task.settings)
+    logs.start(task.settings, task.place)
     return _serve(task, taken_over(task), Siblings(incoming, outgoing))
 
 

@@ -75,6 +75,7 @@ def accelerated(estimator: Any) -> tuple[Any, Session]:
     return report, Session(parse(data, Audit()), report.program.methods)
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("name", [*zoo.names(), *zoo.TOGETHER])
 def test_an_estimator_is_accelerated_or_the_report_says_why_not(name: str) -> None:
     if name not in zoo.TOGETHER and zoo.verdict(name).word != "accepted":

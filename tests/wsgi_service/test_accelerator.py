@@ -66,6 +66,7 @@ def answered(change: Callable[[frames.Accelerated, list[Any]], tuple[Any, list[A
     return call
 
 
+@pytest.mark.alike
 def test_an_upload_is_answered_by_its_proven_program(client: StrictClient) -> None:
     version = client.put_model("iris", models.iris()).json
     assert (version["engine"], version["acceleration"]) == ("onnx", "passed")
@@ -360,6 +361,7 @@ def test_a_server_without_the_packages_or_with_acceleration_off_lets_estimators_
         service.catalog.registry.close()
 
 
+@pytest.mark.alike
 def test_a_start_catches_up_with_live_versions_and_uses_programs_of_before(
     start_server: Any, folder: Path
 ) -> None:

@@ -128,6 +128,7 @@ def test_a_quarantined_version_is_not_switched_to(iris: StrictClient, app: Any) 
     assert (answer.status_code, statuses(answer.json["checks"])["loads"], live(iris)) == (409, "failed", 1)
 
 
+@pytest.mark.alike
 def test_a_version_that_crashes_on_its_examples_is_not_switched_to(folder: Path) -> None:
     """Only a pickle can hold such a model, so the server has to allow them."""
     service = create_app(Settings(data=str(folder), startup_limit=PATIENCE, allow_pickle=True))

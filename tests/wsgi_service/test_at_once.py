@@ -266,6 +266,7 @@ def test_a_program_that_is_not_loaded_is_loaded_elsewhere(
     app.catalog.registry.close()
 
 
+@pytest.mark.alike
 @pytest.mark.live
 def test_the_real_server_answers_in_both_ways(start_server: Any) -> None:
     server: LiveServer = start_server()

@@ -31,6 +31,7 @@ def watched(start_server: Any, tmp_path: Path) -> Any:
     return server, log, canary
 
 
+@pytest.mark.alike
 def test_nothing_is_unpickled_and_no_other_file_is_opened(watched: Any) -> None:
     import http.client
 
@@ -69,6 +70,7 @@ def outside(canary: Path) -> list[bytes]:
     return [*files, model.SerializeToString()]
 
 
+@pytest.mark.alike
 def test_the_watch_itself_sees_what_it_is_for(watched: Any) -> None:
     """A hook that cannot fire would prove nothing."""
     import subprocess

@@ -195,6 +195,7 @@ def test_uploads_are_judged_in_a_host_that_never_serves(own_pool: HostPool) -> N
         assert again.pid == judge.pid
 
 
+@pytest.mark.alike
 def test_a_host_that_makes_a_program_is_let_go_only_when_it_is_not_at_work(own_pool: HostPool) -> None:
     with own_pool.converting(PATIENCE) as at_work:
         own_pool.rest()

@@ -61,6 +61,7 @@ def serving(pool: HostPool) -> set[int]:
         return {host.pid for host in pool._serving}
 
 
+@pytest.mark.alike
 def test_three_crashes_are_a_quarantine_that_somebody_lifts(moody: StrictClient, service: Any) -> None:
     """Row F30: it crashes on certain rows only."""
     for _ in range(3):

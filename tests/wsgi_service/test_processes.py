@@ -185,6 +185,7 @@ def test_what_others_do_not_say_in_time_is_left_out(end: Supervised, monkeypatch
     assert end.siblings.counted() == []
 
 
+@pytest.mark.alike
 def test_the_metrics_of_any_process_are_those_of_all(start_server: Any) -> None:
     server = started(start_server("--processes", "2", "--acceleration", "off"))
     with Client(server.url, patience=PATIENCE) as client:

@@ -112,6 +112,7 @@ def test_readiness_waits_for_it(client: StrictClient, app: Application) -> None:
     assert client.get("/readyz").json["checks"]["models"] is True
 
 
+@pytest.mark.alike
 def test_to_stop_a_server_while_it_loads_is_no_crash_of_a_model(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +139,7 @@ def test_to_stop_a_server_while_it_loads_is_no_crash_of_a_model(
     app.catalog.registry.close()
 
 
+@pytest.mark.alike
 def test_a_server_that_starts_again_has_its_models_loaded(start_server: Any) -> None:
     from wsgi_service.client import Client
 

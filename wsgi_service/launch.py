@@ -1,0 +1,94 @@
+"""From settings to a server that has stopped: the socket first, everything heavy afterwards."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from wsgi_service import logs, settings
+from wsgi_service.listening import bind
+from wsgi_service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class CannotServe(Exception):
+    """Why a server does not start, for whoever started it."""
+
+
+#: Is called when a server serves, with how many models there are, its socket, and a function that has it stop.
+Announce = Callable[[int, socket.socket, Callable[[], None]], None]
+
+
+def load(flags: Mapping[str, Any]) -> Settings:
+    """The settings from flags and the environment. Raises InvalidSetting."""
+    return settings.load(os.environ, flags, has_tokens)
+
+
+def serve(chosen: Settings, announce: Announce) -> int:
+    """Serve until stopped; returns the exit code. Raises CannotServe."""
+    listener = _listen(chosen)
+    logs.start(chosen)
+    _warn_of_policy(chosen)
+    if chosen.processes > 1:
+        return _serve_several(chosen, listener, announce)
+    return _serve_alone(chosen, listener, announce)
+
+
+def _serve_several(chosen: Settings, listener: socket.socket, announce: Announce) -> int:
+    from wsgi_service.supervisor import Supervisor
+
+    supervisor = Supervisor(chosen, listener, lambda models: announce(models, listener, supervisor.stop))
+    return supervisor.run()
+
+
+def _serve_alone(chosen: Settings, listener: socket.socket, announce: Announce) -> int:
+    from model_store.errors import StoreError
+    from wsgi_service.app import create_app
+    from wsgi_service.memory import give_back
+    from wsgi_service.server import serve as serve_app
+
+    give_back()
+    try:
+        app = create_app(chosen)
+    except (OSError, StoreError, RuntimeError) as error:
+        raise CannotServe(f"The data folder {chosen.folder} cannot be used: {error}") from None
+    serve_app(app, listener, lambda stop: announce(app.catalog.registry.count_models(), listener, stop))
+    return 0
+
+
+def _listen(chosen: Settings) -> socket.socket:
+    try:
+        return bind(*chosen.address)
+    except OSError as error:
+        raise CannotServe(
+            f"Cannot listen on {chosen.listen}: {error.strerror}. "
+            "Stop the program that uses the port, or choose another one with --listen HOST:PORT"
+        ) from None
+
+
+def _warn_of_policy(chosen: Settings) -> None:
+    """Say in the log what the operator allows beyond what is safe for everybody."""
+    if chosen.allow_pickle:
+        log.warning("allow_pickle is on: whoever may upload a model can run code on this machine")
+    for name in chosen.policy.trusted:
+        log.warning("models may hold %s, which nobody here has checked", name)
+
+
+def has_tokens(folder: Path) -> bool:
+    """Whether a data folder has tokens; only asked where others could reach the server."""
+    from model_store.catalog import REGISTRY, look_at
+    from model_store.errors import StoreError
+
+    if not (folder / REGISTRY).is_file():
+        return False
+    try:
+        registry = look_at(folder).registry
+    except (StoreError, RuntimeError):  # that is said better when it is opened to serve
+        return False
+    try:
+        return bool(registry.tokens())
+    finally:
+        registry.close()
