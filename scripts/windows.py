@@ -36,7 +36,7 @@ TIME_LIMIT = 2700.0
 #: Seconds for what a server is given less for elsewhere.
 SLOWEST_START = "240"
 #: pip would judge the marker for the system that it runs on.
-NOT_ON_WINDOWS = 'sys_platform != "win32"'
+NOT_ON_WINDOWS, ON_WINDOWS = 'sys_platform != "win32"', '; sys_platform == "win32"'
 
 
 def main() -> int:
@@ -84,11 +84,11 @@ def requirements() -> list[str]:
     lines = "\n".join(
         [
             config["options"]["install_requires"],
-            *(extras[name] for name in ("pandas", "onnx", "test", "core-test")),
+            *(extras[name] for name in ("pandas", "onnx", "windows", "test", "core-test")),
         ]
     ).splitlines()
     found = [line.strip() for line in lines if line.strip() and not line.startswith("%")]
-    return [line for line in found if NOT_ON_WINDOWS not in line]
+    return [line.removesuffix(ON_WINDOWS) for line in found if NOT_ON_WINDOWS not in line]
 
 
 def unpack_python(tree: Path) -> None:
@@ -184,6 +184,9 @@ def run_tests(tree: Path, arguments: list[str]) -> int:
     shutil.rmtree(checkout, ignore_errors=True)
     ignore = shutil.ignore_patterns(".git", ".venv*", "build", "var", "__pycache__", ".*_cache", "wheels")
     shutil.copytree(ROOT, checkout, ignore=ignore)
+    # As `pip install -e` would do it: services do not get the environment variables of whoever starts them.
+    line = f"{DRIVE}{checkout}".replace("/", "\\")
+    (tree / "py" / "Lib" / "site-packages" / "checkout.pth").write_text(f"{line}\n", encoding="utf-8")
     named = any(argument.startswith("tests") for argument in arguments)
     shares = [[]] if named else share_out(checkout, os.cpu_count() or 1)
     runs = [Run(tree, checkout, [*arguments, *share]) for share in shares]
@@ -210,7 +213,7 @@ class Run:
     """One pytest in wine, whose output is passed through."""
 
     def __init__(self, tree: Path, checkout: Path, arguments: list[str]) -> None:
-        environment = wine_environment(tree) | {"PYTHONPATH": f"{DRIVE}{checkout}".replace("/", "\\")}
+        environment = wine_environment(tree)
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a cold import of scikit-learn takes 20 s there
         command = ["wine", str(tree / "py" / "python.exe"), "-m", "pytest", "-p", "no:cacheprovider", *arguments]
         # wine's Python wants pipes, so its output comes through one.

@@ -13,6 +13,7 @@ from wsgi_service.commands import (
     push,
     registry,
     serve,
+    service,
     store,
     switching,
     token,
@@ -43,6 +44,7 @@ for command in (
     store.backup_store,
     store.restore_store,
     token.token,
+    service.service,
 ):
     group.add_command(command)
 

@@ -1,0 +1,1 @@
+"""The server as a Windows service: `service.py` is what runs, `control.py` installs and controls it."""
