@@ -8,6 +8,8 @@ from wsgi_service import __version__
 from wsgi_service.commands import (
     compare,
     convert,
+    doctor,
+    hosting,
     inspect,
     predict,
     push,
@@ -45,6 +47,10 @@ for command in (
     store.restore_store,
     token.token,
     service.service,
+    doctor.doctor,
+    hosting.systemd,
+    hosting.iis,
+    hosting.nginx,
 ):
     group.add_command(command)
 
