@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,9 @@ from wsgi_service.gauges import Gauges
 from wsgi_service.keyring import Keyring
 from wsgi_service.metrics import Metrics
 from wsgi_service.middleware import Traced
+from wsgi_service.outputs.answer import Answer
 from wsgi_service.pages.evidence import Evidences
+from wsgi_service.prediction_log import PredictionLog
 from wsgi_service.resources.aliases import Aliases
 from wsgi_service.resources.comparisons import Comparisons
 from wsgi_service.resources.models import Models
@@ -36,6 +39,7 @@ from wsgi_service.serving.inspector import HostInspector
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.rehearsal import HostRehearsal
 from wsgi_service.serving.revision import Revision
+from wsgi_service.serving.tables import Table
 from wsgi_service.serving.unpacking import Unpacking
 from wsgi_service.serving.warming import Warming
 from wsgi_service.sessions import Sessions
@@ -45,6 +49,19 @@ from wsgi_service.uploads import Uploads
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from werkzeug.routing import Map
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the application and several of its resources are made of."""
+
+    catalog: Catalog
+    revision: Revision
+    hosts: HostPool
+    metrics: Metrics
+    draining: threading.Event
+    exposure: Exposure
+    predictions: PredictionLog
 
 
 class Application:
@@ -58,26 +75,19 @@ class Application:
         metrics: what is counted.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        catalog: Catalog,
-        pool: HostPool,
-        url_map: "Map",
-        exposure: Exposure,
-        background: Background,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, settings: Settings, parts: Parts, url_map: "Map", background: Background) -> None:
         self.settings = settings
-        self.metrics = metrics
-        self.catalog = catalog
-        self.pool = pool
+        self.metrics = parts.metrics
+        self.catalog = parts.catalog
+        self.pool = parts.hosts
         self.url_map = url_map
-        self.exposure = exposure
+        self.exposure = parts.exposure
         self.background = background
-        self.draining = background.draining
+        self.draining = parts.draining
         self.slots = Slots(settings.threads)
-        self.wsgi_app: WSGIApplication = Traced(Dispatcher(url_map, self.exposure, settings, self.slots), metrics)
+        self._predictions = parts.predictions
+        dispatcher = Dispatcher(url_map, self.exposure, settings, self.slots)
+        self.wsgi_app: WSGIApplication = Traced(dispatcher, self.metrics)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""
@@ -89,8 +99,9 @@ class Application:
         self.background.start()
 
     def close(self) -> None:
-        """End the model hosts."""
+        """End the model hosts, and write what is left of the prediction log."""
         self.pool.close()
+        self._predictions.close()
 
 
 def create_app(
@@ -119,29 +130,16 @@ def create_app(
     keyring = Keyring(catalog.registry, revision)
     exposure = Exposure(settings, keyring, Sessions(settings.folder / "session.key"))
     metrics = Metrics()
-    resources = _resources(
-        settings, _Shared(catalog, revision, hosts, metrics, draining, exposure), rehearsal, first
-    )
+    parts = Parts(catalog, revision, hosts, metrics, draining, exposure, PredictionLog(settings))
+    resources = _resources(settings, parts, rehearsal, first)
     resources.reference = Reference(catalog.registry, lambda: url_map, exposure.secured)
     url_map = routes.build(resources)
     background = Background(resources.warming, revision, catalog if first else None, draining)
-    return Application(settings, catalog, hosts, url_map, exposure, background, metrics)
+    return Application(settings, parts, url_map, background)
 
 
-@dataclass(frozen=True)
-class _Shared:
-    """What several resources are made with."""
-
-    catalog: Catalog
-    revision: Revision
-    hosts: HostPool
-    metrics: Metrics
-    draining: threading.Event
-    exposure: Exposure
-
-
-def _resources(settings: Settings, shared: _Shared, rehearsal: Rehearsal | None, first: bool) -> SimpleNamespace:
-    catalog, hosts, metrics, draining = shared.catalog, shared.hosts, shared.metrics, shared.draining.is_set
+def _resources(settings: Settings, parts: Parts, rehearsal: Rehearsal | None, first: bool) -> SimpleNamespace:
+    catalog, hosts, metrics, draining = parts.catalog, parts.hosts, parts.metrics, parts.draining.is_set
     registry = catalog.registry
     predictor = Predictor(
         hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy, note=metrics.joined
@@ -155,7 +153,7 @@ def _resources(settings: Settings, shared: _Shared, rehearsal: Rehearsal | None,
     uploads = Uploads(catalog, accelerator)
     rehearse = rehearsal or HostRehearsal(predictor)
     switchboard = Switchboard(registry, rehearse, settings.on_drift)
-    directory = Directory(registry, shared.revision)
+    directory = Directory(registry, parts.revision)
     unpacking = Unpacking(hosts, settings.predict_deadline)
     catch_up = accelerator.catch_up if accelerator and first else None
     warming = Warming(registry, predictor.prepare, predictor.load, draining, catch_up)
@@ -174,12 +172,21 @@ def _resources(settings: Settings, shared: _Shared, rehearsal: Rehearsal | None,
             unpacking,
             settings.row_limit,
             catalog.artifacts.incoming,
-            metrics.predicted,
+            partial(_note, metrics, parts.predictions),
         ),
         monitoring=Monitoring(metrics),
         comparisons=Comparisons(directory, predictor, settings.row_limit),
         system=system,
         warming=warming,
         pages=pages,
-        page_actions=PageActions(catalog, uploads, switchboard, pages, shared.exposure.log_in),
+        page_actions=PageActions(catalog, uploads, switchboard, pages, parts.exposure.log_in),
     )
+
+
+def _note(
+    metrics: Metrics, kept: PredictionLog, answered: Answer, rows: Table | None, seconds: float, trace: str
+) -> None:
+    """Count an answer, and keep it if it is one of those that are kept."""
+    version = answered.version
+    metrics.predicted(version.model, version.version, answered.engine, seconds)
+    kept.note(answered, rows, trace or None)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from wsgi_service.metrics import BEYOND, Metrics
-from wsgi_service.requests import ACTOR, BEGAN, REQUEST_ID, ROUTE
+from wsgi_service.requests import ACTOR, BEGAN, REQUEST_ID, ROUTE, trace_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -20,8 +20,6 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 #: What a log line may show of an address; the rest could forge lines or colour a terminal.
 LINE = '%(client)s %(actor)s "%(method)s %(path)s" %(status)s %(milliseconds)sms %(request_id)s'
-#: The header of W3C Trace Context (https://www.w3.org/TR/trace-context/#traceparent-header).
-TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 
 
@@ -54,12 +52,6 @@ class Traced:
             return start_response(status, [*headers, ("X-Request-Id", request_id)], *exc_info)
 
         return self._app(environ, start)
-
-
-def trace_of(traceparent: str) -> str | None:
-    """The id of the trace that a request is part of; None if it does not say so in the form that is agreed."""
-    match = TRACEPARENT.fullmatch(traceparent)
-    return match[1] if match else None
 
 
 def _request_id(given: str) -> str:

@@ -26,6 +26,8 @@ ROUTE = "wsgi_service.route"
 ACTOR = "wsgi_service.actor"
 BODY_LIMIT = "wsgi_service.body_limit"
 LONGEST_REASON = 500
+#: The header of W3C Trace Context (https://www.w3.org/TR/trace-context/#traceparent-header).
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 #: Digits in the length of a body that is read at once; every route takes as much.
 SMALL = 5
 CLAIMS = {"HTTP_CONTENT_DIGEST", "HTTP_REPR_DIGEST"}
@@ -39,6 +41,12 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 def request_id(request: Request) -> str:
     """The id that the middleware gave the request."""
     return str(request.environ[REQUEST_ID])
+
+
+def trace_of(traceparent: str) -> str:
+    """The id of the trace that a request is part of; empty if it does not say so in the form that is agreed."""
+    match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return match[1] if match else ""
 
 
 def attribution(request: Request, reason: str | None = None) -> Attribution:

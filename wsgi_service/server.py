@@ -94,6 +94,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._next: deque[Callable[[Exception | None], None]] = deque()
         self._ready: deque[tuple[Channel, Any]] = deque()
         self._rung = False
+        self._watch_due = False
         #: Set when whoever stops the server has woken the loop, and does not touch the trigger any more.
         self._told = threading.Event()
         dispatcher = ThreadedTaskDispatcher()
@@ -159,14 +160,23 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """Nothing: `listening.bind` has set what the system needs, and on Windows this would undo it."""
 
     def maintenance(self, now: float) -> None:
-        """Close connections that have idled, or lingered, for too long, or are too slow."""
+        """Have connections closed that have idled for too long; the others are looked at after this turn.
+
+        It is called while the sockets of the turn are gathered: select() on Windows fails if one is closed by then.
+        """
         super().maintenance(now)
+        self._watch_due = True
+
+    def _watch(self) -> None:
+        """Close connections that have lingered for too long, or are too slow."""
+        self._watch_due = False
+        now = time.monotonic()
         for channel in list(self.active_channels.values()):
-            slow = channel.too_slow(time.monotonic())
+            slow = channel.too_slow(now)
             if slow is not None:
                 log.info("%s was too slow with its %s and is cut off", channel.addr[0], slow)
                 channel.reset()
-            elif channel.lingered_enough(now):
+            elif channel.lingered_enough(time.time()):
                 HTTPChannel.handle_close(channel)
 
     def run(self) -> None:
@@ -202,6 +212,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         calls = len(self._calls)
         wasyncore.loop(0.0 if calls else timeout, hasattr(select, "poll"), self._map, count=1)
         self._rung = False
+        if self._watch_due:
+            self._watch()
         while self._ready:
             channel, found = self._ready.popleft()
             channel.go_on(found)

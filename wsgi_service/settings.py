@@ -52,6 +52,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     log_format: str = "text"
     log_file: str = ""
+    prediction_log: str = ""
+    prediction_log_limit: int = 1_000
+    prediction_log_days: float = 30.0
 
     @property
     def folder(self) -> Path:
@@ -68,6 +71,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     def model_bytes(self) -> int:
         """Bytes that loaded models may take."""
         return (self.model_memory * MEGABYTE or machine() // 2) // self.processes
+
+    @property
+    def shares(self) -> list[tuple[str, float]]:
+        """Patterns of models' names, and which part of their requests is kept; the first that fits counts."""
+        pairs = (one.partition("=") for one in self.prediction_log.split(",") if one.strip())
+        return [(name.strip(), float(share)) for name, _, share in pairs]
 
     @property
     def address(self) -> tuple[str, int]:
@@ -182,6 +191,13 @@ TABLE = (
         "Write the log to this file instead of the standard error. It is begun anew at 10 MB, and five older ones "
         "are kept. Of several processes the second writes to NAME.1.EXT, and so on.",
     ),
+    Setting(
+        "prediction_log",
+        "Which part of the predicts of which models is kept in files under `predictions` in the data folder, rows "
+        "included: NAME=SHARE with commas between, such as iris=1,churn-*=0.01. Empty: nothing.",
+    ),
+    Setting("prediction_log_limit", "MB of these files together; then the oldest go."),
+    Setting("prediction_log_days", "Days after which they go."),
 )
 
 
@@ -272,6 +288,8 @@ def _check(settings: Settings) -> None:
         "predict_limit",
         "row_limit",
         "predict_deadline",
+        "prediction_log_limit",
+        "prediction_log_days",
     ):
         if getattr(settings, name) <= 0:
             raise InvalidSetting(f"{name} must be greater than 0")
@@ -280,6 +298,7 @@ def _check(settings: Settings) -> None:
             raise InvalidSetting(f"{name} must be 0 or more")
     _check_trust(settings)
     _check_proxy(settings.trusted_proxy)
+    _check_shares(settings)
     if settings.threads <= RESERVED_THREADS:
         raise InvalidSetting(f"threads must be greater than {RESERVED_THREADS}")
 
@@ -309,6 +328,17 @@ def _check_proxy(proxy: str) -> None:
             ip_address(proxy)
     except ValueError:
         raise InvalidSetting("trusted_proxy must be the address of one machine, such as 127.0.0.1") from None
+
+
+def _check_shares(settings: Settings) -> None:
+    try:
+        fits = all(name and 0.0 <= share <= 1.0 for name, share in settings.shares)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InvalidSetting(
+            "prediction_log must be NAME=SHARE with commas between, each share from 0 to 1: iris=0.1"
+        )
 
 
 def environment() -> Settings:

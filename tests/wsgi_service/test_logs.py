@@ -3,15 +3,16 @@
 import json
 import logging
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LiveServer, StrictClient
+from conftest import PATIENCE, LiveServer, StrictClient
 
 from wsgi_service import logs
-from wsgi_service.middleware import trace_of
+from wsgi_service.requests import trace_of
 from wsgi_service.settings import Settings
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -58,7 +59,7 @@ def test_a_record_is_one_line_of_json_whatever_is_in_it() -> None:
      f"00-{TRACE}-{'0' * 16}-01", PARENT + "\n"],
 )  # fmt: skip
 def test_a_trace_that_is_not_as_agreed_is_none(header: str) -> None:
-    assert trace_of(header) is None
+    assert trace_of(header) == ""
 
 
 def test_the_access_log_carries_the_trace_of_a_request(
@@ -102,6 +103,6 @@ def test_without_a_console_there_is_no_log(root: logging.Logger, monkeypatch: py
 @pytest.mark.live
 def test_the_real_server_writes_json_when_it_is_asked_to(start_server: Any) -> None:
     server: LiveServer = start_server("--log-format", "json", "--acceleration", "off")
-    server.stop()
-    assert server.log
+    urllib.request.urlopen(f"{server.url}/healthz", timeout=PATIENCE).close()
+    assert server.wait_for_log('"path":"/healthz"')
     assert all(json.loads(line)["logger"].startswith("wsgi_service") for line in server.log)

@@ -29,7 +29,7 @@ def compare(name: str, a: str, b: str, file: Path, remote: Remote, as_json: bool
     else:
         query = urlencode({"a": a, "b": b})
         document = remote.send_bytes("POST", f"{path}?{query}", content, "text/csv; charset=utf-8")
-    show(document, as_json, _report(document))
+    show(document, as_json, report(document))
 
 
 def _instances(content: bytes) -> Any:
@@ -40,7 +40,8 @@ def _instances(content: bytes) -> Any:
     return body.get("instances", [body]) if isinstance(body, dict) else body
 
 
-def _report(document: dict[str, Any]) -> str:
+def report(document: dict[str, Any]) -> str:
+    """What the compare resource says, for people."""
     found = document["comparison"]
     lines = [
         f"rows       {found['rows']}, version {document['a']} against {document['b']}",

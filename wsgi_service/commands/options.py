@@ -1,8 +1,9 @@
 """Options that several commands share, and how their results and failures are shown."""
 
 import json
-from collections.abc import Callable
-from contextlib import closing
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +66,14 @@ def checks_lines(report: dict[str, Any]) -> list[str]:
 def printable(text: str) -> str:
     """A text that others wrote, with what could move a terminal's cursor or colours escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextmanager
+def progress(label: str, length: int) -> Iterator[Any]:
+    """A progress bar on a terminal, and nothing in a pipe."""
+    hidden = not sys.stderr or not sys.stderr.isatty()
+    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden) as bar:
+        yield bar
 
 
 def table(rows: list[list[str]]) -> str:

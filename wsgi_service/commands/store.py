@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from model_store.backup import backup, restore
 from model_store.catalog import REGISTRY, look_at, open_catalog
 from model_store.consistency import check
 from model_store.errors import StoreError
-from wsgi_service.commands.options import data_option
+from wsgi_service.commands.options import data_option, progress
 
 _target = click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 
@@ -67,12 +66,12 @@ def restore_store(directory: Path, folder: Path) -> None:
 
 
 def _checked(catalog: Any, repair: bool) -> Iterator[Any]:
-    with _bar("Checking", catalog.registry.count_versions()) as bar:
+    with progress("Checking", catalog.registry.count_versions()) as bar:
         yield from check(catalog, repair, tell=bar.update)
 
 
 def _copy(copy: Callable[..., list[str]], source: Path, target: Path) -> None:
-    with _bar("Copying", 0) as bar:
+    with progress("Copying", 0) as bar:
 
         def tell(done: int, total: int) -> None:
             bar.length = total
@@ -86,11 +85,3 @@ def _copy(copy: Callable[..., list[str]], source: Path, target: Path) -> None:
         click.echo(f"wrong    {digest}: these bytes are damaged or gone, and the copy does not have them")
     click.echo(f"copied   {source} to {target}")
     sys.exit(1 if lost else 0)
-
-
-@contextmanager
-def _bar(label: str, length: int) -> Iterator[Any]:
-    """A progress bar on a terminal, and nothing in a pipe."""
-    hidden = not sys.stderr or not sys.stderr.isatty()
-    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden) as bar:
-        yield bar

@@ -26,14 +26,16 @@ from wsgi_service.inputs.sent import Read, Reading, Sent, Unpack
 from wsgi_service.openapi.operations import BYTES, Parameter, flag, operation, text, whole_number
 from wsgi_service.openapi.version_document import sample_rows
 from wsgi_service.outputs import json_answer, negotiation
+from wsgi_service.outputs.answer import Answer
 from wsgi_service.outputs.negotiation import wanted_formats
 from wsgi_service.outputs.writing import write
 from wsgi_service.problems import RowsRefused
-from wsgi_service.requests import BEGAN, attribution, check_parameters, consumes, query
+from wsgi_service.requests import BEGAN, attribution, check_parameters, consumes, query, trace_of
 from wsgi_service.responses import Rendered
 from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
 from wsgi_service.serving.predictor import Predictor
+from wsgi_service.serving.tables import Table
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 #: What OpenAPI says.
@@ -88,7 +90,7 @@ class Predictions:
         unpack: takes Parquet and Arrow bodies apart.
         row_limit: most rows in one request.
         folder: where large parts of forms wait until they are read.
-        note: is told of the model, version, engine and seconds of each answer.
+        note: is given each answer, its rows if they may be kept, its seconds, and the trace it is part of or "".
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class Predictions:
         unpack: Unpack,
         row_limit: int,
         folder: Path,
-        note: Callable[[str, int, str, float], None] = lambda *_: None,
+        note: Callable[[Answer, Table | None, float, str], None] = lambda *_: None,
     ) -> None:
         self._directory = directory
         self._predictor = predictor
@@ -198,11 +200,19 @@ class Predictions:
                 raise RowsRefused(error, _help(target)) from error
             answered.example = example
             written = write(answered, formats, reading.row_by_row)
-            version = answered.version
-            self._note(version.model, version.version, answered.engine, _seconds_of(request))
+            self._note(answered, _kept(request, read), _seconds_of(request), _trace_of(request))
             return written
 
         return resumable(rest)
+
+
+def _kept(request: Request, read: Read) -> Table | None:
+    """The rows, unless the client wants them in no log."""
+    return None if request.environ.get("HTTP_PREDICTION_LOG", "").lower() == "off" else read.table
+
+
+def _trace_of(request: Request) -> str:
+    return trace_of(request.environ.get("HTTP_TRACEPARENT", ""))
 
 
 def _wanted(request: Request) -> Wanted:
