@@ -97,6 +97,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     refused = False
     lingering_since: float | None = None
     discarded = 0
+    #: Whether no request has come yet.
+    fresh = True
     #: Whether the request that has just arrived is to be answered by the thread that read it.
     at_once = False
 
@@ -149,6 +151,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.pace.began(now)
         took = bool(super().received(data))
         if self.request is None:
+            self.fresh = False
             self.pace.is_whole()
         elif self.request.headers_finished:
             self.pace.took(len(data), now)

@@ -50,6 +50,8 @@ NUMBERS = ("application/json", "application/x-npy")
 #: Seconds for which an address is not tried at once again, and how many such addresses are remembered.
 SLOW_SECONDS, REMEMBERED = 1.0, 4096
 HOUSEKEEPING = 1
+#: For which a server that is being stopped waits for the first request of who has just connected.
+FRESH_SECONDS = 0.25
 #: Seconds that waking the loop takes at the most.
 RINGING = 1.0
 #: After which a busy thread lets another one go on. With Python's 5 ms, threads that talk to hosts fall behind
@@ -95,6 +97,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._ready: deque[tuple[Channel, Any]] = deque()
         self._rung = False
         self._watch_due = False
+        self._fresh_until = 0.0
         #: Set when whoever stops the server has woken the loop, and does not touch the trigger any more.
         self._told = threading.Event()
         dispatcher = ThreadedTaskDispatcher()
@@ -162,7 +165,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def maintenance(self, now: float) -> None:
         """Have connections closed that have idled for too long; the others are looked at after this turn.
 
-        It is called while the sockets of the turn are gathered: select() on Windows fails if one is closed by then.
+        It is called while the sockets of the turn are gathered: on Windows select() fails if one is closed then.
         """
         super().maintenance(now)
         self._watch_due = True
@@ -185,7 +188,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         while not self._app.draining.is_set():
             self._turn()
         log.info("stopping: %d requests under way", self._under_way())
-        self._turn(0)  # whoever has connected already is still served
+        self._accept_all()
+        self._fresh_until = time.monotonic() + FRESH_SECONDS
         self.accepting = False
         wasyncore.dispatcher.close(self)  # and not the trigger, which wakes the loop until the end
         deadline = time.monotonic() + self._drain_deadline
@@ -196,6 +200,14 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._rung = True
         self._told.wait(RINGING)
         wasyncore.close_all(self._map)
+
+    def _accept_all(self) -> None:
+        """Take all who have connected already: to them, the server was there."""
+        for _ in range(BACKLOG):
+            before = len(self.active_channels)
+            self.handle_accept()
+            if len(self.active_channels) == before:
+                return
 
     def stop(self) -> None:
         """Take no more connections and end when what is under way is answered. Safe in a signal handler."""
@@ -253,11 +265,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self._next.clear()
 
     def _under_way(self) -> int:
-        """Requests that have begun to arrive and whose answers have not been sent in full."""
+        """Requests that have begun to arrive and whose answers have not been sent in full.
+
+        Whoever has connected and sent nothing yet may be about to, and for a moment counts as well.
+        """
+        expected = time.monotonic() < self._fresh_until
         return sum(
             1
             for channel in list(self.active_channels.values())
-            if channel.request or channel.requests or channel.total_outbufs_len
+            if channel.request or channel.requests or channel.total_outbufs_len or (expected and channel.fresh)
         )
 
 

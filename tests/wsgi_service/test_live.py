@@ -222,6 +222,18 @@ def test_a_stop_lets_the_request_under_way_finish(start_server: Any) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the hosts in /proc")
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal ends a process at once there")
+def test_whoever_has_connected_before_a_stop_is_answered(start_server: Any) -> None:
+    server = start_server("--acceleration", "off")
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    connections = [socket.create_connection((server.host, server.port), timeout=PATIENCE) for _ in range(20)]
+    server.process.terminate()
+    for connection in connections:
+        with connection:
+            connection.sendall(request)
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
 def test_hosts_that_are_killed_again_and_again_never_take_the_server_along(start_server: Any) -> None:
     server = start_server()
     upload(server)
