@@ -44,6 +44,7 @@ from wsgi_service.serving.unpacking import Unpacking
 from wsgi_service.serving.warming import Warming
 from wsgi_service.sessions import Sessions
 from wsgi_service.settings import RESERVED_THREADS, Settings
+from wsgi_service.tracing import traced
 from wsgi_service.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -86,8 +87,9 @@ class Application:
         self.draining = parts.draining
         self.slots = Slots(settings.threads)
         self._predictions = parts.predictions
-        dispatcher = Dispatcher(url_map, self.exposure, settings, self.slots)
-        self.wsgi_app: WSGIApplication = Traced(dispatcher, self.metrics)
+        inner: WSGIApplication = Dispatcher(url_map, self.exposure, settings, self.slots)
+        self._spans = traced(inner) if settings.opentelemetry else None
+        self.wsgi_app: WSGIApplication = Traced(self._spans or inner, self.metrics)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""
@@ -99,9 +101,11 @@ class Application:
         self.background.start()
 
     def close(self) -> None:
-        """End the model hosts, and write what is left of the prediction log."""
+        """End the model hosts, and write what is left of the prediction log and of traces."""
         self.pool.close()
         self._predictions.close()
+        if self._spans is not None:
+            self._spans.close()
 
 
 def create_app(

@@ -25,6 +25,7 @@ EXTRAS = {
     "arrow": ("pyarrow", "Parquet and Arrow as rows and answers"),
     "docs": ("swagger-ui-py", "the page /docs"),
     "plots": ("matplotlib", "pictures on the pages of versions"),
+    "opentelemetry": ("opentelemetry-sdk", "spans of requests"),
     "windows": ("pywin32", "the Windows service"),
 }
 CORE = ("scikit-learn", "numpy", "skops", "waitress", "werkzeug", "SQLAlchemy")

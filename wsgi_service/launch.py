@@ -45,7 +45,7 @@ def _serve_several(chosen: Settings, listener: socket.socket, announce: Announce
 
 
 def _serve_alone(chosen: Settings, listener: socket.socket, announce: Announce) -> int:
-    from model_store.errors import StoreError
+    from model_store.errors import MissingExtra, StoreError
     from wsgi_service.app import create_app
     from wsgi_service.memory import give_back
     from wsgi_service.server import serve as serve_app
@@ -53,6 +53,8 @@ def _serve_alone(chosen: Settings, listener: socket.socket, announce: Announce) 
     give_back()
     try:
         app = create_app(chosen)
+    except MissingExtra as error:
+        raise CannotServe(str(error)) from None
     except (OSError, StoreError, RuntimeError) as error:
         raise CannotServe(f"The data folder {chosen.folder} cannot be used: {error}") from None
     serve_app(app, listener, lambda stop: announce(app.catalog.registry.count_models(), listener, stop))

@@ -52,6 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     log_format: str = "text"
     log_file: str = ""
+    opentelemetry: bool = False
     prediction_log: str = ""
     prediction_log_limit: int = 1_000
     prediction_log_days: float = 30.0
@@ -190,6 +191,11 @@ TABLE = (
         "log_file",
         "Write the log to this file instead of the standard error. It is begun anew at 10 MB, and five older ones "
         "are kept. Of several processes the second writes to NAME.1.EXT, and so on.",
+    ),
+    Setting(
+        "opentelemetry",
+        "Send a span for each request by OTLP over HTTP, set up by OpenTelemetry's own OTEL_* variables "
+        "(`[opentelemetry]` extra).",
     ),
     Setting(
         "prediction_log",

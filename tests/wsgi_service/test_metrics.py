@@ -1,5 +1,7 @@
 """What is counted and timed is what happened, under few enough names, and adds up over processes."""
 
+import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from wsgi_service.app import Application
 from wsgi_service.metrics import Metrics, gauge
 from wsgi_service.serving.hosts import HostPool
 
+ROOT = Path(__file__).parent.parent.parent
 ROW = {"instances": [[1.0]]}
 BY = Attribution("ann", "request-1")
 
@@ -139,3 +142,21 @@ def test_what_is_refused_by_its_headers_is_counted_as_well(folder: Path, pool: H
     value = of(StrictClient(running.app))
     running.stop()
     assert value("requests_total", method="other", route="refused", status="501") == 1
+
+
+def test_the_dashboard_asks_for_what_there_is(client: StrictClient) -> None:
+    client.put_model("line", models.line())
+    client.post("/models/line/predict", json=ROW)
+    there: dict[str, set[str]] = {}
+    for name, labels in samples(client.get("/metrics").get_data(as_text=True)):
+        there.setdefault(name, set()).update(label for label, _ in labels)
+    dashboard = json.loads((ROOT / "deploy" / "grafana.json").read_text(encoding="utf-8"))
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert len(asked) > 10
+    for expression in asked:
+        names = set(re.findall(r"wsgi_service_\w+", expression))
+        assert names
+        assert names <= there.keys(), expression
+        known = {"instance"}.union(*(there[name] for name in names))
+        wanted = re.findall(r"by \(([^)]*)\)", expression) + re.findall(r"(\w+)[=!]~?\"", expression)
+        assert {label.strip() for group in wanted for label in group.split(",")} <= known, expression
