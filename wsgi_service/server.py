@@ -159,6 +159,19 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         if not must_not_wait():
             super().pull_trigger()
 
+    def accept(self) -> Any:
+        """The next connection, None if there is none, or its address has as many as it may have."""
+        accepted = super().accept()
+        most = self._app.settings.connections_per_address
+        if accepted is None or not most or accepted[1][0] == self._app.settings.trusted_proxy:
+            return accepted
+        connection, address = accepted
+        if sum(channel.addr[0] == address[0] for channel in self.active_channels.values()) < most:
+            return accepted
+        log.info("%s has %d connections, and gets no other", address[0], most)
+        connection.close()
+        return None
+
     def set_reuse_addr(self) -> None:
         """Nothing: `listening.bind` has set what the system needs, and on Windows this would undo it."""
 

@@ -32,6 +32,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     insecure: bool = False
     allowed_hosts: str = ""
     trusted_proxy: str = ""
+    connections_per_address: int = 0
     processes: int = 1
     threads: int = 32
     hosts: int = 2
@@ -136,6 +137,11 @@ TABLE = (
         "trusted_proxy",
         "The address of a reverse proxy, such as 127.0.0.1, whose X-Forwarded-For and X-Forwarded-Proto are "
         "believed.",
+    ),
+    Setting(
+        "connections_per_address",
+        "Connections that one address may have at a time, for each server process; the trusted proxy may have "
+        "any. 0: no limit.",
     ),
     Setting(
         "processes",
@@ -299,7 +305,7 @@ def _check(settings: Settings) -> None:
     ):
         if getattr(settings, name) <= 0:
             raise InvalidSetting(f"{name} must be greater than 0")
-    for name in ("model_memory", "acceleration_wait"):
+    for name in ("model_memory", "acceleration_wait", "connections_per_address"):
         if getattr(settings, name) < 0:
             raise InvalidSetting(f"{name} must be 0 or more")
     _check_trust(settings)

@@ -10,7 +10,7 @@ import pytest
 from conftest import PATIENCE
 from hypothesis import given
 from hypothesis import strategies as st
-from running import Running
+from running import Running, until
 from waitress.buffers import OverflowableBuffer
 from waitress.parser import ParsingError
 
@@ -269,6 +269,26 @@ def test_an_answer_has_to_be_read_and_a_fast_beginning_buys_no_time() -> None:
     assert pace.too_slow(12.0 + 2 * GRACE) == "answer"
     pace.waits_for_client(False, 90.0)
     assert pace.too_slow(90.0) is None
+
+
+def test_an_address_has_so_many_connections_and_no_more(pool: HostPool, tmp_path: Path) -> None:
+    running = Running(tmp_path, pool, acceleration="off", connections_per_address=2)
+    request = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+    try:
+        held = [socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) for _ in range(2)]
+        for connection in held:
+            connection.sendall(request)
+            assert status_of(connection.recv(1000)) == b"200"
+        with socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) as third:
+            assert received(third) == b""
+        for connection in held:
+            connection.sendall(request)
+            assert status_of(connection.recv(1000)) == b"200"
+            connection.close()
+        until(lambda: not running.server.active_channels)
+        assert status_of(sent(running, b"GET /healthz HTTP/1.0\r\n" + HOST + b"\r\n")) == b"200"
+    finally:
+        running.stop()
 
 
 @pytest.mark.parametrize(

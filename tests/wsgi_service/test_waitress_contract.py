@@ -41,7 +41,7 @@ def test_the_release_is_the_one_that_was_read() -> None:
             parser.HTTPRequestParser,
             ["parse_header", "received", "expect_continue", "completed", "error", "chunked", "body_rcv"],
         ),
-        (server.TcpWSGIServer, ["maintenance", "pull_trigger", "set_reuse_addr", "channel_class"]),
+        (server.TcpWSGIServer, ["accept", "maintenance", "pull_trigger", "set_reuse_addr", "channel_class"]),
         (task.WSGITask, ["finish"]),
         (task.ErrorTask, ["execute", "set_close_on_finish", "write"]),
         (task.ThreadedTaskDispatcher, ["set_thread_count", "shutdown"]),
