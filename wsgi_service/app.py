@@ -138,7 +138,8 @@ def create_app(
     resources = _resources(settings, parts, rehearsal, first)
     resources.reference = Reference(catalog.registry, lambda: url_map, exposure.secured)
     url_map = routes.build(resources)
-    background = Background(resources.warming, revision, catalog if first else None, draining)
+    sweeps = [catalog.sweep, parts.predictions.sweep] if first else []
+    background = Background(resources.warming, revision, sweeps, draining)
     return Application(settings, parts, url_map, background)
 
 

@@ -2,8 +2,8 @@
 
 import logging
 import threading
+from collections.abc import Callable, Sequence
 
-from model_store.catalog import Catalog
 from model_store.errors import StoreError
 from wsgi_service.serving.revision import Revision
 from wsgi_service.serving.warming import Warming
@@ -20,34 +20,39 @@ class Background:
     Args:
         warming: loads what is live.
         revision: of the registry, which tells those who remember it when to forget.
-        catalog: what is swept; another process does it if None.
+        sweeps: what is done at the start and then every hour; another process does it if there are none.
         draining: set when the server is being stopped.
     """
 
     def __init__(
-        self, warming: Warming, revision: Revision, catalog: Catalog | None, draining: threading.Event
+        self,
+        warming: Warming,
+        revision: Revision,
+        sweeps: Sequence[Callable[[], None]],
+        draining: threading.Event,
     ) -> None:
         self.warming = warming
         self._revision = revision
-        self._catalog = catalog
+        self._sweeps = sweeps
         self.draining = draining
 
     def start(self) -> None:
         """Begin; returns at once."""
         self.warming.start()
-        if self._catalog is not None:
-            threading.Thread(target=self._sweep, args=(self._catalog,), name="sweep", daemon=True).start()
+        if self._sweeps:
+            threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
     def forget(self) -> None:
         """Look at the registry afresh, since another process has changed something."""
         self._revision.forget()
 
-    def _sweep(self, catalog: Catalog) -> None:
+    def _sweep(self) -> None:
         """Now what earlier crashes left; later what could not be deleted because somebody was reading it."""
         while True:
-            try:
-                catalog.sweep()
-            except (StoreError, OSError) as error:
-                log.warning("the data folder was not swept: %s", error)
+            for sweep in self._sweeps:
+                try:
+                    sweep()
+                except (StoreError, OSError) as error:
+                    log.warning("the data folder was not swept: %s", error)
             if self.draining.wait(SWEEP_PAUSE):
                 return

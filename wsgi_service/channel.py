@@ -121,6 +121,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def too_slow(self, now: float) -> str | None:
         """What the client is too slow with, if anything."""
         self.pace.waits_for_client(self.total_outbufs_len > 0, now)
+        if self.requests:  # and nothing is read until they are answered
+            self.pace.rests(now)
         return self.pace.too_slow(now)
 
     def send_now(self) -> None:
@@ -153,6 +155,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if self.request is None:
             self.fresh = False
             self.pace.is_whole()
+        elif not (self.fresh or self.request.header_plus.strip() or self.request.headers_finished):
+            self.pace.is_whole()  # an empty line behind the last request
         elif self.request.headers_finished:
             self.pace.took(len(data), now)
         if self.at_once:

@@ -112,19 +112,19 @@ def _registry(settings: Settings) -> Iterator[Finding]:
     from model_store.catalog import REGISTRY, look_at
     from model_store.errors import StoreError
 
-    if not (settings.folder / REGISTRY).is_file():
-        yield Finding("registry", "note", "there is none yet; the first start makes it")
-        return
     try:
+        if not (settings.folder / REGISTRY).is_file():
+            yield Finding("registry", "note", "there is none yet; the first start makes it")
+            return
         registry = look_at(settings.folder).registry
-    except (StoreError, RuntimeError) as error:
+        try:
+            flaws = registry.flaws()
+            counted = f"{registry.count_models()} models, {registry.count_versions()} versions"
+        finally:
+            registry.close()
+    except (StoreError, RuntimeError, OSError) as error:
         yield Finding("registry", "wrong", str(error))
         return
-    try:
-        flaws = registry.flaws()
-        counted = f"{registry.count_models()} models, {registry.count_versions()} versions"
-    finally:
-        registry.close()
     yield Finding("registry", "wrong" if flaws else "ok", " ".join(flaws) or counted)
 
 

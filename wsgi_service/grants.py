@@ -1,7 +1,5 @@
 """What whoever asks may do, as it goes along with a request: which models there are for them."""
 
-from typing import Any
-
 from msgspec import Struct
 from werkzeug.wrappers import Request
 
@@ -40,6 +38,11 @@ NOBODY = Grant(ANONYMOUS, "admin")
 OWNER = Grant(TOKEN_HOLDER, "admin")
 
 
+def is_restricted(request: Request) -> bool:
+    """Whether there are models that are none for whoever asks."""
+    return GRANT in request.environ
+
+
 def sees(request: Request, model: str) -> bool:
     """Whether there is such a model for whoever asks."""
     grant = request.environ.get(GRANT)
@@ -58,7 +61,7 @@ def check_new_model(request: Request, model: str) -> None:
         raise Problem(403, "outside-token", "The token is not for models of that name.")
 
 
-def check_unrestricted(environ: dict[str, Any]) -> None:
+def check_unrestricted(request: Request) -> None:
     """Raises a 403 Problem if there are models that are none for whoever asks."""
-    if GRANT in environ:
+    if is_restricted(request):
         raise Problem(403, "outside-token", "This needs a token for all models.")

@@ -30,7 +30,8 @@ def load(flags: Mapping[str, Any]) -> Settings:
 def serve(chosen: Settings, announce: Announce) -> int:
     """Serve until stopped; returns the exit code. Raises CannotServe."""
     listener = _listen(chosen)
-    logs.start(chosen)
+    # Of several processes the supervisor comes last: no two may write one file.
+    logs.start(chosen, chosen.processes if chosen.processes > 1 else 0)
     _warn_of_policy(chosen)
     if chosen.processes > 1:
         return _serve_several(chosen, listener, announce)
@@ -57,6 +58,7 @@ def _serve_alone(chosen: Settings, listener: socket.socket, announce: Announce) 
         raise CannotServe(str(error)) from None
     except (OSError, StoreError, RuntimeError) as error:
         raise CannotServe(f"The data folder {chosen.folder} cannot be used: {error}") from None
+    check_exposure(app)
     serve_app(app, listener, lambda stop: announce(app.catalog.registry.count_models(), listener, stop))
     return 0
 
@@ -84,13 +86,20 @@ def has_tokens(folder: Path) -> bool:
     from model_store.catalog import REGISTRY, look_at
     from model_store.errors import StoreError
 
-    if not (folder / REGISTRY).is_file():
-        return False
     try:
+        if not (folder / REGISTRY).is_file():
+            return False
         registry = look_at(folder).registry
-    except (StoreError, RuntimeError):  # that is said better when it is opened to serve
-        return False
-    try:
-        return bool(registry.tokens())
-    finally:
-        registry.close()
+        try:
+            return bool(registry.tokens())
+        finally:
+            registry.close()
+    except (StoreError, RuntimeError, OSError):  # it is said when it is opened to serve, and looked at then
+        return True
+
+
+def check_exposure(app: Any) -> None:
+    """Raises CannotServe for an application that others reach and nobody needs a token for."""
+    chosen = app.settings
+    if not (settings.is_loopback(chosen.address[0]) or chosen.insecure or app.exposure.secured()):
+        raise CannotServe(settings.EXPOSED.format(chosen.listen))

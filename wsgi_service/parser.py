@@ -91,9 +91,15 @@ class Admission:
         named = Headers([(key.replace("_", "-"), value) for key, value in headers.items()])
         self._exposure.check_host(named)
         route, _ = self._matches.find(path, method)
-        self._exposure.authenticate(route, named, address)
+        self._exposure.authenticate(route, named, self._who(address, named))
         self._exposure.check_origin(method, named)
         return route.body_limit(self._settings)
+
+    def _who(self, address: str, headers: Headers) -> str:
+        """Where a request comes from: the trusted proxy says it in the last entry of X-Forwarded-For."""
+        if address != self._settings.trusted_proxy:
+            return address
+        return headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or address
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]

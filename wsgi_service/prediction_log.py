@@ -4,13 +4,15 @@ Off unless a setting names models. Requests hand over what they have and go on; 
 its own file, of one JSON object in each line. A file that is full is followed by another; the oldest ones go.
 """
 
+import errno
 import logging
 import os
 import queue
 import random
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
@@ -27,9 +29,11 @@ from wsgi_service.settings import MEGABYTE, Settings
 log = logging.getLogger(__name__)
 
 FOLDER, SUFFIX = "predictions", ".ndjson"
+#: How the names of files begin.
+BEGUN = "%Y%m%dT%H%M%S%f"
 LARGEST_FILE = 64 * MEGABYTE
-#: Requests that wait to be written; what comes beyond them is not kept.
-MOST_WAITING = 1_000
+#: Requests, and rows in them, that wait to be written; what comes beyond them is not kept.
+MOST_WAITING, MOST_ROWS = 1_000, 200_000
 #: Seconds that the end of a server waits for what is left to be written.
 CLOSING = 5.0
 
@@ -68,7 +72,8 @@ class PredictionLog:
             settings.folder / FOLDER, settings.prediction_log_limit * MEGABYTE, settings.prediction_log_days
         )
         self._chance = chance
-        self._waiting: queue.Queue[Entry | Callable[[], Entry] | None] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[tuple[int, Callable[[], Entry]] | None] = queue.Queue(MOST_WAITING)
+        self._rows = 0
         self._writer: threading.Thread | None = None
         self._lock = threading.Lock()
         #: Requests that were to be kept and were not.
@@ -79,17 +84,28 @@ class PredictionLog:
         if not self._shares or table is None or not self._is_kept(answered.version.model):
             return
         self._start()
-        try:
-            self._waiting.put_nowait(lambda: entry_of(answered, table, trace))
-        except queue.Full:
-            if not self.lost:
-                log.warning("predictions come faster than they can be kept, and some are not")
-            self.lost += 1
+        with self._lock:
+            if self._rows + table.rows <= MOST_ROWS and not self._waiting.full():
+                self._rows += table.rows
+                self._waiting.put_nowait((table.rows, lambda: entry_of(answered, table, trace)))
+                return
+        if not self.lost:
+            log.warning("predictions come faster than they can be kept, and some are not")
+        self.lost += 1
+
+    def sweep(self) -> None:
+        """Remove what is too old, or too much. Raises OSError."""
+        self._files.sweep()
 
     def close(self) -> None:
         """Write what is left, and end."""
-        if self._writer is not None:
-            self._waiting.put(None)
+        if self._writer is None:
+            return
+        try:
+            self._waiting.put(None, timeout=CLOSING)
+        except queue.Full:
+            log.warning("the disk does not take what is left of the prediction log")
+        else:
             self._writer.join(CLOSING)
 
     def _is_kept(self, model: str) -> bool:
@@ -103,8 +119,9 @@ class PredictionLog:
                 self._writer.start()
 
     def _write(self) -> None:
-        for make in iter(self._waiting.get, None):
-            assert callable(make)  # noqa: S101 - nothing else is put there
+        for rows, make in iter(self._waiting.get, None):
+            with self._lock:
+                self._rows -= rows
             try:
                 self._files.append(msgspec.json.encode(make()) + b"\n", flush=self._waiting.empty())
             except OSError as error:
@@ -168,18 +185,28 @@ class Files:
         self._folder = folder
         self._limit = limit
         self._days = days
+        #: Bytes of one file: several make the limit, so that the oldest can go.
+        self._largest = min(LARGEST_FILE, limit // 4)
         self._file: IO[bytes] | None = None
         self._size = 0
+        self._day = date.min
 
     def append(self, line: bytes, flush: bool = True) -> None:
-        """Write a line. Raises OSError."""
-        if self._file is None or self._size + len(line) > min(LARGEST_FILE, self._limit // 4):
+        """Write a line. Raises OSError; also for one that takes more than a file may."""
+        if len(line) > self._largest:
+            raise OSError(errno.EFBIG, "It takes more than a file of the prediction log may")
+        if self._file is None or self._size + len(line) > self._largest or self._is_over():
             self._begin()
         assert self._file is not None  # noqa: S101 - begun above
         self._file.write(line)
         self._size += len(line)
         if flush:
             self._file.flush()
+
+    def _is_over(self) -> bool:
+        """Whether the file is of another day, or another process has swept it away."""
+        assert self._file is not None  # noqa: S101 - whoever asks has one
+        return self._day != datetime.now(UTC).date() or not os.fstat(self._file.fileno()).st_nlink
 
     def close(self) -> None:
         """Write no more."""
@@ -191,19 +218,28 @@ class Files:
         """Begin a file, and remove what is too old or too much."""
         self.close()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._sweep()
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}{SUFFIX}"
-        self._file = (self._folder / name).open("xb")
-        self._size = 0
+        self.sweep()
+        begun = datetime.now(UTC)
+        self._file = (self._folder / f"{begun.strftime(BEGUN)}-{os.getpid()}{SUFFIX}").open("xb")
+        self._size, self._day = 0, begun.date()
 
-    def _sweep(self) -> None:
-        earliest = (datetime.now(UTC) - timedelta(days=self._days)).timestamp()
-        room = self._limit - min(LARGEST_FILE, self._limit // 4)
+    def sweep(self) -> None:
+        """Remove what is too old, or too much. Raises OSError."""
+        earliest = datetime.now(UTC) - timedelta(days=self._days)
+        room = self._limit - self._largest
         for path in sorted(self._folder.glob(f"*{SUFFIX}"), reverse=True):
-            known = path.stat()
-            room -= known.st_size
-            if room < 0 or known.st_mtime < earliest:
-                _remove(path)
+            with suppress(FileNotFoundError):  # another process was first
+                room -= path.stat().st_size
+                if room < 0 or _begun(path) < earliest:
+                    _remove(path)
+
+
+def _begun(path: Path) -> datetime:
+    """When a file was begun, which is when its oldest row is of; one that is not ours is of today."""
+    try:
+        return datetime.strptime(path.name.partition("-")[0], BEGUN).replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.now(UTC)
 
 
 def _remove(path: Path) -> None:
@@ -225,4 +261,4 @@ def read_log(path: Path) -> Iterator[Entry]:
                 except msgspec.MsgspecError as error:
                     if line.endswith(b"\n"):
                         raise ValueError(f"{file.name}, line {number}: {error}") from None
-                    return  # the server is writing it
+                    break  # the server is writing it, or was ended while it did

@@ -216,7 +216,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def _accept_all(self) -> None:
         """Take all who have connected already: to them, the server was there."""
-        for _ in range(BACKLOG):
+        while len(self._map) < CONNECTION_LIMIT:
             before = len(self.active_channels)
             self.handle_accept()
             if len(self.active_channels) == before:

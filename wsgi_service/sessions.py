@@ -6,6 +6,7 @@ key and with what is known of the token, so that it ends with the token.
 
 import hashlib
 import hmac
+import logging
 import os
 import time
 from functools import cached_property
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from werkzeug.http import parse_cookie
 from werkzeug.wrappers import Response
+
+log = logging.getLogger(__name__)
 
 COOKIE = "wsgi_service_session"
 #: Seconds that a session lasts.
@@ -55,12 +58,32 @@ class Sessions:
 
     @cached_property
     def _key(self) -> bytes:
+        key = self._read_key()
+        while key is None or len(key) != KEY_BYTES:  # a full disk may have left a part of one
+            self._make_key(instead=key is not None)
+            key = self._read_key()
+        return key
+
+    def _read_key(self) -> bytes | None:
         try:
-            with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(os.urandom(KEY_BYTES))
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _make_key(self, instead: bool) -> None:
+        """Put a whole key in its place, so that nobody reads a part of one; the first that is there stays."""
+        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(os.urandom(KEY_BYTES))
+        try:
+            if instead:
+                fresh.replace(self._path)
+            else:
+                os.link(fresh, self._path)
         except FileExistsError:
-            pass
-        return self._path.read_bytes()
+            log.debug("another process was first")
+        finally:
+            fresh.unlink(missing_ok=True)
 
 
 def begin(response: Response, value: str, secure: bool) -> None:

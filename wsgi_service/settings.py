@@ -222,6 +222,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
+EXPOSED = (
+    "{} can be reached from other machines. Make tokens for those who may use it: wsgi-service token create "
+    "--scope admin. Or set WSGI_SERVICE_TOKEN to a long random text, which every change will need, or allow "
+    "anyone to change models with --insecure."
+)
+
+
 class InvalidSetting(ValueError):
     """A setting that cannot be used; the text names it."""
 
@@ -318,11 +325,7 @@ def _check(settings: Settings) -> None:
 def _check_exposure(settings: Settings, has_tokens: Callable[[Path], bool]) -> None:
     host, _ = settings.address
     if not (is_loopback(host) or settings.token or settings.insecure or has_tokens(settings.folder)):
-        raise InvalidSetting(
-            f"{settings.listen} can be reached from other machines. Make tokens for those who may use it: "
-            "wsgi-service token create --scope admin. Or set WSGI_SERVICE_TOKEN to a long random text, which "
-            "every change will need, or allow anyone to change models with --insecure."
-        )
+        raise InvalidSetting(EXPOSED.format(settings.listen))
 
 
 def _check_trust(settings: Settings) -> None:

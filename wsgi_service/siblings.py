@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds that a change waits for the other processes at the most.
 PATIENCE = 0.2
+#: No metrics: an empty list in MessagePack.
+EMPTY = b"\x90"
 
 
 class Siblings:
@@ -76,7 +78,7 @@ class Siblings:
                     forget()
                     self._say(f"done {number}")
                 case ["count", number]:
-                    self._say(f"done {number} {base64.b64encode(count()).decode()}")
+                    self._say(f"done {number} {base64.b64encode(_counted(count)).decode()}")
                 case ["all", number, *answers]:
                     self._answered(int(number), answers)
                 case _:
@@ -97,6 +99,15 @@ class Siblings:
                 self._outgoing.flush()
             except OSError:  # the supervisor is gone, and this process will hear of that as well
                 return
+
+
+def _counted(count: Callable[[], bytes]) -> bytes:
+    """What was counted; nothing if that fails, so that this thread goes on to hear of changes."""
+    try:
+        return count()
+    except Exception:
+        log.exception("this process cannot say what it has counted")
+        return EMPTY
 
 
 class _Question:

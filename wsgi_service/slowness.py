@@ -61,6 +61,13 @@ class Pace:
         """The request is there."""
         self._head_since = self._body = None
 
+    def rests(self, now: float) -> None:
+        """Nothing is read at the moment, so that nothing is held against the client."""
+        if self._head_since is not None:
+            self._head_since = now
+        if self._body is not None:
+            self._body = Flow(now)
+
     def sent(self, count: int) -> None:
         """The client has taken so many bytes of an answer."""
         if self._answer is not None:

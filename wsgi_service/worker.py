@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from wsgi_service import logs
+from wsgi_service import launch, logs
 from wsgi_service.siblings import Siblings
 from wsgi_service.supervisor import Task, taken_over
 
@@ -30,6 +30,10 @@ def _serve(task: Task, listener: socket.socket, siblings: Siblings) -> int:
     give_back()
     try:
         app = create_app(task.settings, first=task.place == 0)
+        launch.check_exposure(app)
+    except launch.CannotServe as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except (OSError, StoreError, RuntimeError) as error:
         sys.stderr.write(f"The data folder {task.settings.folder} cannot be used: {error}\n")
         return 1

@@ -3,6 +3,7 @@
 import html
 import io
 import re
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,22 @@ def test_a_session_ends_and_cannot_be_made_up(monkeypatch: pytest.MonkeyPatch, t
     assert made.holders('a="') == []
     monkeypatch.setattr(sessions.time, "time", lambda: int(until) + 1.0)
     assert not made.verify(value, known)
+
+
+def test_a_key_that_was_written_in_part_is_made_anew_and_processes_share_one(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"x")
+    made = Sessions(tmp_path / "key")
+    value = made.cookie("ann", "known")
+    assert len((tmp_path / "key").read_bytes()) == sessions.KEY_BYTES
+    assert Sessions(tmp_path / "key").verify(value, "known")
+    others = [Sessions(tmp_path / "shared") for _ in range(4)]
+    threads = [threading.Thread(target=other.cookie, args=("ann", "known")) for other in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({other._key for other in others}) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "shared"]
 
 
 def test_a_cookie_is_for_this_site_alone_and_no_script() -> None:

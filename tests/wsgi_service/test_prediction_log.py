@@ -1,8 +1,9 @@
 """Predicts are kept for later where a setting says so, within limits, and can be asked of another version."""
 
 import json
-import os
+import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from conftest import LiveServer, StrictClient
 from running import until
 
+from wsgi_service import prediction_log
 from wsgi_service.app import Application, create_app
 from wsgi_service.cli import group
 from wsgi_service.client import Client
@@ -147,15 +149,49 @@ def test_files_are_followed_by_others_and_the_oldest_go(tmp_path: Path) -> None:
 
 
 def test_files_that_are_too_old_go(tmp_path: Path) -> None:
-    old = tmp_path / "20200101T000000000000-1.ndjson"
-    old.write_bytes(b"x\n")
-    os.utime(old, (0, 0))
-    (tmp_path / "mine.txt").write_bytes(b"x")
-    files = Files(tmp_path, limit=4_000, days=1.0)
+    for name in ("20200101T000000000000-1.ndjson", "mine.ndjson", "mine.txt"):
+        (tmp_path / name).write_bytes(b"x\n")
+    Files(tmp_path, limit=4_000, days=1.0).sweep()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.ndjson", "mine.txt"]
+
+
+def test_each_day_has_a_file_of_its_own(tmp_path: Path) -> None:
+    files = Files(tmp_path, limit=4_000, days=30.0)
+    files.append(b"x\n")
+    files.append(b"x\n")
+    files._day = date(2020, 1, 1)
+    files.append(b"x\n")
+    files.close()
+    assert sorted(path.read_bytes() for path in tmp_path.iterdir()) == [b"x\n", b"x\nx\n"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is open stays there")
+def test_a_file_that_another_process_swept_away_is_begun_anew(tmp_path: Path) -> None:
+    files = Files(tmp_path, limit=4_000, days=30.0)
+    files.append(b"x\n")
+    (path,) = tmp_path.iterdir()
+    path.unlink()
     files.append(b"y\n")
     files.close()
-    assert not old.exists()
-    assert (tmp_path / "mine.txt").exists()
+    (path,) = tmp_path.iterdir()
+    assert path.read_bytes() == b"y\n"
+
+
+def test_a_line_that_is_larger_than_a_file_may_be_is_not_kept(tmp_path: Path) -> None:
+    files = Files(tmp_path, limit=4_000, days=30.0)
+    with pytest.raises(OSError, match="takes more than a file"):
+        files.append(b"x" * 1_001)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_rows_do_not_wait_in_memory(kept: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = StrictClient(kept)
+    client.put_model("iris", models.iris())
+    monkeypatch.setattr(prediction_log, "MOST_ROWS", 3)
+    monkeypatch.setattr(PredictionLog, "_start", lambda _self: None)  # nobody writes
+    for _ in range(2):
+        client.post("/models/iris/predict", json={"instances": ROWS})
+    assert kept._predictions.lost == 1
 
 
 def test_the_line_that_is_being_written_is_not_read_and_one_that_is_none_is_named(kept: Application) -> None:
@@ -166,7 +202,9 @@ def test_the_line_that_is_being_written_is_not_read_and_one_that_is_none_is_name
     (path,) = (kept.settings.folder / FOLDER).iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:-9])
+    (path.parent / "99990101T000000000000-1.ndjson").write_bytes(whole)
     assert list(read_log(path)) == [entry]
+    assert list(read_log(path.parent)) == [entry] * 2
     path.write_bytes(whole + b"x\n" + whole)
     with pytest.raises(ValueError, match="line 2"):
         list(read_log(path))

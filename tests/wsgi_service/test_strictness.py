@@ -15,6 +15,7 @@ from waitress.buffers import OverflowableBuffer
 from waitress.parser import ParsingError
 
 from wsgi_service import server, slowness
+from wsgi_service.attempts import FREE
 from wsgi_service.chunked import LARGEST_TRAILER, LONGEST_LINE, Chunks
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.slowness import GRACE, HEAD_SECONDS, SLOWEST, Pace
@@ -216,6 +217,25 @@ def test_what_a_proxy_is_said_to_say_is_not_believed(served: Running) -> None:
     assert b"Secure" not in answer
 
 
+def test_wrong_tokens_behind_a_proxy_are_held_against_who_sent_them(pool: HostPool, tmp_path: Path) -> None:
+    """Also where they are refused by their headers, before the proxy's are looked at otherwise."""
+    running = Running(tmp_path, pool, acceleration="off", token="secret", trusted_proxy="127.0.0.1")
+
+    def upload(address: bytes, token: bytes) -> bytes:
+        head = b"PUT /models/x/versions/1 HTTP/1.1\r\n" + HOST + b"X-Forwarded-For: 192.0.2.1, " + address
+        fields = (
+            b"\r\nAuthorization: Bearer " + token + b"\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        )
+        return status_of(sent(running, head + fields + b"0\r\n\r\n"))
+
+    try:
+        assert [upload(b"192.0.2.7", b"wrong") for _ in range(FREE)] == [b"401"] * FREE
+        assert upload(b"192.0.2.7", b"secret") == b"429"
+        assert upload(b"192.0.2.8", b"secret") in (b"415", b"422")
+    finally:
+        running.stop()
+
+
 def test_one_proxy_is_believed_who_asks(pool: HostPool, tmp_path: Path) -> None:
     running = Running(tmp_path, pool, acceleration="off", token="secret", trusted_proxy="127.0.0.1")
     try:
@@ -255,6 +275,29 @@ def test_a_body_may_take_long_if_it_goes_on_coming() -> None:
         assert pace.too_slow(turn * (GRACE + 1)) is None
     pace.took(int(GRACE * SLOWEST) - 1, 5 * (GRACE + 1))
     assert pace.too_slow(5 * (GRACE + 1)) == "body"
+
+
+def test_nothing_is_held_against_a_client_that_is_not_listened_to() -> None:
+    pace = Pace(0.0)
+    pace.began(0.0)
+    pace.rests(100.0)
+    assert pace.too_slow(100.0 + HEAD_SECONDS) is None
+    pace.took(1, 101.0)
+    pace.rests(200.0)
+    assert pace.too_slow(200.0 + GRACE) is None
+
+
+def test_an_empty_line_behind_a_request_begins_no_other(served: Running) -> None:
+    request = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+    with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as connection:
+        connection.sendall(request)
+        assert status_of(connection.recv(1000)) == b"200"
+        connection.sendall(b"\r\n")
+        until(lambda: any(channel.request for channel in served.server.active_channels.values()))
+        (channel,) = (one for one in served.server.active_channels.values() if one.request)
+        assert channel.pace._head_since is None
+        connection.sendall(request)
+        assert status_of(connection.recv(1000)) == b"200"
 
 
 def test_an_answer_has_to_be_read_and_a_fast_beginning_buys_no_time() -> None:

@@ -158,6 +158,19 @@ def test_models_outside_a_tokens_pattern_are_not_there(client: StrictClient, tok
     assert client.get("/models/other", headers=bearer(OWN)).status_code == 200
 
 
+def test_a_token_for_some_models_does_not_learn_of_the_only_other_one(client: StrictClient, token: Any) -> None:
+    assert client.delete("/models/line", headers=bearer(OWN)).status_code == 204
+    headers = bearer(token("predict", models="iris*"))
+    for answer in (
+        client.post("/predict", json=ROW, headers=headers),
+        client.post("/predict", json=ROW | {"version": 1}, headers=headers),
+        client.get("/predict?x0=1", headers=headers),
+    ):
+        assert answer.status_code == 422
+        assert "must name one" in answer.json["detail"]
+        assert "other" not in answer.text
+
+
 def test_a_token_for_some_models_makes_no_others_and_sees_no_metrics(client: StrictClient, token: Any) -> None:
     headers = bearer(token("admin", models="li*"))
     assert said(client.post("/models", json={"name": "third"}, headers=headers)) == (403, "outside-token")

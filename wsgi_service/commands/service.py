@@ -48,7 +48,7 @@ def install(name: str, **flags: Any) -> None:
 
     flags["data"] = str(data_folder(flags["data"], os.environ))
     flags["log_file"] = flags["log_file"] or str(Path(flags["data"]) / "logs" / f"{NAME}.log")
-    _check(flags)
+    _check(flags)  # without the variables of this console, which the service will not have
     control.install(name, arguments_of(flags), Path(flags["data"]))
     click.echo(f"service  {name}: installed")
     click.echo(f"account  {control.account_of(name)}")
@@ -121,7 +121,7 @@ def run(name: str, **flags: Any) -> None:
     from wsgi_service.windows.service import run as be_service
 
     try:
-        be_service(name, _check(flags))
+        be_service(name, lambda: launch.load(flags))
     except error:
         raise click.ClickException("Only Windows starts this: wsgi-service service start") from None
 
@@ -145,9 +145,9 @@ def arguments_of(flags: dict[str, Any]) -> list[str]:
     return found
 
 
-def _check(flags: dict[str, Any]) -> settings.Settings:
+def _check(flags: dict[str, Any]) -> None:
     try:
-        return launch.load(flags)
+        settings.load({}, flags, launch.has_tokens)
     except settings.InvalidSetting as error:
         raise click.UsageError(str(error)) from None
 

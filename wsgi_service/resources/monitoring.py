@@ -20,5 +20,5 @@ class Monitoring:
     @operation({200: {"text/plain": BYTES}})
     def metrics(self, request: Request) -> Response:
         """Say what was counted and timed, in the text format of Prometheus."""
-        check_unrestricted(request.environ)
+        check_unrestricted(request)
         return Response(self._metrics.exposition(), content_type=CONTENT_TYPE)

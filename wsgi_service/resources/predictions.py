@@ -11,11 +11,12 @@ from werkzeug.wrappers import Request
 
 from model_store import outcomes
 from model_store.entities import Version
+from model_store.errors import Invalid
 from model_store.examples import Examples
 from model_store.schema import Schema
 from wsgi_service.answering import Question, answer, methods_for, read_rows
 from wsgi_service.at_once import capable, resumable
-from wsgi_service.grants import check_model
+from wsgi_service.grants import check_model, is_restricted
 from wsgi_service.inputs import form_body
 from wsgi_service.inputs.bodies import FIELDS, FORM, JSON, MEDIA_TYPES, read_sent
 from wsgi_service.inputs.control import HOW, WHO_AND_HOW, Control, read_control, take
@@ -162,6 +163,8 @@ class Predictions:
         """The version that is meant, if there is one for whoever asks."""
         if control.model:
             check_model(request, control.model)
+        elif is_restricted(request):
+            raise Invalid('This token is for some models only, so the request must name one: "model": "…"')
         target = self._directory.find(control.model, control.version, control.alias)
         check_model(request, target.version.model)
         return target

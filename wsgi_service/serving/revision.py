@@ -71,7 +71,10 @@ class Revision:
         while self._due.wait():
             self._due.clear()
             if time.monotonic() - self._looked >= self._poll * EARLY and self._lock.acquire(blocking=False):
-                self._look()
+                try:
+                    self._look()
+                except StorageError as error:  # whoever asks next is told
+                    log.warning("the registry cannot be asked: %s", error)
 
     def _look(self) -> None:
         """Look at the revision; the lock is held, and let go."""

@@ -23,6 +23,8 @@ ERRORS = {
     1073: "There is a service '{name}' already. Remove it first: wsgi-service service remove",
 }
 STATES = {1: "stopped", 2: "starting", 3: "stopping", 4: "running", 5: "resuming", 6: "pausing", 7: "paused"}
+#: By their security identifiers, since their names depend on the language.
+SYSTEM, ADMINISTRATORS = "*S-1-5-18", "*S-1-5-32-544"
 #: ERROR_INVALID_LEVEL: the system does not know of such a thing.
 UNKNOWN_LEVEL = 124
 DESCRIPTION = "Registers, checks and serves scikit-learn models over HTTP."
@@ -137,9 +139,10 @@ def account_of(name: str) -> str:
 def check_python() -> None:
     """Raises ServiceError for a Python that the service's account could not read."""
     home = os.environ.get("USERPROFILE", "")
-    if home and Path(sys.base_prefix).is_relative_to(home):
+    unreadable = [one for one in (sys.base_prefix, sys.prefix) if home and Path(one).is_relative_to(home)]
+    if unreadable:
         raise ServiceError(
-            f"This Python is in a user's folder ({sys.base_prefix}), which the service's account cannot read. "
+            f"This Python is in a user's folder ({unreadable[0]}), which the service's account cannot read. "
             "Install Python for all users, and the project into that one or an environment outside of your folder."
         )
 
@@ -204,8 +207,9 @@ def _add_event_source(name: str) -> None:
 
 
 def _grant(name: str, data: Path) -> None:
-    """Let the service's account change what is in the data folder."""
-    line = ["icacls", str(data), "/grant", f"{account_of(name)}:(OI)(CI)M"]
+    """Let the service's account change what is in the data folder, and nobody but administrators see any of it."""
+    rights = [f"{SYSTEM}:(OI)(CI)F", f"{ADMINISTRATORS}:(OI)(CI)F", f"{account_of(name)}:(OI)(CI)M"]
+    line = ["icacls", str(data), "/inheritance:r", "/grant:r", *rights]
     done = subprocess.run(line, capture_output=True, check=False)
     if done.returncode:
         raise ServiceError(f"The service may not write in {data}: {done.stderr.decode(errors='replace').strip()}")

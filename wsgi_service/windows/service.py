@@ -15,7 +15,7 @@ import win32service
 import win32serviceutil
 
 from wsgi_service import launch
-from wsgi_service.settings import Settings
+from wsgi_service.settings import InvalidSetting, Settings
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,14 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]
 
     _svc_name_ = "wsgi-service"
     _svc_display_name_ = "wsgi-service"
-    settings: Settings
+    load: Callable[[], Settings]
 
     def __init__(self, args: Any) -> None:
         super().__init__(args)
         self._lock = threading.Lock()
         self._stop: Callable[[], None] | None = None
         self._stopping = False
+        self._drain_deadline = 0.0
 
     def SvcRun(self) -> None:  # noqa: N802 - its name
         """Serve until stopped; the service runs as soon as the server answers."""
@@ -46,8 +47,10 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]
         sys.stdout = sys.stderr = None
         self.ReportServiceStatus(win32service.SERVICE_START_PENDING, STARTING)
         try:
-            code = launch.serve(self.settings, self._serves)
-        except launch.CannotServe as error:
+            chosen = type(self).load()
+            self._drain_deadline = chosen.drain_deadline
+            code = launch.serve(chosen, self._serves)
+        except (launch.CannotServe, InvalidSetting) as error:
             self._fail(str(error))
             return
         except Exception:
@@ -62,7 +65,7 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]
 
     def SvcStop(self) -> None:  # noqa: N802 - its name
         """Take no more connections, and answer what has arrived."""
-        wait = int(self.settings.drain_deadline * 1000) + STOPPING
+        wait = int(self._drain_deadline * 1000) + STOPPING
         self.ReportServiceStatus(win32service.SERVICE_STOP_PENDING, wait)
         with self._lock:
             self._stopping, stop = True, self._stop
@@ -88,10 +91,15 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]
         self.ReportServiceStatus(win32service.SERVICE_STOPPED, win32ExitCode=OWN_CODE, svcExitCode=1)
 
 
-def run(name: str, settings: Settings) -> None:
-    """Be the service of that name until it is stopped. Raises pywintypes.error unless a control manager asked."""
+def run(name: str, load: Callable[[], Settings]) -> None:
+    """Be the service of that name until it is stopped. Raises pywintypes.error unless a control manager asked.
+
+    Args:
+        name: of the service.
+        load: gives its settings; what is wrong with them goes to the event log.
+    """
     Service._svc_name_ = name
-    Service.settings = settings
+    Service.load = staticmethod(load)
     servicemanager.Initialize(name, servicemanager.__file__)
     servicemanager.PrepareToHostSingle(Service)
     servicemanager.StartServiceCtrlDispatcher()
