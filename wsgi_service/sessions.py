@@ -82,6 +82,8 @@ class Sessions:
                 os.link(fresh, self._path)
         except FileExistsError:
             log.debug("another process was first")
+        except OSError:  # a file system without links, where the last one stays instead
+            fresh.replace(self._path)
         finally:
             fresh.unlink(missing_ok=True)
 
