@@ -221,7 +221,6 @@ def test_a_stop_lets_the_request_under_way_finish(start_server: Any) -> None:
     assert server.process.wait(PATIENCE) == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the hosts in /proc")
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal ends a process at once there")
 def test_whoever_has_connected_before_a_stop_is_answered(start_server: Any) -> None:
     server = start_server("--acceleration", "off")
@@ -234,6 +233,7 @@ def test_whoever_has_connected_before_a_stop_is_answered(start_server: Any) -> N
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the hosts in /proc")
 def test_hosts_that_are_killed_again_and_again_never_take_the_server_along(start_server: Any) -> None:
     server = start_server()
     upload(server)
