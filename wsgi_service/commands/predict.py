@@ -12,7 +12,7 @@ from model_store.errors import StoreError
 from model_store.outcomes import METHODS
 from wsgi_service.batches import sinks
 from wsgi_service.batches.chunks import READERS, ROWS, Chunk, chunks_of
-from wsgi_service.commands.options import describe, server_options, show
+from wsgi_service.commands.options import describe, progress, server_options, show
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, MalformedBody
 from wsgi_service.remote import Remote, RemoteError, address
 
@@ -91,13 +91,10 @@ def _predict_file(rows: Path, output: Path | None, names: list[str], ask: Ask, s
         raise click.UsageError(f"The output must end in {', '.join(sinks.FORMATS)}.") from None
     if output and output.exists() and output.samefile(rows):
         raise click.UsageError("The output would replace the rows. Give it another name.")
-    quiet = not sys.stderr.isatty()
     try:
         with (
             sinks.opened(output) as sink,
-            click.progressbar(
-                length=rows.stat().st_size, label=f"Predicting {rows.name}", file=sys.stderr, hidden=quiet
-            ) as bar,
+            progress(f"Predicting {rows.name}", rows.stat().st_size) as bar,
         ):
             for chunk in chunks_of(rows, names, size):
                 sink.add(ask(chunk, format_))

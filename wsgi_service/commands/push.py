@@ -1,6 +1,5 @@
 """`wsgi-service push`: send a model file to a server."""
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import click
 
 from model_store.entities import LIVE
-from wsgi_service.commands.options import server_options, show
+from wsgi_service.commands.options import progress, server_options, show
 from wsgi_service.remote import Remote, address
 
 
@@ -75,9 +74,7 @@ def _upload(
     path = address("models", name, "versions", *([number] if number else []))
     size = file.stat().st_size
     # Quiet in a pipe; on a terminal the bar goes to stderr, so that stdout holds the result alone.
-    with click.progressbar(
-        length=size, label=f"Sending {file.name}", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as bar:
+    with progress(f"Sending {file.name}", size) as bar:
         return remote.upload("PUT" if number else "POST", path, file, given, bar.update, examples)
 
 

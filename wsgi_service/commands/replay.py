@@ -11,6 +11,7 @@ import numpy as np
 
 from model_store.comparison import Answered, compare
 from model_store.entities import NAME_PATTERN
+from model_store.examples import PROBABILITIES
 from model_store.outcomes import usual_method
 from wsgi_service.commands.compare import report
 from wsgi_service.commands.options import progress, server_options
@@ -20,7 +21,6 @@ from wsgi_service.remote import Remote, address
 Document = dict[str, Any]
 #: Else what is replayed would be replayed the next time.
 UNKEPT = {"Prediction-Log": "off"}
-PREDICT_PROBA = "predict_proba"
 #: Rows in one request.
 AT_ONCE = 1_000
 AGAINST = re.compile(rf"(?P<name>{NAME_PATTERN.replace('([', '(?:[')})@(?P<version>[1-9][0-9]{{0,9}})")
@@ -70,17 +70,17 @@ def _replayed(
     """What the compare resource says, of a version as it answered then and of another one as it answers now."""
     rows = [row for entry in entries for row in entry.rows]
     before = [output for entry in entries for output in entry.outputs[method]]
-    probable = all(PREDICT_PROBA in entry.outputs for entry in entries) and PREDICT_PROBA in version["methods"]
-    methods = [method, PREDICT_PROBA] if probable and method != PREDICT_PROBA else [method]
+    probable = all(PROBABILITIES in entry.outputs for entry in entries) and PROBABILITIES in version["methods"]
+    methods = [method, PROBABILITIES] if probable and method != PROBABILITIES else [method]
     now = _predicted(remote, version, methods, rows)
     classes = version["schema"].get("classes")
     known = {} if classes is None else {"classes": tuple(classes)}
     one = Answered(predictions=before, **known)
     other = Answered(predictions=now[method], **known)
     if len(methods) > 1:
-        given = [output for entry in entries for output in entry.outputs[PREDICT_PROBA]]
+        given = [output for entry in entries for output in entry.outputs[PROBABILITIES]]
         one = msgspec.structs.replace(one, probabilities=np.array(given, dtype=float))
-        other = msgspec.structs.replace(other, probabilities=np.array(now[PREDICT_PROBA], dtype=float))
+        other = msgspec.structs.replace(other, probabilities=np.array(now[PROBABILITIES], dtype=float))
     comparison = msgspec.to_builtins(compare(one, other))
     return {"model": version["model"], "a": then, "b": version["version"], "comparison": comparison}
 
