@@ -13,13 +13,17 @@ from msgspec import Struct
 
 #: Seconds that a start, and a stop beyond its draining, may take.
 PATIENCE = 120.0
+#: Seconds for a removed service to be gone: Windows keeps it until its process has ended and nobody looks at it.
+LEAVING = 30.0
+#: Windows' errors for a service that is not there, and for one that is removed as soon as nobody looks at it.
+MISSING, LEAVES = 1060, 1072
 #: Windows' error -> what it means here, and what to do.
 ERRORS = {
     5: "Windows does not allow it. Open a console with `Run as administrator`, and try again there.",
     1056: "The service '{name}' is running already.",
-    1060: "There is no service '{name}'. Install it: wsgi-service service install",
+    MISSING: "There is no service '{name}'. Install it: wsgi-service service install",
     1062: "The service '{name}' is not running.",
-    1072: "The service '{name}' is being removed. Close the Services window, and try again.",
+    LEAVES: "The service '{name}' is being removed. Close the Services window, and try again.",
     1073: "There is a service '{name}' already. Remove it first: wsgi-service service remove",
 }
 STATES = {1: "stopped", 2: "starting", 3: "stopping", 4: "running", 5: "resuming", 6: "pausing", 7: "paused"}
@@ -71,19 +75,12 @@ def install(name: str, arguments: list[str], data: Path) -> None:
     command = subprocess.list2cmdline(
         [_python(), "-m", "wsgi_service", "service", "run", "--name", name, *arguments]
     )
-    with _translated(name), _manager(win32service.SC_MANAGER_CREATE_SERVICE) as manager:
-        handle = win32service.CreateService(
-            manager, name, name, win32service.SERVICE_ALL_ACCESS, win32service.SERVICE_WIN32_OWN_PROCESS,
-            win32service.SERVICE_AUTO_START, win32service.SERVICE_ERROR_NORMAL, command, None, 0, None,
-            account_of(name), None,
-        )  # fmt: skip
+    with _translated(name), _created(name, command) as handle:
         try:
             _equip(name, handle, data)
         except BaseException:
             win32service.DeleteService(handle)
             raise
-        finally:
-            win32service.CloseServiceHandle(handle)
 
 
 def start(name: str) -> None:
@@ -119,7 +116,7 @@ def status(name: str) -> Status:
 
 
 def remove(name: str) -> None:
-    """Stop it if it runs, and remove it. The data folder stays. Raises ServiceError."""
+    """Stop it if it runs, remove it, and wait until it is gone. The data folder stays. Raises ServiceError."""
     import win32evtlogutil
     import win32service
 
@@ -129,6 +126,7 @@ def remove(name: str) -> None:
         win32service.DeleteService(handle)
     with _translated(name):
         win32evtlogutil.RemoveSourceFromRegistry(name)
+    _wait_until_gone(name)
 
 
 def account_of(name: str) -> str:
@@ -228,27 +226,60 @@ def _wait(name: str, state: str, seconds: float) -> None:
         time.sleep(0.1)
 
 
-@contextmanager
-def _manager(access: int) -> Iterator[Any]:
+def _wait_until_gone(name: str) -> None:
+    last = time.monotonic() + LEAVING
+    while _exists(name):
+        if time.monotonic() > last:
+            raise ServiceError(ERRORS[LEAVES].format(name=name))
+        time.sleep(0.1)
+
+
+def _exists(name: str) -> bool:
+    import pywintypes
     import win32service
 
-    handle = win32service.OpenSCManager(None, None, access)
     try:
-        yield handle
-    finally:
-        win32service.CloseServiceHandle(handle)
+        with _service(name, win32service.SERVICE_QUERY_STATUS):
+            return True
+    except pywintypes.error as error:
+        return bool(error.winerror != MISSING)
+
+
+@contextmanager
+def _created(name: str, command: str) -> Iterator[Any]:
+    """A new service, which runs as an account of its own."""
+    import win32service
+
+    with _closed(win32service.OpenSCManager(None, None, win32service.SC_MANAGER_CREATE_SERVICE)) as manager:
+        handle = win32service.CreateService(
+            manager, name, name, win32service.SERVICE_ALL_ACCESS, win32service.SERVICE_WIN32_OWN_PROCESS,
+            win32service.SERVICE_AUTO_START, win32service.SERVICE_ERROR_NORMAL, command, None, 0, None,
+            account_of(name), None,
+        )  # fmt: skip
+        with _closed(handle):
+            yield handle
 
 
 @contextmanager
 def _service(name: str, access: int) -> Iterator[Any]:
     import win32service
 
-    with _manager(win32service.SC_MANAGER_CONNECT) as manager:
-        handle = win32service.OpenService(manager, name, access)
-        try:
-            yield handle
-        finally:
-            win32service.CloseServiceHandle(handle)
+    with (
+        _closed(win32service.OpenSCManager(None, None, win32service.SC_MANAGER_CONNECT)) as manager,
+        _closed(win32service.OpenService(manager, name, access)) as handle,
+    ):
+        yield handle
+
+
+@contextmanager
+def _closed(handle: Any) -> Iterator[Any]:
+    """A handle, closed in the end: a service that is removed stays as long as one is open."""
+    import win32service
+
+    try:
+        yield handle
+    finally:
+        win32service.CloseServiceHandle(handle)
 
 
 @contextmanager
