@@ -43,9 +43,10 @@ class Loaded:
         self, methods: Sequence[str], matrix: NDArray[np.float64] | None, columns: Sequence[Column]
     ) -> list[Any]:
         """The result of each method for a matrix (rows x columns), or for one array or list per column."""
-        return self._passes.call(methods, self._input(matrix, columns))
+        return self._passes.call(methods, self.rows(matrix, columns))
 
-    def _input(self, matrix: NDArray[np.float64] | None, columns: Sequence[Column]) -> Any:
+    def rows(self, matrix: NDArray[np.float64] | None, columns: Sequence[Column]) -> Any:
+        """A matrix, or one array or list per column, as the estimator takes them."""
         if matrix is not None and not (self.schema.frame or self.schema.text):
             return matrix
         if matrix is not None:

@@ -92,21 +92,23 @@ def _rounded(value: float) -> float:
 def _pipeline(estimator: Any) -> list[Trait]:
     steps = working_steps(estimator)
     traits = read_traits(steps[0])
+    # Behind a ColumnTransformer columns stand in another order, even where they are as many.
+    in_order = not isinstance(steps[0], compose.ColumnTransformer)
     for step in steps[1:]:
         if not any(trait.through for trait in traits):
             break
-        following = _following(step, len(traits))
+        following = _following(step, len(traits), in_order)
         traits = [followed_by(trait, after) for trait, after in zip(traits, following, strict=True)]
     return traits
 
 
-def _following(step: Any, width: int) -> list[Trait]:
-    """What a later step says about columns that reach it; its own if they are as many, else its general rule."""
+def _following(step: Any, width: int, in_order: bool) -> list[Trait]:
+    """What a later step says about columns that reach it: of each if they are the same, else its general rule."""
     try:
         traits = read_traits(step)
     except NotAPredictor:
         return [Trait(through=True, nullable=True)] * width
-    if len(traits) == width:
+    if in_order and len(traits) == width:
         return traits
     nullable = all(trait.nullable for trait in traits)
     return [Trait(type="number", nullable=nullable)] * width
@@ -117,7 +119,7 @@ def _column_transformer(estimator: Any) -> list[Trait]:
     traits = [dropped] * _width(estimator)
     names = list(getattr(estimator, "feature_names_in_", ()))
     for _, part, columns in estimator.transformers_:
-        indices = _indices(columns, names, len(traits))
+        indices = indices_of(columns, names, len(traits))
         for index, trait in zip(indices, _part_traits(part, len(indices)), strict=True):
             traits[index] = beside(traits[index], trait)
     return traits
@@ -131,12 +133,13 @@ def _part_traits(part: Any, width: int) -> list[Trait]:
         return [Trait(nullable=True, through=True)] * width
     if is_text(part):
         return [Trait(type="string", sample=SAMPLE_TEXT)] * width
-    # What follows a ColumnTransformer sees all parts side by side: only columns passed on as they are go through.
+    # What follows a ColumnTransformer sees all parts side by side, and of each column whether it is missing.
     passes = isinstance(part, preprocessing.FunctionTransformer)
-    return [replace(trait, through=passes) for trait in read_traits(part)]
+    return [replace(one, through=passes or (one.through and not one.fills)) for one in read_traits(part)]
 
 
-def _indices(columns: Any, names: list[str], width: int) -> list[int]:
+def indices_of(columns: Any, names: list[str], width: int) -> list[int]:
+    """The numbers of the columns that are chosen by names, numbers, a slice or a mask."""
     if isinstance(columns, slice):
         if isinstance(columns.start or columns.stop, str):
             first = 0 if columns.start is None else names.index(columns.start)

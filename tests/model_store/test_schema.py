@@ -147,7 +147,7 @@ def test_columns_that_pass_through_are_what_the_next_step_takes() -> None:
     columns = read_schema(pipeline).inputs
     assert [column.type for column in columns] == ["number", "number", "number", "any"]
     assert [column.optional for column in columns] == [False, False, False, True]
-    assert [column.nullable for column in columns] == [True, False, False, True] or not columns[0].nullable
+    assert [column.nullable for column in columns] == [False, False, False, True]
 
 
 def test_selectors_and_boolean_masks_are_resolved() -> None:
