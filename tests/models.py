@@ -96,6 +96,29 @@ def people() -> Pipeline:
     return make_pipeline(columns, LogisticRegression()).fit(people_table(), labels)
 
 
+@cache
+def homes() -> Pipeline:
+    """A regression on numbers, categories, booleans and a column that is not used; missing ones are filled."""
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(
+        {
+            "rooms": [1, 2, 3, 4, 5, 6] * 5,
+            "city": ["Oslo", "Rome", None, "Oslo", "Rome", "Bonn"] * 5,
+            "garden": [True, False, True] * 10,
+            "unused": ["a"] * 30,
+        }
+    )
+    filled = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    columns = ColumnTransformer(
+        [
+            ("numbers", StandardScaler(), ["rooms"]),
+            ("category", filled, ["city"]),
+            ("yes", "passthrough", ["garden"]),
+        ]
+    )
+    return make_pipeline(columns, LinearRegression()).fit(table, np.arange(30.0) ** 1.5)
+
+
 def skops_bytes(estimator: Any) -> bytes:
     return skops.io.dumps(estimator)
 

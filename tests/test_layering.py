@@ -12,8 +12,13 @@ ROOT = Path(__file__).resolve().parent.parent
 HOST_ONLY = (
     "model_store.acceleration.accelerate",
     "model_store.acceleration.conversion",
+    "model_store.acceleration.imputers",
+    "model_store.acceleration.lookups",
+    "model_store.acceleration.operators",
+    "model_store.acceleration.origins",
     "model_store.acceleration.probes",
     "model_store.acceleration.proof",
+    "model_store.acceleration.surrogates",
     "model_store.acceleration.trees",
     "model_store.estimators",
     "model_store.formats.npz",

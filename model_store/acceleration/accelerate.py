@@ -11,12 +11,15 @@ import numpy as np
 from onnx import ModelProto
 from sklearn.base import BaseEstimator
 
+from model_store.acceleration import codes
 from model_store.acceleration.conversion import Candidate, candidates
 from model_store.acceleration.probes import probes
-from model_store.acceleration.proof import compare, microseconds, names_of
+from model_store.acceleration.proof import Method, compare, microseconds, names_of
 from model_store.acceleration.report import Acceleration, Compared, Program, Unconvertible
+from model_store.acceleration.surrogates import Tables, surrogate_of
 from model_store.entities import now
 from model_store.errors import Refused
+from model_store.estimators.loaded import Loaded
 from model_store.estimators.methods import methods_of
 from model_store.formats.onnx.bounds import Unbounded, cost_of
 from model_store.formats.onnx.checks import RULES
@@ -57,42 +60,50 @@ def accelerate(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]]
 
 def _proven(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]]) -> tuple[Acceleration, bytes]:
     """The first candidate that passes. Raises Unconvertible with the reason why none does."""
-    _check_kind(estimator, schema)
+    if not isinstance(estimator, BaseEstimator):
+        raise Unconvertible("only estimators of scikit-learn are converted")
+    tables = _tables(estimator, schema)
+    surrogate = surrogate_of(estimator, tables)
     rows = probes(estimator, schema, examples)
     reasons = []
-    for candidate in candidates(estimator, len(schema.inputs)):
+    for candidate in candidates(surrogate, len(schema.inputs)):
         try:
-            return _tried(candidate, estimator, rows)
+            return _tried(candidate, estimator, tables, rows)
         except Unconvertible as error:
             reasons.append(str(error))
     raise Unconvertible("; and in single precision ".join(dict.fromkeys(reasons)))
 
 
-def _check_kind(estimator: Any, schema: Schema) -> None:
-    if not isinstance(estimator, BaseEstimator):
-        raise Unconvertible("only estimators of scikit-learn are converted")
-    if schema.text or schema.frame or not all(column.type in ("number", "any") for column in schema.inputs):
-        raise Unconvertible("only rows of numbers are computed by programs, and it takes others")
+def _tables(estimator: Any, schema: Schema) -> Tables:
+    try:
+        return Tables(Loaded(estimator), codes.known_texts(schema))
+    except ValueError as error:
+        raise Unconvertible(
+            f"only numbers and known categories are for programs, and {error} is neither"
+        ) from None
 
 
-def _tried(candidate: Candidate, estimator: Any, rows: Any) -> tuple[Acceleration, bytes]:
+def _tried(candidate: Candidate, estimator: Any, tables: Tables, rows: Any) -> tuple[Acceleration, bytes]:
     if candidate.model is None:
         raise Unconvertible(candidate.reason)
     methods = _answered(candidate.model, estimator)
     model = _renamed(candidate.model, methods)
     session = _session(model, methods)
-    compared = tuple(_compared(name, estimator, session, rows) for name in methods)
+    natives = {name: _native(getattr(estimator, name), tables) for name in methods}
+    compared = tuple(_compared(name, native, session, rows) for name, native in natives.items())
     passed = names_of(compared)
     if methods[0] not in passed:
         raise Unconvertible(_difference(compared[0]))
+    if not tables.plain:
+        codes.write(model, tables.known)
     data = model.SerializeToString(deterministic=True)
-    one = rows[:1]
+    one, table = rows[:1], tables.rows(rows[:1])
     return Acceleration(
         verdict="passed",
         precision=candidate.precision,
         rows=len(rows),
         methods=compared,
-        native_microseconds=microseconds(lambda: getattr(estimator, methods[0])(one)),
+        native_microseconds=microseconds(lambda: getattr(estimator, methods[0])(table)),
         onnx_microseconds=microseconds(lambda: session.call(methods[0], one)),
         program=Program(digest="", size=len(data), methods=passed, missing=bool(np.isnan(rows).any())),
     ), data
@@ -136,9 +147,14 @@ def _session(model: ModelProto, methods: Sequence[str]) -> Session:
         raise Unconvertible(f"ONNX Runtime makes no session of its program ({type(error).__name__})") from error
 
 
-def _compared(name: str, estimator: Any, session: Session, rows: Any) -> Compared:
+def _native(method: Method, tables: Tables) -> Method:
+    """A method of the estimator, for rows of numbers."""
+    return lambda rows: method(tables.rows(rows))
+
+
+def _compared(name: str, native: Method, session: Session, rows: Any) -> Compared:
     try:
-        return compare(name, getattr(estimator, name), lambda some: session.call(name, some), rows)
+        return compare(name, native, lambda some: session.call(name, some), rows)
     except Exception as error:
         raise Unconvertible(f"it raised {type(error).__name__} for rows that it was compared on") from error
 

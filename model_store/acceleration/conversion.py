@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 import onnx
 from onnx import ModelProto
 from sklearn.base import is_classifier
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
+from model_store.acceleration.imputers import convert_imputer
+from model_store.acceleration.lookups import register
 from model_store.acceleration.report import Precision, Unconvertible
 from model_store.acceleration.trees import converters
 from model_store.formats.onnx.checks import type_of
@@ -16,6 +19,8 @@ from model_store.formats.onnx.checks import type_of
 #: Releases of the standard that ONNX Runtime has had for long.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 ROWS = "rows"
+#: What is converted by our own code: an estimator's type -> what skl2onnx calls for it.
+CONVERTERS = {**converters(), SimpleImputer: convert_imputer}
 #: What skl2onnx raises for types that it does not know, and where it names them.
 UNKNOWN = ("MissingShapeCalculator", "MissingConverter")
 NAMED = re.compile(r"for type '<class '[\w.]*?(\w+)'>'")
@@ -60,12 +65,13 @@ def _convert(estimator: Any, rows: Any) -> ModelProto:
 def _converted(estimator: Any, rows: Any, options: dict[Any, Any] | None) -> ModelProto:
     import skl2onnx
 
+    register()
     model: ModelProto = skl2onnx.convert_sklearn(
         estimator,
         initial_types=[(ROWS, rows)],
         options=options,
         target_opset=OPSETS,
-        custom_conversion_functions=converters(),
+        custom_conversion_functions=CONVERTERS,
     )
     return model
 

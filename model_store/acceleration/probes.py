@@ -7,34 +7,36 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
-from model_store.schema import Schema
+from model_store.acceleration.codes import EXACT, Codes, known_texts
+from model_store.acceleration.domains import domain_of
+from model_store.acceleration.origins import Features, columns, inside
+from model_store.schema import Column, Schema
 
 Array = NDArray[np.float64]
 #: Rows in which one value stands at a threshold, rows of typical values in any combination, and rows far away.
 AT_THRESHOLDS, MIXED, FAR, GAPPY = 6_000, 1_500, 100, 400
 #: Values that are taken from one column of what an estimator keeps.
 TAKEN = 1_000
-#: Scalers that take each column for itself, and can be undone.
-SCALERS = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
 #: Larger numbers are not for programs: trees in single precision refuse them.
 LARGEST = 1e30
 
 
 def probes(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]], seed: int = 0) -> Array:
-    """Rows x columns to compare an estimator and its program on; NaN where a value is missing.
+    """Rows x columns of numbers (`codes`) to compare an estimator and its program on; NaN where one is missing.
 
     Args:
-        estimator: that takes columns of numbers.
+        estimator: that takes columns of numbers and categories.
         schema: of it.
-        examples: rows of the version; those with anything but numbers are left out.
+        examples: rows of the version; those that have no such numbers are left out.
         seed: of the choice.
+
+    Raises:
+        ValueError: a column is of something else.
     """
     random = np.random.default_rng(seed)
     typical, critical = _Values(schema), _Values(schema)
-    _gather(estimator, _unscaled([]), typical, critical)
+    _gather(estimator, columns(len(schema.inputs)), typical, critical)
     usual = [typical.of(index, random) for index in range(len(schema.inputs))]
     sharp = [_neighbours(critical.of(index, random)) for index in range(len(schema.inputs))]
     found = [
@@ -42,9 +44,9 @@ def probes(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]], se
         _mixed([np.concatenate(pair) for pair in zip(usual, sharp, strict=True)], MIXED, random),
         _between(usual, sharp, MIXED, random),
         _far(usual, random),
-        _numbers(examples, len(schema.inputs)),
     ]
-    rows = np.clip(np.vstack(found), -LARGEST, LARGEST)
+    rows = _fitting(np.clip(np.vstack(found), -LARGEST, LARGEST), schema, random)
+    rows = np.vstack([rows, _coded(examples, schema)])
     return np.vstack([rows, _gappy(rows, schema, random)])
 
 
@@ -55,10 +57,8 @@ class _Values:
         self._found: list[list[Array]] = [[] for _ in schema.inputs]
         self._samples = [column.sample for column in schema.inputs]
 
-    def add(self, column: int, values: Any) -> None:
-        array = np.asarray(values, dtype=np.float64).ravel()
-        if column < len(self._found):
-            self._found[column].append(array[np.isfinite(array)])
+    def add(self, column: int, values: Array) -> None:
+        self._found[column].append(values[np.isfinite(values)])
 
     def of(self, column: int, random: np.random.Generator) -> Array:
         """What was added to a column, the sample of the schema and some plain numbers; only so many."""
@@ -68,55 +68,14 @@ class _Values:
         return values if len(values) <= TAKEN else random.choice(values, TAKEN, replace=False)
 
 
-def _unscaled(scalers: Sequence[Any]) -> Any:
-    """A function from a column and its values behind these scalers to its values before them."""
-
-    def undo(column: int, values: Any) -> Array:
-        found = np.asarray(values, dtype=np.float64).ravel()
-        for scaler in reversed(scalers):
-            table = np.zeros((len(found), scaler.n_features_in_))
-            table[:, column] = found
-            found = scaler.inverse_transform(table)[:, column]
-        return found
-
-    return undo
-
-
-def _gather(estimator: Any, undo: Any, typical: _Values, critical: _Values) -> None:
+def _gather(estimator: Any, features: Features, typical: "_Values", critical: "_Values") -> None:
     """Collect what an estimator and those inside it keep about their columns."""
-    for column, values in _thresholds(estimator):
-        critical.add(column, undo(column, values))
-    for column, values in _seen(estimator):
-        typical.add(column, undo(column, values))
-    if isinstance(estimator, Pipeline):
-        _gather_steps([step for _, step in estimator.steps], typical, critical)
-        return
-    for inner in _inside(estimator):
-        _gather(inner, undo, typical, critical)
-
-
-def _gather_steps(steps: Sequence[Any], typical: _Values, critical: _Values) -> None:
-    scalers: list[Any] = []
-    for step in steps:
-        _gather(step, _unscaled(scalers), typical, critical)
-        if isinstance(step, SCALERS):
-            scalers.append(step)
-        elif hasattr(step, "transform") and step not in ("passthrough", None):
-            return  # what comes behind it has other columns
-
-
-def _inside(estimator: Any) -> Iterator[Any]:
-    """The estimators that one is made of."""
-    for name in ("estimators_", "calibrated_classifiers_"):
-        yield from _flat(getattr(estimator, name, ()))
-    for name in ("estimator", "estimator_", "best_estimator_", "final_estimator_"):
-        if hasattr(inner := getattr(estimator, name, None), "get_params"):
-            yield inner
-
-
-def _flat(members: Any) -> Iterator[Any]:
-    for member in members if isinstance(members, list | tuple | np.ndarray) else ():
-        yield from _flat(member) if isinstance(member, list | tuple | np.ndarray) else [member]
+    for inner, known in inside(estimator, features):
+        for found, values in ((_thresholds(inner), critical), (_seen(inner), typical)):
+            for feature, numbers in found:
+                origin = known[feature] if feature < len(known) else None
+                if origin is not None:
+                    values.add(origin.column, origin.back(np.asarray(numbers, dtype=np.float64).ravel()))
 
 
 def _thresholds(estimator: Any) -> Iterator[tuple[int, Array]]:
@@ -201,16 +160,41 @@ def _far(usual: Sequence[Array], random: np.random.Generator) -> Array:
     return _mixed(usual, FAR, random) * 10 ** random.uniform(0, 3, (FAR, 1))
 
 
-def _numbers(examples: Sequence[Sequence[Any]], width: int) -> Array:
-    numeric = [
-        row for row in examples if all(isinstance(value, int | float) and np.isfinite(value) for value in row)
-    ]
-    return np.array(numeric, dtype=np.float64).reshape(len(numeric), width)
+def _fitting(rows: Array, schema: Schema, random: np.random.Generator) -> Array:
+    """The same rows, with categories where there are only these, and whole numbers where these are asked for."""
+    for index, (column, texts) in enumerate(zip(schema.inputs, known_texts(schema), strict=True)):
+        domain = domain_of(column, texts)
+        if domain is not None and (domain.placed or column.closed or column.type == "boolean"):
+            rows[:, index] = random.choice(domain.values[domain.asked], len(rows))
+        elif domain is not None:
+            rows[::2, index] = random.choice(domain.values, len(rows[::2]))
+        if column.type == "integer":
+            rows[:, index] = np.clip(np.rint(rows[:, index]), -EXACT, EXACT)
+    return rows
+
+
+def _coded(examples: Sequence[Sequence[Any]], schema: Schema) -> Array:
+    """Those examples that are numbers and categories, as rows of numbers."""
+    codes = Codes(known_texts(schema))
+    found = [codes.matrix([_cells(column, value) for column, value in zip(schema.inputs, row, strict=True)])
+             for row in examples]  # fmt: skip
+    whole = [row for row in found if row is not None and np.isfinite(row).all()]
+    return np.vstack([np.zeros((0, len(schema.inputs))), *whole])
+
+
+def _cells(column: Column, value: Any) -> Any:
+    """One value as a column of one row."""
+    if column.type == "string":
+        return ["" if value is None else value], np.array([value is not None])
+    return np.array([value if isinstance(value, int | float) else np.nan]), None
 
 
 def _gappy(rows: Array, schema: Schema, random: np.random.Generator) -> Array:
-    """Some of the rows with missing values, where columns may have them."""
-    open_ = np.flatnonzero([column.nullable for column in schema.inputs])
+    """Some of the rows with missing numbers, where columns may have them; missing texts have a number."""
+    open_ = np.flatnonzero([
+        column.nullable and texts is None
+        for column, texts in zip(schema.inputs, known_texts(schema), strict=True)
+    ])  # fmt: skip
     if not len(open_):
         return rows[:0]
     chosen = rows[random.integers(len(rows), size=GAPPY)].copy()

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
-from skl2onnx.common.data_types import DoubleTensorType
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -27,9 +26,9 @@ from sklearn.ensemble import (
 )
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
+from model_store.acceleration.operators import ML, constant, double, give, op, unique
 from model_store.acceleration.report import Unconvertible
 
-ML = "ai.onnx.ml"
 #: A program grows to many times its size in memory, so larger forests stay with their host.
 MOST_NODES = 120_000
 #: Bits of a whole number in single precision, and of a number that is taken apart.
@@ -93,7 +92,7 @@ def _averaging(members: Callable[[Any], Sequence[Any]]) -> Callable[[Any, Any, A
         trees = [_tree_of(member) for member in members(estimator)]
         rows = _rounded(scope, operator, container)
         found = _add_sums(scope, container, rows, trees, estimator.n_outputs_)
-        _name(operator, container, _mean(scope, container, found, len(trees)), 0)
+        give(operator, container, _mean(scope, container, found, len(trees)), 0)
 
     return convert
 
@@ -109,7 +108,7 @@ def _mean(scope: Any, container: Any, sums: str, count: int) -> str:
     """The mean over so many trees. Votes are counted before, since a part of a vote is not exact."""
     if count == 1:
         return sums
-    return _op(scope, container, "Div", [sums, _constant(scope, container, np.array([float(count)]))])
+    return op(scope, container, "Div", [sums, constant(scope, container, np.array([float(count)]))])
 
 
 def _plain_tree(tree: Any, values: Array, targets: Sequence[int]) -> Tree:
@@ -157,7 +156,7 @@ def _convert_histogram_boosting(scope: Any, operator: Any, container: Any) -> No
     ]
     start = np.asarray(estimator._baseline_prediction, dtype=np.float64).ravel()
     link = type(estimator._loss.link).__name__
-    rows = _double(scope, container, operator.inputs[0].full_name)
+    rows = double(scope, container, operator.inputs[0].full_name)
     _add_boosting(scope, operator, container, rows, trees, start, "" if hasattr(estimator, "classes_") else link)
 
 
@@ -174,12 +173,12 @@ def _add_boosting(
     scope: Any, operator: Any, container: Any, rows: str, trees: Sequence[Tree], start: Array, link: str
 ) -> None:
     """Sums of trees, and what the estimator makes of them."""
-    sums = _op(scope, container, "Add", [_add_sums(scope, container, rows, trees, len(start)),
-                                         _constant(scope, container, start)])  # fmt: skip
+    sums = op(scope, container, "Add", [_add_sums(scope, container, rows, trees, len(start)),
+                                         constant(scope, container, start)])  # fmt: skip
     if not hasattr(operator.raw_operator, "classes_"):
-        _name(operator, container, _unlinked(scope, container, sums, link), 0)
+        give(operator, container, _unlinked(scope, container, sums, link), 0)
     elif len(start) > 1:
-        _name(operator, container, _op(scope, container, "Softmax", [sums], axis=1), 1)
+        give(operator, container, op(scope, container, "Softmax", [sums], axis=1), 1)
         _add_label(scope, operator, container, sums)
     else:
         _add_binary(scope, operator, container, sums)
@@ -190,20 +189,20 @@ def _unlinked(scope: Any, container: Any, found: str, link: str) -> str:
         return found
     if link != "LogLink":
         raise Unconvertible("its loss has a link that is not known here")
-    return _op(scope, container, "Exp", [found])
+    return op(scope, container, "Exp", [found])
 
 
 def _add_binary(scope: Any, operator: Any, container: Any, score: str) -> None:
     """Label and probabilities of two classes by one score, which is above 0 for the second."""
-    against = _op(scope, container, "Neg", [score])
-    both = _op(scope, container, "Concat", [against, score], axis=1)
-    _name(operator, container, _op(scope, container, "Sigmoid", [both]), 1)
+    against = op(scope, container, "Neg", [score])
+    both = op(scope, container, "Concat", [against, score], axis=1)
+    give(operator, container, op(scope, container, "Sigmoid", [both]), 1)
     _add_label(scope, operator, container, both)
 
 
 def _add_label(scope: Any, operator: Any, container: Any, scores: str) -> None:
     """The label of the class with the highest score, of several the first."""
-    index = _op(scope, container, "ArgMax", [scores], axis=1, keepdims=0)
+    index = op(scope, container, "ArgMax", [scores], axis=1, keepdims=0)
     labels = operator.raw_operator.classes_
     kind = TensorProto.STRING if labels.dtype.kind in "UO" else TensorProto.INT64
     values = (
@@ -211,12 +210,10 @@ def _add_label(scope: Any, operator: Any, container: Any, scores: str) -> None:
     )
     table = scope.get_unique_variable_name("classes")
     container.add_initializer(table, kind, [len(labels)], values)
-    found = _op(scope, container, "ArrayFeatureExtractor", [table, index], domain=ML)
+    found = op(scope, container, "ArrayFeatureExtractor", [table, index], domain=ML)
     shape = scope.get_unique_variable_name("shape")
     container.add_initializer(shape, TensorProto.INT64, [1], [-1])
-    container.add_node(
-        "Reshape", [found, shape], operator.outputs[0].full_name, op_version=13, name=_unique(scope)
-    )
+    container.add_node("Reshape", [found, shape], operator.outputs[0].full_name, op_version=13, name=unique(scope))
 
 
 def _add_votes(scope: Any, operator: Any, container: Any, rows: str, trees: Sequence[Tree]) -> None:
@@ -224,7 +221,7 @@ def _add_votes(scope: Any, operator: Any, container: Any, rows: str, trees: Sequ
     scores = _add_classifier(scope, operator, container, rows, trees)
     if any((tree.weights % 1).any() for tree in trees):  # the operator's scores have only single precision
         scores = _add_sums(scope, container, rows, trees, len(operator.raw_operator.classes_))
-    _name(operator, container, _mean(scope, container, scores, len(trees)), 1)
+    give(operator, container, _mean(scope, container, scores, len(trees)), 1)
 
 
 def _add_classifier(scope: Any, operator: Any, container: Any, rows: str, trees: Sequence[Tree]) -> str:
@@ -243,16 +240,16 @@ def _add_classifier(scope: Any, operator: Any, container: Any, rows: str, trees:
     scores = scope.get_unique_variable_name("scores")
     container.add_node(
         "TreeEnsembleClassifier", [rows], [operator.outputs[0].full_name, scores], op_domain=ML, op_version=3,
-        name=_unique(scope), **names, **_lists(trees, "class"),
+        name=unique(scope), **names, **_lists(trees, "class"),
     )  # fmt: skip
-    scores = _double(scope, container, scores)
+    scores = double(scope, container, scores)
     return scores if len(listed) == len(labels) else _first_two(scope, container, scores)
 
 
 def _first_two(scope: Any, container: Any, scores: str) -> str:
     columns = scope.get_unique_variable_name("columns")
     container.add_initializer(columns, TensorProto.INT64, [2], [0, 1])
-    return _op(scope, container, "ArrayFeatureExtractor", [scores, columns], domain=ML)
+    return op(scope, container, "ArrayFeatureExtractor", [scores, columns], domain=ML)
 
 
 def _add_sums(scope: Any, container: Any, rows: str, trees: Sequence[Tree], targets: int) -> str:
@@ -264,15 +261,13 @@ def _add_sums(scope: Any, container: Any, rows: str, trees: Sequence[Tree], targ
     units, parted = _parted(trees)
     sums = scope.get_unique_variable_name("sums")
     container.add_node(
-        "TreeEnsembleRegressor", [rows], [sums], op_domain=ML, op_version=3, name=_unique(scope),
+        "TreeEnsembleRegressor", [rows], [sums], op_domain=ML, op_version=3, name=unique(scope),
         n_targets=targets * len(units), **_lists(parted, "target"),
     )  # fmt: skip
     if units == [1.0]:
-        return _double(scope, container, sums)
+        return double(scope, container, sums)
     together = np.kron(np.eye(targets), np.array(units)[:, None])
-    return _op(
-        scope, container, "MatMul", [_double(scope, container, sums), _constant(scope, container, together)]
-    )
+    return op(scope, container, "MatMul", [double(scope, container, sums), constant(scope, container, together)])
 
 
 def _parted(trees: Sequence[Tree]) -> tuple[list[float], list[Tree]]:
@@ -295,12 +290,6 @@ def _in_units(tree: Tree, units: Sequence[float]) -> Tree:
     weights = np.stack(parts, axis=-1).reshape(len(left), -1)
     targets = [target * len(units) + part for target in tree.targets for part in range(len(units))]
     return tree._replace(weights=weights, targets=targets)
-
-
-def _constant(scope: Any, container: Any, values: Array) -> str:
-    name = str(scope.get_unique_variable_name("constant"))
-    container.add_initializer(name, TensorProto.DOUBLE, list(values.shape), values.ravel().tolist())
-    return name
 
 
 def _lists(trees: Sequence[Tree], kind: str) -> dict[str, Any]:
@@ -342,30 +331,5 @@ def _tensor(values: Array) -> Any:
 
 def _rounded(scope: Any, operator: Any, container: Any) -> str:
     """The rows in the single precision in which scikit-learn's trees see them."""
-    single = _op(scope, container, "Cast", [operator.inputs[0].full_name], to=TensorProto.FLOAT)
-    return _double(scope, container, single)
-
-
-def _double(scope: Any, container: Any, name: str) -> str:
-    return _op(scope, container, "Cast", [name], to=TensorProto.DOUBLE)
-
-
-def _op(scope: Any, container: Any, kind: str, inputs: list[str], domain: str = "", **attributes: Any) -> str:
-    """Add an operator; the name of its result."""
-    result = str(scope.get_unique_variable_name(kind.lower()))
-    container.add_node(
-        kind, inputs, [result], op_domain=domain, op_version=1 if domain else 13, name=_unique(scope), **attributes
-    )
-    return result
-
-
-def _name(operator: Any, container: Any, source: str, output: int) -> None:
-    """Give a result the name that skl2onnx expects, and the precision of the rows."""
-    double = isinstance(operator.inputs[0].type, DoubleTensorType)
-    precision = TensorProto.DOUBLE if double else TensorProto.FLOAT
-    target = operator.outputs[output].full_name
-    container.add_node("Cast", [source], [target], op_version=13, name=f"name_{target}", to=precision)
-
-
-def _unique(scope: Any) -> str:
-    return str(scope.get_unique_operator_name("tree"))
+    single = op(scope, container, "Cast", [operator.inputs[0].full_name], to=TensorProto.FLOAT)
+    return double(scope, container, single)

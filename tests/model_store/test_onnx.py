@@ -297,6 +297,18 @@ def labelled(labels: list[str]) -> Any:
     return program(nodes, outputs=[value("y", STRING, None)], constants=constants)
 
 
+#: A row's place in a table.
+PLACE = [node("ArgMax", "x", "p", axis=1, keepdims=0)]
+LOOKED_UP = {"c": np.ones((2, 5), dtype=np.float32)}
+
+
+def test_tables_and_columns_that_are_spread_are_bounded() -> None:
+    found = cost_of(program([*PLACE, node("Gather", "c p", "y")], constants=LOOKED_UP))
+    assert found.cells == 2 + 1 + 1 + 5  # x, the table, the place, the row
+    one = [node("ReduceMax", "x", "m", axes=[1]), node("Equal", "m c", "y")]
+    assert cost_of(program(one, opsets=OLDER, constants={"c": np.ones((1, 7), np.float32)})).cells >= 7
+
+
 def test_machines_and_labels_are_bounded() -> None:
     """What the wrong ones below are made of is right."""
     for model in (machine(), regression_machine(), labelled(["a", "b"])):
@@ -331,6 +343,13 @@ UNTOLD: dict[str, Any] = {
     "sums over what comes": lambda: program([node("ReduceSum", "x x", "y")]),
     "texts that are combined": lambda: program([node("Concat", "c c", "y", axis=1)], constants={"c": TEXTS}),
     "a long label of a class": lambda: labelled(["a" * 300, "b"]),
+    "something else than rows looked up": lambda: program(
+        [node("Gather", "x c", "y")], constants={"c": np.array([0])}
+    ),
+    "columns looked up": lambda: program([*PLACE, node("Gather", "c p", "y", axis=1)], constants=LOOKED_UP),
+    "a wide constant beside one column": lambda: program(
+        [node("ReduceMax", "x", "m", axes=[1]), node("Add", "m c", "y")], opsets=OLDER, constants={"c": WIDE[:1]}
+    ),
     "constant output": lambda: program([node("Neg", "c", "y")], constants={"c": WIDE[:, :2]}),
 }
 

@@ -126,7 +126,7 @@ def test_an_engine_that_is_not_there_cannot_be_pinned(client: StrictClient) -> N
     client.put_model("spam", models.spam())
     answer = client.put("/models/spam/versions/1", json={"engine": "onnx"})
     assert (answer.status_code, answer.json["type"]) == (409, "/problems/not-accelerated")
-    assert "only rows of numbers" in answer.json["detail"]
+    assert "only numbers and known categories" in answer.json["detail"]
     assert client.put("/models/spam/versions/1", json={"engine": "native"}).status_code == 200
     assert client.put("/models/spam/versions/1", json={"engine": "fast"}).status_code == 422
 
@@ -161,7 +161,27 @@ def test_missing_values_are_for_programs_that_were_compared_on_them(client: Stri
         pytest.approx(estimator.predict(rows[:1]).tolist()),
     )
     found = programs.Runnable("sha256:a", 1, ("predict",), missing=False)
-    assert not found.answers(["predict"], programs.Table(1, matrix=np.array([[np.nan, 1.0]])))
+    assert not found.takes(np.array([[np.nan, 1.0]]))
+
+
+def test_tables_of_numbers_and_categories_are_answered_by_programs(client: StrictClient) -> None:
+    """In every way to send them, with what was never seen and what is missing."""
+    estimator = models.homes()
+    assert client.put_model("iris", estimator).json["engine"] == "onnx"
+    rows = [
+        {"rooms": 3, "city": "Oslo", "garden": 1, "unused": "x"},
+        {"rooms": 1, "city": "Atlantis", "garden": 0, "unused": None},
+        {"rooms": 5, "city": None, "garden": 1, "unused": "y"},
+    ]
+    expected = [client.post(f"{IRIS}/predict", json={"instances": [row], "exact": True}).json for row in rows]
+    assert {answer["engine"] for answer in expected} == {"native"}
+    numbers = [pytest.approx(answer["predictions"][0], rel=1e-12) for answer in expected]
+    for row, number in zip(rows, numbers, strict=True):
+        answer = ask(client, [row])
+        assert (answer["engine"], answer["predictions"]) == ("onnx", [number])
+    sent = "rooms,city,garden,unused\n3,Oslo,1,x\n1,Atlantis,0,\n5,,1,y\n"
+    answer = client.post(f"{IRIS}/predict", data=sent, content_type="text/csv").json
+    assert (answer["engine"], answer["predictions"]) == ("onnx", numbers)
 
 
 def test_numbers_that_trees_refuse_are_refused_although_the_program_would_take_them(client: StrictClient) -> None:

@@ -14,6 +14,7 @@ from itertools import islice
 import msgspec
 from msgspec import UNSET
 
+from model_store.acceleration import codes
 from model_store.acceleration.report import PENDING, Acceleration
 from model_store.artifacts import Artifacts
 from model_store.entities import ONNX, Attribution, Version, now
@@ -194,6 +195,7 @@ class Accelerator:
         """
         try:
             model, _, _ = checked(data)
+            codes.read(model)
             _check_claims(version, found, len(model.graph.output))
             self._predictor.try_program(version, found, by)
         except (Refused, ValueError) as error:

@@ -169,7 +169,7 @@ class Predictor:
         found = None if exact else runnable(version)
         if taken := self._programs.take(found, methods, table):
             try:
-                return Computed(self._programs.call(taken, methods, table), ONNX)
+                return Computed(self._programs.call(taken, methods), ONNX)
             except PredictFailed:
                 if version.format == ONNX:  # nobody else could answer
                     raise

@@ -17,9 +17,11 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from msgspec import UNSET, Struct
+from numpy.typing import NDArray
 
 from model_store.artifacts import Artifacts, digest_of
 from model_store.entities import ONNX, Version
@@ -29,9 +31,11 @@ from wsgi_service.serving.errors import DeadlineExceeded, PredictFailed
 from wsgi_service.serving.tables import Table
 
 if TYPE_CHECKING:
-    from model_store.formats.onnx.program import Session
+    pass
 
 log = logging.getLogger(__name__)
+
+Matrix = NDArray[np.float64]
 
 #: Numbers that one call may compute here, and numbers of the program that it may go through; more is for a host.
 MAX_CELLS = 20_000_000
@@ -70,13 +74,14 @@ class Runnable(Struct, frozen=True):
     missing: bool = True
     runtime: str = ""
 
-    def answers(self, methods: Sequence[str], table: Table) -> bool:
-        """Whether it stands for the estimator in this."""
-        matrix = table.matrix
-        if not self.methods or matrix is None or not matrix.size:
+    def answers(self, methods: Sequence[str]) -> bool:
+        """Whether it stands for the estimator in these."""
+        return not self.methods or all(method in self.methods for method in methods)
+
+    def takes(self, matrix: Matrix) -> bool:
+        """Whether it was proven for such numbers."""
+        if not self.methods or not matrix.size:
             return True
-        if not all(method in self.methods for method in methods):
-            return False
         return _within(matrix) or (self.missing and not (abs(matrix) > LARGEST).any())
 
 
@@ -150,33 +155,34 @@ class Programs:
 
     def take(self, found: Runnable | None, methods: Sequence[str], table: Table) -> "Call | None":
         """The call of a program for these rows, if they may be computed here."""
-        if found is None or table.matrix is None or not self.trusts(found):
-            return None
-        if not found.answers(methods, table):
+        if found is None or not self.trusts(found) or not found.answers(methods):
             return None
         kept = self._keep(found)
-        if kept is None or table.rows * kept.cells > MAX_CELLS or table.rows * kept.constants > MAX_STEPS:
+        matrix = None if kept is None else kept.matrix(table)
+        if kept is None or matrix is None or not found.takes(matrix):
+            return None
+        if table.rows * kept.cells > MAX_CELLS or table.rows * kept.constants > MAX_STEPS:
             return None
         short = table.rows * (kept.cells + kept.constants) <= SHORT
         if not short or table.rows * kept.cells > AT_ONCE:
             elsewhere(lasting=False)
-        return Call(kept.session, short)
+        return Call(kept.session, matrix, short)
 
-    def call(self, taken: "Call", methods: Sequence[str], table: Table) -> list[Any]:
-        """The results of methods for a table.
+    def call(self, taken: "Call", methods: Sequence[str]) -> list[Any]:
+        """The results of methods.
 
         Raises:
             DeadlineExceeded: it took too long and was stopped.
             PredictFailed: ONNX Runtime refused.
         """
         if taken.short:
-            return self._run(taken.session, methods, table, None)
+            return self._run(taken, methods, None)
         with self._terminator.stopping(taken.session.run_options(), self._deadline) as options:
-            return self._run(taken.session, methods, table, options)
+            return self._run(taken, methods, options)
 
-    def _run(self, session: "Session", methods: Sequence[str], table: Table, options: Any) -> list[Any]:
+    def _run(self, taken: "Call", methods: Sequence[str], options: Any) -> list[Any]:
         try:
-            return session.run(methods, cast("Any", table.matrix), options)
+            return taken.session.run(methods, taken.matrix, options)  # type: ignore[no-any-return]
         except Exception as error:  # noqa: BLE001 - the runtime raises what it likes
             if options is not None and options.terminate:
                 raise DeadlineExceeded(f"The model did not answer within {self._deadline:g} seconds.") from None
@@ -225,9 +231,10 @@ def _size_of(future: "Future[_Kept | None]") -> int:
 
 
 class Call(Struct, frozen=True):
-    """A program that may be called, and whether that is over before anybody could stop it."""
+    """A program that may be called for some rows, and whether that is over before anybody could stop it."""
 
     session: Any
+    matrix: Any
     short: bool
 
 
@@ -251,9 +258,10 @@ def checked(data: bytes) -> tuple[Any, int, int]:
 
 
 class _Kept:
-    """A program that passed the rules and is bounded, and what it costs."""
+    """A program that passed the rules and is bounded, what it costs, and how it takes texts."""
 
     def __init__(self, data: bytes, found: Runnable) -> None:
+        from model_store.acceleration import codes
         from model_store.formats.onnx.program import Session
 
         if digest_of(io.BufferedReader(io.BytesIO(data))) != found.digest:
@@ -261,6 +269,13 @@ class _Kept:
         model, self.cells, self.constants = checked(data)
         self.size = GROWTH * len(data)
         self.session = Session(model, found.methods)
+        self._codes = codes.read(model) if found.methods else None
+
+    def matrix(self, table: Table) -> Matrix | None:
+        """The rows as numbers, None if they have none."""
+        if table.matrix is not None or self._codes is None:
+            return table.matrix
+        return self._codes.matrix([(cells.values, cells.valid) for cells in table.columns])
 
 
 class Terminator:

@@ -113,13 +113,17 @@ def _elementwise(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     rows = [shape for shape in inputs if shape.constant is None]
     if not rows:
         raise Unbounded("a constant stands where rows are expected")
-    widest = max(rows, key=lambda shape: shape.width or 0)
-    if any(shape.width not in (widest.width, widest.width and 1) for shape in rows):
+    width = max(rows, key=lambda shape: shape.width or 0).width
+    if any(shape.width not in (width, width and 1) for shape in rows):
         raise Unbounded("tensors of different widths are combined")
-    for shape in inputs:
-        if shape.constant is not None and not _fits(shape.constant, widest.width):
-            raise Unbounded("a constant has another width than the rows")
-    return [Shape(widest.width)]
+    constants = [shape.constant for shape in inputs if shape.constant is not None]
+    if width == 1:  # rows of one column spread over a constant with several
+        width = max([1, *(constant.size for constant in constants if constant.ndim)])
+    if width is not None and width > MAX_WIDTH:
+        raise Unbounded("rows become too wide")
+    if not all(_fits(constant, width) for constant in constants):
+        raise Unbounded("a constant has another width than the rows")
+    return [Shape(width)]
 
 
 def _fits(constant: NDArray[Any], width: int | None) -> bool:
@@ -277,6 +281,16 @@ def _chosen(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     return [Shape(columns.size)]
 
 
+def _gathered(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    """Rows of a constant, by their numbers; the runtime refuses numbers that are too large."""
+    table = inputs[0].constant
+    if table is None or table.ndim != 2 or inputs[1].constant is not None or inputs[1].width is not None:  # noqa: PLR2004
+        raise Unbounded("something else than the rows of a table is looked up")
+    if attributes_of(node).get("axis", 0) != 0 or not 1 <= table.shape[1] <= MAX_WIDTH:
+        raise Unbounded("something else than the rows of a table is looked up")
+    return [Shape(table.shape[1])]
+
+
 def _cast(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     if attributes_of(node).get("to") == TensorProto.STRING:
         raise Unbounded("numbers are written as text")
@@ -315,6 +329,7 @@ OPERATORS: dict[str, Rule] = {
     "Concat": _side_by_side,
     "Constant": _constant,
     "Flatten": _flattened,
+    "Gather": _gathered,
     "Gemm": _general_product,
     "Imputer": _scaled("imputed_value_floats", "imputed_value_int64s"),
     "LinearClassifier": _linear_classifier,
