@@ -14,6 +14,7 @@ from waitress.task import WSGITask
 from waitress.utilities import build_http_date
 
 from wsgi_service.at_once import Deferred, Elsewhere, Turn, answering, must_not_wait, taking_up
+from wsgi_service.heads import Head
 from wsgi_service.metrics import BEYOND
 from wsgi_service.parser import Parser, Refusal
 from wsgi_service.settings import MEGABYTE
@@ -65,9 +66,25 @@ class Task(WSGITask):  # type: ignore[misc]
     def get_environment(self) -> dict[str, Any]:
         """That of an earlier attempt if there was one, with the id of the request and when it began."""
         if self.request.environ is None:
-            self.request.environ = super().get_environment()
+            self.request.environ = self._new_environment()
         kept: dict[str, Any] = self.request.environ
         return kept
+
+    def _new_environment(self) -> dict[str, Any]:
+        """The one that Waitress makes; of a head that was read before, with what it had then."""
+        head: Head | None = self.request.head
+        if head is None:
+            return dict(super().get_environment())
+        address, port = self.channel.addr[:2]
+        own = {
+            "REMOTE_ADDR": address, "REMOTE_HOST": address, "REMOTE_PORT": str(port),
+            "wsgi.input": self.request.get_body_stream(),
+            "waitress.client_disconnected": self.channel.check_client_disconnected,
+        }  # fmt: skip
+        if head.environ is None:
+            made = super().get_environment()
+            head.environ = {name: value for name, value in made.items() if name not in own}
+        return head.environ | own
 
     def build_response_header(self) -> bytes:
         """The head of the answer; most have a length and keep the connection, and need nothing else."""

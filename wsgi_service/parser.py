@@ -10,6 +10,7 @@ from typing import IO, Any
 from msgspec import Struct
 from waitress.buffers import OverflowableBuffer, TempfileBasedBuffer
 from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.receiver import FixedStreamReceiver
 from waitress.utilities import BadRequest, Error
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
@@ -19,6 +20,7 @@ from model_store.errors import StoreError
 from wsgi_service.app import Application
 from wsgi_service.chunked import Chunks
 from wsgi_service.dispatch import Matches
+from wsgi_service.heads import Head
 from wsgi_service.problems import Problem, problem
 from wsgi_service.requests import too_large
 from wsgi_service.settings import MEGABYTE
@@ -113,11 +115,26 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     address = ""
     #: What is kept of a request that was put off: its environment, how it goes on, and what it waited for.
     environ: dict[str, Any] | None = None
+    #: What is kept of a head like this one.
+    head: Head | None = None
     rest: Callable[[], Any] | None = None
     found: Any = None
 
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the headers, then decide about the body that follows them."""
+        self.head = self.adj.heads.find(header_plus)
+        if self.head is not None:
+            self.__dict__.update(self.head.parsed)
+            if self.content_length:
+                self._expect_body()
+            return
+        before = self.__dict__.copy()
+        self._parse_anew(header_plus)
+        if self.error is None and not (self.chunked or self.expect_continue or self.content_length > MEGABYTE):
+            made = {name: value for name, value in self.__dict__.items() if name not in {*before, "body_rcv"}}
+            self.head = self.adj.heads.keep(header_plus, {**made, "headers": self.headers})
+
+    def _parse_anew(self, header_plus: bytes) -> None:
         try:
             check_head(header_plus)
             super().parse_header(header_plus)
@@ -127,12 +144,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Bad URI") from None
         if self.body_rcv is None:
             return
-        body = _Spool(self.adj.inbuf_overflow, self.adj.admission.folder)
-        if self.chunked:
-            self.body_rcv = Chunks(body)
-        self.body_rcv.buf = body
+        self._expect_body()
         if self.chunked or self.expect_continue or self.content_length > MEGABYTE:
             self._admit()
+
+    def _expect_body(self) -> None:
+        body = _Spool(self.adj.inbuf_overflow, self.adj.admission.folder)
+        self.body_rcv = Chunks(body) if self.chunked else FixedStreamReceiver(self.content_length, body)
 
     def received(self, data: bytes) -> int:
         """Take bytes from the connection; a refusal completes the request at once."""

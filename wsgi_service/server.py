@@ -29,6 +29,7 @@ from wsgi_service.app import Application
 from wsgi_service.at_once import QUICKLY_READ, Elsewhere, must_not_wait, never
 from wsgi_service.channel import SENT_AT_ONCE, Channel
 from wsgi_service.dispatch import Matches
+from wsgi_service.heads import Heads
 from wsgi_service.listening import BACKLOG
 from wsgi_service.parser import Admission
 from wsgi_service.routes import Work
@@ -358,4 +359,5 @@ def _adjustments(app: Application) -> Any:
     )
     adjustments.send_bytes = SENT_AT_ONCE  # as an argument it warns that a later Waitress will not have it
     adjustments.admission = Admission(app)
+    adjustments.heads = Heads()
     return adjustments
