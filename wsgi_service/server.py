@@ -99,6 +99,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._rung = False
         self._watch_due = False
         self._fresh_until = 0.0
+        #: Connections of addresses that have too many.
+        self._turned_away = 0
         #: Set when whoever stops the server has woken the loop, and does not touch the trigger any more.
         self._told = threading.Event()
         dispatcher = ThreadedTaskDispatcher()
@@ -170,6 +172,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         if sum(channel.addr[0] == address[0] for channel in self.active_channels.values()) < most:
             return accepted
         log.info("%s has %d connections, and gets no other", address[0], most)
+        self._turned_away += 1
         connection.close()
         return None
 
@@ -218,9 +221,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def _accept_all(self) -> None:
         """Take all who have connected already: to them, the server was there."""
         while len(self._map) < CONNECTION_LIMIT:
-            before = len(self.active_channels)
+            before = len(self.active_channels), self._turned_away
             self.handle_accept()
-            if len(self.active_channels) == before:
+            if before == (len(self.active_channels), self._turned_away):
                 return
 
     def stop(self) -> None:

@@ -2,9 +2,9 @@
 
 What travels is lines of words through two pipes. A process asks all others by `changed N` (they are to forget
 what they know of the registry) or `measure N` (they are to say what they have counted). Each of them reads
-`forget M` or `count M` and answers `done M`, with what it has counted in base64; when all have, the first one
-reads `all N` with what they said. Besides, `started MODELS` goes to the supervisor, and `stop` comes from it;
-the end of the pipe means stop as well.
+`forget M` or `count M` and answers `done M`, with what it has counted in base64. The first one reads `said N` with
+that as soon as one of them has answered, and `all N` when all have. Besides, `started MODELS` goes to the
+supervisor, and `stop` comes from it; the end of the pipe means stop as well.
 """
 
 import base64
@@ -42,24 +42,24 @@ class Siblings:
 
     def changed(self) -> None:
         """Tell that something was changed, and wait until all others know, but not for long."""
-        if self._ask("changed") is None:
+        if not self._ask("changed").answered.is_set():
             log.warning("not all processes have taken a change over within %g seconds", PATIENCE)
 
     def counted(self) -> list[bytes]:
         """What the others have counted; of those that do not say it in time, nothing."""
-        return [base64.b64decode(said) for said in self._ask("measure") or ()]
+        return [base64.b64decode(said) for said in self._ask("measure").answers]
 
-    def _ask(self, what: str) -> list[str] | None:
-        """What the others answer; None if they do not in time."""
+    def _ask(self, what: str) -> "_Question":
+        """What is asked of the others, and what those have said that answer in time."""
         with self._lock:
             self._asked += 1
             number = self._asked
             question = self._waiting[number] = _Question()
         self._say(f"{what} {number}")
-        answered = question.answered.wait(PATIENCE)
+        question.answered.wait(PATIENCE)
         with self._lock:
             self._waiting.pop(number, None)
-        return question.answers if answered else None
+        return question
 
     def listen(self, forget: Callable[[], None], count: Callable[[], bytes], stop: Callable[[], None]) -> None:
         """Do what the supervisor says, in a thread of its own, until it says stop or is gone.
@@ -79,18 +79,23 @@ class Siblings:
                     self._say(f"done {number}")
                 case ["count", number]:
                     self._say(f"done {number} {base64.b64encode(_counted(count)).decode()}")
-                case ["all", number, *answers]:
-                    self._answered(int(number), answers)
+                case ["said", number, answer]:
+                    self._said(int(number), answer)
+                case ["all", number]:
+                    self._answered(int(number))
                 case _:
                     break
         stop()
 
-    def _answered(self, number: int, answers: list[str]) -> None:
+    def _said(self, number: int, answer: str) -> None:
         with self._lock:
-            question = self._waiting.get(number)
-        if question is not None:
-            question.answers = answers
-            question.answered.set()
+            if question := self._waiting.get(number):
+                question.answers.append(answer)
+
+    def _answered(self, number: int) -> None:
+        with self._lock:
+            if question := self._waiting.get(number):
+                question.answered.set()
 
     def _say(self, words: str) -> None:
         with self._lock:

@@ -129,11 +129,16 @@ class Supervisor:
         self._answer(own)
 
     def _done(self, worker: "_Worker", own: int, answer: list[str]) -> None:
+        """Pass on what a process has said, before it counts as one that has answered."""
         with self._lock:
             question = self._questions.get(own)
-            if question and worker in question.missing:
-                question.missing.remove(worker)
-                question.answers += answer
+            expected = question is not None and worker in question.missing
+        if question is None or not expected:
+            return
+        for said in answer:
+            question.worker.say(f"said {question.number} {said}")
+        with self._lock:
+            question.missing.discard(worker)
         self._answer(own)
 
     def _gone(self, worker: "_Worker") -> None:
@@ -144,23 +149,22 @@ class Supervisor:
             self._done(worker, own, [])
 
     def _answer(self, own: int) -> None:
-        """Tell whoever asked what all others have answered, once they have."""
+        """Tell whoever asked that all others have answered, once they have."""
         with self._lock:
             question = self._questions.get(own)
             if question is None or question.missing:
                 return
             del self._questions[own]
-        question.worker.say(" ".join(["all", str(question.number), *question.answers]))
+        question.worker.say(f"all {question.number}")
 
 
 class _Question:
-    """What one process asks, those that have not answered yet, and what the others have said."""
+    """What one process asks, and those that have not answered yet."""
 
     def __init__(self, worker: "_Worker", number: int, missing: "set[_Worker]") -> None:
         self.worker = worker
         self.number = number
         self.missing = missing
-        self.answers: list[str] = []
 
 
 class _Worker:

@@ -175,7 +175,7 @@ def test_a_process_says_what_it_has_counted_and_hears_what_the_others_have(
     asking = threading.Thread(target=lambda: counted.append(end.siblings.counted()))
     asking.start()
     assert end.heard.readline() == b"measure 1\n"
-    end.say("all 1 b25l b3RoZXI=\n")
+    end.say("said 1 b25l\nsaid 1 b3RoZXI=\nall 1\n")
     asking.join(PATIENCE)
     assert counted == [[b"one", b"other"]]
 
@@ -183,6 +183,29 @@ def test_a_process_says_what_it_has_counted_and_hears_what_the_others_have(
 def test_what_others_do_not_say_in_time_is_left_out(end: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(siblings, "PATIENCE", 0.01)
     assert end.siblings.counted() == []
+
+
+def test_one_that_is_late_does_not_take_what_the_others_said_with_it(
+    end: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(siblings._Question):
+        """Its time is over as soon as one has answered."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            monkeypatch.setattr(self.answered, "wait", lambda _seconds: until(lambda: self.answers))
+
+    monkeypatch.setattr(siblings, "_Question", Late)
+    end.siblings.listen(lambda: None, bytes, lambda: None)
+    counted: list[list[bytes]] = []
+    asking = threading.Thread(target=lambda: counted.append(end.siblings.counted()))
+    asking.start()
+    assert end.heard.readline() == b"measure 1\n"
+    end.say("said 1 b25l\n")
+    asking.join(PATIENCE)
+    assert counted == [[b"one"]]
+    end.say("said 1 b3RoZXI=\nall 1\nforget 2\n")  # nobody waits for that any more
+    assert end.heard.readline() == b"done 2\n"
 
 
 @pytest.mark.alike

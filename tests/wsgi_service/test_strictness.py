@@ -334,6 +334,24 @@ def test_an_address_has_so_many_connections_and_no_more(pool: HostPool, tmp_path
         running.stop()
 
 
+def test_a_stop_takes_who_has_connected_behind_one_that_is_turned_away(pool: HostPool, tmp_path: Path) -> None:
+    running = Running(tmp_path, pool, acceleration="off", connections_per_address=1)
+    running.server.accepting = False  # as if the loop had not come to it yet
+    connections = []
+    try:
+        for address in ("127.0.0.1", "127.0.0.1", "127.0.0.2"):
+            there = ("127.0.0.1", running.port)
+            connections.append(socket.create_connection(there, timeout=PATIENCE, source_address=(address, 0)))
+        running.server.stop()
+        connections[2].sendall(b"GET /healthz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+        assert status_of(received(connections[2])) == b"200"
+        assert received(connections[1]) == b""
+    finally:
+        for connection in connections:
+            connection.close()
+        running.stop()
+
+
 @pytest.mark.parametrize(
     "begun",
     [
