@@ -166,23 +166,25 @@ def test_a_large_or_chunked_body_is_for_threads_that_may_wait(running: Running) 
 def test_what_would_get_no_slot_is_refused_at_once(running: Running) -> None:
     """Uploads too; but one that gets a slot at the last moment is not begun by the thread that reads."""
     running.look_nothing_up_again()
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
-    for _ in range(2):  # then the tokens have been looked at, and nothing else looks at the registry any more
-        assert ask(connection, "slow", ["cheap money"])[0] == 200
-    running.answered_by.clear()
     slots, taken = running.app.slots, 0
-    while not slots.full(Work.PREDICT):
-        slots.take(Work.PREDICT)
-        taken += 1
-    for _ in range(3):
-        assert ask(connection, "slow", ["cheap money"])[0] == 503
-    connection.request("PUT", "/models/slow/versions/2", b"no model", {"Content-Type": "application/octet-stream"})
-    assert connection.getresponse().read().startswith(b'{"type":"/problems/busy"')
-    assert running.answered_by == ["at once"] * 4
-    for _ in range(taken):
-        slots.give_back(Work.PREDICT)
-    assert ask(connection, "slow", ["cheap money"])[0] == 200
-    connection.close()
+    with closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)) as connection:
+        assert ask(connection, "slow", ["cheap money"])[0] == 200
+        while not slots.full(Work.PREDICT):
+            slots.take(Work.PREDICT)
+            taken += 1
+        running.answered_by.clear()
+        while running.answered_by[-1:] != ["at once"]:  # from then on nothing is looked up any more
+            assert ask(connection, "slow", ["cheap money"])[0] == 503
+        running.answered_by.clear()
+        for _ in range(3):
+            assert ask(connection, "slow", ["cheap money"])[0] == 503
+        binary = {"Content-Type": "application/octet-stream"}
+        connection.request("PUT", "/models/slow/versions/2", b"no model", binary)
+        assert connection.getresponse().read().startswith(b'{"type":"/problems/busy"')
+        assert running.answered_by == ["at once"] * 4
+        for _ in range(taken):
+            slots.give_back(Work.PREDICT)
+        assert ask(connection, "slow", ["cheap money"])[0] == 200
 
 
 def test_a_version_that_has_no_place_left_refuses_at_once(
