@@ -35,7 +35,7 @@ COUNTING, NOT_COUNTING = ["-m", "wsgi_service"], ["-c", WITHOUT]
 CONNECTIONS = 16
 IRIS = next(one for one in SUBJECTS if one.name == "iris")
 #: Processor time in /proc comes in these parts of a second.
-TICKS = os.sysconf("SC_CLK_TCK")
+TICKS: int = getattr(os, "sysconf", lambda _name: 100)("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,7 @@ def _proven(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]]) -
     if not isinstance(estimator, BaseEstimator):
         raise Unconvertible("only estimators of scikit-learn are converted")
     tables = _tables(estimator, schema)
-    surrogate = surrogate_of(estimator, tables)
-    rows = probes(estimator, schema, examples)
+    surrogate, rows = _as_numbers(estimator, tables, examples)
     reasons = []
     for candidate in candidates(surrogate, len(schema.inputs)):
         try:
@@ -83,6 +82,16 @@ def _tables(estimator: Any, schema: Schema) -> Tables:
         ) from None
 
 
+def _as_numbers(estimator: Any, tables: Tables, examples: Sequence[Sequence[Any]]) -> tuple[Any, Any]:
+    """The estimator as one of numbers, and rows of numbers to compare them on."""
+    try:
+        return surrogate_of(estimator, tables), probes(estimator, tables.schema, examples)
+    except Unconvertible:
+        raise
+    except Exception as error:
+        raise Unconvertible(f"its columns cannot be told apart ({type(error).__name__})") from error
+
+
 def _tried(candidate: Candidate, estimator: Any, tables: Tables, rows: Any) -> tuple[Acceleration, bytes]:
     if candidate.model is None:
         raise Unconvertible(candidate.reason)
@@ -95,7 +104,7 @@ def _tried(candidate: Candidate, estimator: Any, tables: Tables, rows: Any) -> t
     if methods[0] not in passed:
         raise Unconvertible(_difference(compared[0]))
     if not tables.plain:
-        codes.write(model, tables.known)
+        _write(model, tables.known)
     data = model.SerializeToString(deterministic=True)
     one, table = rows[:1], tables.rows(rows[:1])
     return Acceleration(
@@ -107,6 +116,13 @@ def _tried(candidate: Candidate, estimator: Any, tables: Tables, rows: Any) -> t
         onnx_microseconds=microseconds(lambda: session.call(methods[0], one)),
         program=Program(digest="", size=len(data), methods=passed, missing=bool(np.isnan(rows).any())),
     ), data
+
+
+def _write(model: ModelProto, known: codes.Known) -> None:
+    try:
+        codes.write(model, known)
+    except ValueError as error:  # also of half a character
+        raise Unconvertible(f"its categories cannot be written: {error}") from None
 
 
 def _answered(model: ModelProto, estimator: Any) -> tuple[str, ...]:

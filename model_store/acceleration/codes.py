@@ -24,6 +24,8 @@ Known = tuple[tuple[str, ...] | None, ...]
 Cells = tuple[NDArray[Any] | list[str], NDArray[np.bool_] | None]
 #: Under which name the texts stand among the metadata of a program.
 KEY = "wsgi_service.categories"
+#: Bytes of all texts of a program.
+MOST_BYTES = 1 << 20
 #: Larger whole numbers have no place of their own in double precision.
 EXACT = 2**53
 
@@ -62,19 +64,27 @@ def known_texts(schema: Schema) -> Known:
 
 
 def write(model: "ModelProto", known: Known) -> None:
-    """Let the texts stand in a program."""
-    model.metadata_props.add(key=KEY, value=msgspec.json.encode(known).decode())
+    """Let the texts stand in a program. Raises ValueError if they are too long for that."""
+    said = msgspec.json.encode(known)
+    if len(said) > MOST_BYTES:
+        raise ValueError("its categories are very long")
+    model.metadata_props.add(key=KEY, value=said.decode())
 
 
-def read(model: "ModelProto") -> Codes | None:
-    """The texts that stand in a program, None if none do. Raises ValueError if they are none."""
+def read(model: "ModelProto", width: int) -> Codes | None:
+    """The texts in a program of so many columns, None if there are none. Raises ValueError for other things."""
     said = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
     if said is None:
         return None
+    if len(said) > MOST_BYTES:
+        raise ValueError("its categories are too long")
     try:
-        return Codes(msgspec.json.decode(said, type=Known))
+        known = msgspec.json.decode(said, type=Known)
     except msgspec.MsgspecError as error:
         raise ValueError("its categories cannot be read") from error
+    if len(known) != width:
+        raise ValueError("its categories are not those of its columns")
+    return Codes(known)
 
 
 def _texts_of(column: Column) -> tuple[str, ...] | None:

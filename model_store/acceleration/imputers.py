@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from skl2onnx.common.data_types import DoubleTensorType
 
 from model_store.acceleration.operators import chosen, constant, double, give, op
 from model_store.acceleration.report import Unconvertible
@@ -15,7 +16,9 @@ def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     if statistics.dtype.kind != "f":
         raise Unconvertible("its imputer fills texts")
     rows = double(scope, container, operator.inputs[0].full_name)
-    gaps = _gaps(scope, container, rows, imputer.missing_values, len(statistics))
+    given = isinstance(operator.inputs[0].type, DoubleTensorType)
+    sought = imputer.missing_values if given else _single(imputer.missing_values)
+    gaps = _gaps(scope, container, rows, sought, len(statistics))
     kept = np.flatnonzero(~np.isnan(statistics))  # a column in which all was missing is left out
     filled = op(scope, container, "Where", [gaps, constant(scope, container, _filling(statistics)), rows])
     if len(kept) < len(statistics):
@@ -24,6 +27,11 @@ def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
         shown = chosen(scope, container, double(scope, container, gaps), imputer.indicator_.features_.tolist())
         filled = op(scope, container, "Concat", [filled, shown], axis=1)
     give(operator, container, filled, 0)
+
+
+def _single(missing: Any) -> Any:
+    """What a number becomes in rows of single precision."""
+    return float(np.float32(missing)) if isinstance(missing, int | float) else missing
 
 
 def _gaps(scope: Any, container: Any, rows: str, missing: Any, width: int) -> str:

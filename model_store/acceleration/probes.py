@@ -18,8 +18,8 @@ Array = NDArray[np.float64]
 AT_THRESHOLDS, MIXED, FAR, GAPPY = 6_000, 1_500, 100, 400
 #: Values that are taken from one column of what an estimator keeps.
 TAKEN = 1_000
-#: Larger numbers are not for programs: trees in single precision refuse them.
-LARGEST = 1e30
+#: Larger numbers are not for programs: in single precision their squares have no number.
+LARGEST = 1e15
 
 
 def probes(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]], seed: int = 0) -> Array:
@@ -74,8 +74,10 @@ def _gather(estimator: Any, features: Features, typical: "_Values", critical: "_
         for found, values in ((_thresholds(inner), critical), (_seen(inner), typical)):
             for feature, numbers in found:
                 origin = known[feature] if feature < len(known) else None
-                if origin is not None:
-                    values.add(origin.column, origin.back(np.asarray(numbers, dtype=np.float64).ravel()))
+                array = np.asarray(numbers, dtype=np.float64).ravel()
+                array = array[np.isfinite(array)]  # a tree that splits off what is missing does so at infinity
+                if origin is not None and len(array):
+                    values.add(origin.column, origin.back(array))
 
 
 def _thresholds(estimator: Any) -> Iterator[tuple[int, Array]]:
@@ -87,6 +89,9 @@ def _thresholds(estimator: Any) -> Iterator[tuple[int, Array]]:
         for predictor in row:
             nodes = predictor.nodes
             yield from _by_column(nodes["feature_idx"], nodes["num_threshold"], nodes["is_leaf"] == 0)
+    sought = getattr(estimator, "missing_values", None)
+    if isinstance(sought, int | float) and np.isfinite(sought):
+        yield from ((column, np.array([sought])) for column in range(getattr(estimator, "n_features_in_", 0)))
     for name in ("bin_edges_", "quantiles_"):
         yield from enumerate(_columns(getattr(estimator, name, None)))
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
@@ -19,10 +20,11 @@ from model_store.acceleration.domains import Domain, domain_of
 from model_store.acceleration.lookups import Lookup, lookup_of
 from model_store.acceleration.report import Unconvertible
 from model_store.estimators.loaded import Loaded
+from model_store.estimators.outputs import is_missing
 from model_store.estimators.readers import indices_of
 from model_store.schema import Column, Schema
 
-#: For these all numbers are alike that are not among their categories.
+#: For these all values are alike that are not among their categories.
 ENCODERS = (OneHotEncoder, OrdinalEncoder, TargetEncoder)
 #: What stands for a text that the estimator does not know; longer, if it knows this one.
 UNSEEN = "?"
@@ -148,7 +150,21 @@ class _Surrogates:
             found, used = _through(steps, chosen)
             return found
 
-        return lookup_of(domains, encode), used
+        lookup = lookup_of(domains, encode)
+        self._check_categories(steps[:used], columns)
+        return lookup, used
+
+    def _check_categories(self, steps: Sequence[Any], columns: Sequence[int]) -> None:
+        """Raises Unconvertible if one unknown text, that a table was asked for, says too little about others."""
+        inputs, known = self._tables.schema.inputs, self._tables.known
+        if all(inputs[column].closed for column in columns):
+            return
+        if not isinstance(steps[-1], ENCODERS) or not all(map(_fills_gaps, steps[:-1])):
+            raise Unconvertible(f"unknown texts reach its {type(steps[0]).__name__}")
+        for column, categories in zip(columns, steps[-1].categories_, strict=True):
+            texts = {value for value in categories.tolist() if isinstance(value, str)}
+            if not texts <= set(known[column] or ()):
+                raise Unconvertible("an encoder knows texts that requests do not")
 
 
 def _through(steps: Sequence[Any], rows: Any) -> tuple[Matrix, int]:
@@ -160,6 +176,11 @@ def _through(steps: Sequence[Any], rows: Any) -> tuple[Matrix, int]:
         if (found := _numbers(rows)) is not None:
             return found, count
     raise Unconvertible(f"texts reach its {type(steps[-1]).__name__}")
+
+
+def _fills_gaps(step: Any) -> bool:
+    """Whether a step leaves all texts alone, and only fills what is missing."""
+    return isinstance(step, SimpleImputer) and is_missing(step.missing_values) and not step.add_indicator
 
 
 def _with(estimator: Any, **attributes: Any) -> Any:

@@ -92,8 +92,7 @@ def _rounded(value: float) -> float:
 def _pipeline(estimator: Any) -> list[Trait]:
     steps = working_steps(estimator)
     traits = read_traits(steps[0])
-    # Behind a ColumnTransformer columns stand in another order, even where they are as many.
-    in_order = not isinstance(steps[0], compose.ColumnTransformer)
+    in_order = _in_order(steps[0], traits)
     for step in steps[1:]:
         if not any(trait.through for trait in traits):
             break
@@ -110,8 +109,25 @@ def _following(step: Any, width: int, in_order: bool) -> list[Trait]:
         return [Trait(through=True, nullable=True)] * width
     if in_order and len(traits) == width:
         return traits
-    nullable = all(trait.nullable for trait in traits)
-    return [Trait(type="number", nullable=nullable)] * width
+    general = Trait(
+        type="number",
+        nullable=all(trait.nullable for trait in traits),
+        fills=all(trait.fills for trait in traits),
+        through=any(trait.through for trait in traits),
+    )
+    return [general] * width
+
+
+def _in_order(step: Any, traits: Sequence[Trait]) -> bool:
+    """Whether the columns that go through a step stand where they stood; behind a ColumnTransformer few do."""
+    if not isinstance(step, compose.ColumnTransformer):
+        return True
+    names = list(getattr(step, "feature_names_in_", ()))
+    places: dict[int, int] = {}
+    for name, _, columns in step.transformers_:
+        indices, place = indices_of(columns, names, len(traits)), step.output_indices_[name]
+        places |= dict(zip(indices, range(place.start, place.stop), strict=False))
+    return all(places.get(index) == index for index, trait in enumerate(traits) if trait.through)
 
 
 def _column_transformer(estimator: Any) -> list[Trait]:
@@ -147,7 +163,7 @@ def indices_of(columns: Any, names: list[str], width: int) -> list[int]:
             return list(range(first, last + 1))
         return list(range(width))[columns]
     values = np.atleast_1d(np.asarray(columns, dtype=object)).tolist()
-    if values and all(isinstance(value, bool) for value in values):
+    if values and all(isinstance(value, bool | np.bool_) for value in values):
         return [index for index, chosen in enumerate(values) if chosen]
     return [names.index(value) if isinstance(value, str) else int(value) % width for value in values]
 
@@ -174,7 +190,9 @@ def _category_trait(values: Any, is_open: bool) -> Trait:
     array = np.asarray(values)
     seen = scalars(array) if array.dtype.kind == "M" else array.tolist()
     missing = [value for value in seen if is_missing(value)]
-    present = [value for value in scalars(values) if not is_missing(value) and value not in ("nan", "None")]
+    # In an array of texts alone, what was missing has become a text; among objects such a text is one.
+    stand_ins = ("nan", "None") if array.dtype.kind == "U" else ()
+    present = [value for value in scalars(values) if not is_missing(value) and value not in stand_ins]
     return Trait(
         type=type_of(values),
         nullable=bool(missing) or is_open,

@@ -50,7 +50,7 @@ def followed_by(first: Trait, second: Trait) -> Trait:
         categories=second.categories if first.categories is None else first.categories,
         open=second.open if first.categories is None else first.open,
         through=second.through,
-        missing=second.missing if first.categories is None else first.missing,
+        missing=second.missing if first.categories is None and not first.fills else first.missing,
         sample=second.sample if first.sample is None else first.sample,
     )
 

@@ -299,6 +299,8 @@ def labelled(labels: list[str]) -> Any:
 
 #: A row's place in a table.
 PLACE = [node("ArgMax", "x", "p", axis=1, keepdims=0)]
+#: The same as one row: a constant of two dimensions has it lie.
+LYING = [*PLACE, node("Add", "p z", "q")]
 LOOKED_UP = {"c": np.ones((2, 5), dtype=np.float32)}
 
 
@@ -345,6 +347,17 @@ UNTOLD: dict[str, Any] = {
     "a long label of a class": lambda: labelled(["a" * 300, "b"]),
     "something else than rows looked up": lambda: program(
         [node("Gather", "x c", "y")], constants={"c": np.array([0])}
+    ),
+    "rows of rows looked up": lambda: program(
+        [*LYING, node("Gather", "c q", "y")], constants={"z": np.zeros((1, 1), np.int64), "c": np.ones((2, 5))}
+    ),
+    "labels looked up as places": lambda: program(
+        [*PLACE, node("ArrayFeatureExtractor", "z p", "q", domain="ai.onnx.ml"), node("Gather", "c q", "y")],
+        constants={"z": np.zeros((1, 2), np.int64), "c": np.ones((2, 5))},
+    ),
+    "labels combined with rows": lambda: program(
+        [*PLACE, node("ArrayFeatureExtractor", "z p", "q", domain="ai.onnx.ml"), node("Add", "q q", "y")],
+        constants={"z": np.zeros((1, 2), np.float32)},
     ),
     "columns looked up": lambda: program([*PLACE, node("Gather", "c p", "y", axis=1)], constants=LOOKED_UP),
     "a wide constant beside one column": lambda: program(

@@ -27,6 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from model_store.errors import InvalidMetadata, NotAPredictor
 from model_store.estimators.facts import estimator_name, read_schema
+from model_store.estimators.inputs import missing_texts
 from model_store.estimators.methods import check_answers, methods_of
 from model_store.estimators.traits import Trait, beside
 from model_store.naming import rename_columns
@@ -148,6 +149,23 @@ def test_columns_that_pass_through_are_what_the_next_step_takes() -> None:
     assert [column.type for column in columns] == ["number", "number", "number", "any"]
     assert [column.optional for column in columns] == [False, False, False, True]
     assert [column.nullable for column in columns] == [False, False, False, True]
+
+
+def test_what_follows_what_follows_a_transformer_of_columns_has_its_say() -> None:
+    scaled = make_pipeline(
+        ColumnTransformer([("a", "passthrough", [0, 1])]), StandardScaler(), LogisticRegression()
+    )
+    assert nullable(scaled.fit(X, Y))[:2] == [False, False]
+    swapped = ColumnTransformer([("b", "passthrough", [1]), ("a", "passthrough", [0])])
+    filled = ColumnTransformer([("f", SimpleImputer(), [0]), ("p", "passthrough", [1])])
+    assert nullable(make_pipeline(swapped, filled, LogisticRegression()).fit(X, Y))[:2] == [False, False]
+
+
+def test_what_an_imputer_looks_for_stands_for_missing_texts() -> None:
+    rows = np.array([["a"], [None], ["b"]] * 5, dtype=object)
+    imputer = SimpleImputer(missing_values=None, strategy="most_frequent")
+    pipeline = make_pipeline(imputer, OneHotEncoder(), LogisticRegression()).fit(rows, [0, 1, 0] * 5)
+    assert missing_texts(pipeline, 1) == [None]
 
 
 def test_selectors_and_boolean_masks_are_resolved() -> None:

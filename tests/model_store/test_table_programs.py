@@ -16,17 +16,21 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
     StandardScaler,
     TargetEncoder,
 )
+from sklearn.svm import SVR
+from sklearn.tree import DecisionTreeRegressor
 
 pytest.importorskip("skl2onnx")
 pytest.importorskip("pandas")
 
 import pandas as pd
+from onnx import ModelProto
 
 from model_store.acceleration import codes
 from model_store.acceleration.accelerate import accelerate
@@ -309,7 +313,7 @@ def test_the_texts_stand_in_the_program_and_others_are_refused() -> None:
     assert json.loads(entry.value)[1] == ["Bonn", "Oslo", "Rome"]
     entry.value = '["Bonn"]'
     with pytest.raises(ValueError, match="cannot be read"):
-        codes.read(model)
+        codes.read(model, 3)
 
 
 def test_two_versions_that_differ_in_their_texts_have_two_programs() -> None:
@@ -319,6 +323,91 @@ def test_two_versions_that_differ_in_their_texts_have_two_programs() -> None:
         return accelerate(estimator, read_schema(estimator), [])[1]
 
     assert program(["a", "b", "c"]) != program(["x", "y", "z"])
+
+
+def answered(estimator: Any, *rows: Any) -> str:
+    """Which way a version would be answered: by a program that agrees on these rows, or by the estimator."""
+    schema = read_schema(estimator)
+    report, data = accelerate(estimator, schema, [])
+    if report.verdict == "failed":
+        return report.reason
+    program = parse(data, Audit())
+    known = codes.read(program, len(schema.inputs))
+    cells = [([row[index] for row in rows], None) if isinstance(rows[0][index], str) else
+             (np.array([row[index] for row in rows]), None) for index in range(len(schema.inputs))]  # fmt: skip
+    matrix = np.column_stack([values for values, _ in cells]) if known is None else known.matrix(cells)
+    found = Session(program, report.program.methods).call("predict", matrix)
+    expected = estimator.predict(Loaded(estimator).rows(None, cells))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    return "program"
+
+
+HOMES = PEOPLE[["city", "age"]].assign(city=np.where(np.arange(ROWS) % 5, PEOPLE.city, "?"))
+
+
+@pytest.mark.parametrize("sought", ["?", ""])
+def test_texts_that_stand_for_what_is_missing_stay_with_the_estimator(sought: str) -> None:
+    """There is one number for all unknown texts, and this one is not like the others."""
+    rows = HOMES.assign(city=HOMES.city.replace("?", sought))
+    filled = make_pipeline(SimpleImputer(missing_values=sought, strategy="most_frequent"), OneHotEncoder(**ANY))
+    estimator = fit(make_pipeline(columns_of((filled, ["city"]), ("passthrough", ["age"])), Ridge()), rows)
+    assert "unknown texts reach its SimpleImputer" in answered(estimator, [sought, 40.0])
+
+
+def test_words_beside_an_encoder_stay_with_the_estimator() -> None:
+    words = make_pipeline(FunctionTransformer(np.ravel), TfidfVectorizer())
+    columns = columns_of((words, ["city"]), (OneHotEncoder(**ANY), ["city"]))
+    estimator = fit(make_pipeline(columns, Ridge()), HOMES.assign(city=HOMES.city + " town"))
+    assert "unknown texts reach its FunctionTransformer" in answered(estimator, ["Oslo Oslo", 40.0])
+
+
+@pytest.mark.parametrize("text", ["nan", "None"])
+def test_texts_that_look_like_nothing_are_texts(text: str) -> None:
+    rows = HOMES.assign(city=pd.Series(HOMES.city.replace("?", text), dtype=object))
+    estimator = fit(
+        make_pipeline(columns_of((OneHotEncoder(**ANY), ["city"]), remainder="passthrough"), Ridge()), rows
+    )
+    assert text in read_schema(estimator).inputs[0].categories  # type: ignore[operator]
+    assert answered(estimator, [text, 40.0], ["Oslo", 40.0]) == "program"
+
+
+def test_a_number_that_stands_for_what_is_missing_is_found_in_single_precision() -> None:
+    rows = np.column_stack([np.where(np.arange(ROWS) % 5, PEOPLE.age, -99.9), RANDOM.normal(size=ROWS)])
+    estimator = fit(make_pipeline(SimpleImputer(missing_values=-99.9), SVR()), rows)
+    answered(estimator, [-99.9, 0.0], [40.0, 1.0])
+    assert -99.9 in probes(estimator, read_schema(estimator), [])[:, 0]
+
+
+def test_trees_that_split_off_what_is_missing_behind_a_scaler_have_programs() -> None:
+    rows = np.column_stack([np.where(np.arange(ROWS) % 3, PEOPLE.age, np.nan), PEOPLE.rooms])
+    target = np.isnan(rows[:, 0]) * 5 + rows[:, 1]
+    columns = columns_of((StandardScaler(), [0]), (MinMaxScaler(), [1]))
+    estimator = fit(make_pipeline(columns, DecisionTreeRegressor(max_depth=4)), rows, target)
+    assert np.isinf(estimator[-1].tree_.threshold).any()
+    assert answered(estimator, [np.nan, 2.0], [40.0, 3.0]) == "program"
+
+
+def test_a_column_in_which_all_was_missing_is_no_error() -> None:
+    estimator = fit(
+        make_pipeline(columns_of((OneHotEncoder(), ["city", "none"])), Ridge()),
+        HOMES.assign(none=pd.Series([None] * ROWS, dtype=object)),
+    )
+    report, _ = accelerate(estimator, read_schema(estimator), [])
+    assert report.verdict == "failed"
+
+
+def test_categories_that_are_half_a_character_stay_with_the_estimator() -> None:
+    estimator = OneHotEncoder(**ANY).fit(np.array([["\ud800"], ["a"]], dtype=object))
+    report, _ = accelerate(estimator, read_schema(estimator), [])
+    assert "cannot be written" in report.reason
+
+
+@pytest.mark.parametrize("said", ["[" + ",".join(['[""]'] * 9) + "]", '["' + "x" * codes.MOST_BYTES + '"]'])
+def test_texts_of_other_columns_and_too_many_are_not_read(said: str) -> None:
+    model = ModelProto()
+    model.metadata_props.add(key=codes.KEY, value=said)
+    with pytest.raises(ValueError, match="categories"):
+        codes.read(model, 3)
 
 
 def wide(count: int) -> NDArray[Any]:

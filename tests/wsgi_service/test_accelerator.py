@@ -189,7 +189,7 @@ def test_numbers_that_trees_refuse_are_refused_although_the_program_would_take_t
     width = models.forest().n_features_in_
     answer = client.post(f"{IRIS}/predict", json={"instances": [[1e39] * width]})
     assert (answer.status_code, answer.json["type"]) == (422, "/problems/predict-failed")
-    assert ask(client, [[1e20] * width])["engine"] == "onnx"
+    assert ask(client, [[1e14] * width])["engine"] == "onnx"
 
 
 def test_a_host_that_lies_about_its_program_is_not_believed(

@@ -195,7 +195,7 @@ class Accelerator:
         """
         try:
             model, _, _ = checked(data)
-            codes.read(model)
+            codes.read(model, len(version.schema.inputs))
             _check_claims(version, found, len(model.graph.output))
             self._predictor.try_program(version, found, by)
         except (Refused, ValueError) as error:

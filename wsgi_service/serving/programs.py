@@ -44,8 +44,8 @@ MAX_STEPS = 2_000_000_000
 SHORT = 5_000_000
 #: Numbers that one call may compute where others wait for it: its answer must not fill the connection's buffers.
 AT_ONCE = 200_000
-#: Larger numbers are not for programs that stand in for estimators: trees in single precision refuse them.
-LARGEST = 1e30
+#: Larger numbers are not for programs that stand in for estimators: in single precision their squares have none.
+LARGEST = 1e15
 #: Numbers that are looked at faster one by one.
 FEW = 64
 #: Bytes of sessions that are kept here, each counted as so many times its file: trees grow the most.
@@ -158,12 +158,12 @@ class Programs:
         if found is None or not self.trusts(found) or not found.answers(methods):
             return None
         kept = self._keep(found)
-        matrix = None if kept is None else kept.matrix(table)
-        if kept is None or matrix is None or not found.takes(matrix):
-            return None
-        if table.rows * kept.cells > MAX_CELLS or table.rows * kept.constants > MAX_STEPS:
+        if kept is None or table.rows * kept.cells > MAX_CELLS or table.rows * kept.constants > MAX_STEPS:
             return None
         short = table.rows * (kept.cells + kept.constants) <= SHORT
+        matrix = kept.matrix(table)
+        if matrix is None or not found.takes(matrix):
+            return None
         if not short or table.rows * kept.cells > AT_ONCE:
             elsewhere(lasting=False)
         return Call(kept.session, matrix, short)
@@ -262,6 +262,7 @@ class _Kept:
 
     def __init__(self, data: bytes, found: Runnable) -> None:
         from model_store.acceleration import codes
+        from model_store.formats.onnx.checks import width_of
         from model_store.formats.onnx.program import Session
 
         if digest_of(io.BufferedReader(io.BytesIO(data))) != found.digest:
@@ -269,7 +270,7 @@ class _Kept:
         model, self.cells, self.constants = checked(data)
         self.size = GROWTH * len(data)
         self.session = Session(model, found.methods)
-        self._codes = codes.read(model) if found.methods else None
+        self._codes = codes.read(model, width_of(model)) if found.methods else None
 
     def matrix(self, table: Table) -> Matrix | None:
         """The rows as numbers, None if they have none."""

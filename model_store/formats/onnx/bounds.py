@@ -30,12 +30,13 @@ class Unbounded(ValueError):
 class Shape(NamedTuple):
     """What a tensor is like: rows x `width` numbers, one number a row (width None), or a constant.
 
-    `below`: all numbers are whole, and from 0 to less than this.
+    `below`: all numbers are whole, and from 0 to less than this. `lying`: they are 1 x rows.
     """
 
     width: int | None = None
     constant: NDArray[Any] | None = None
     below: int | None = None
+    lying: bool = False
 
 
 class Cost(NamedTuple):
@@ -92,6 +93,10 @@ def _input(value: Any) -> Shape:
 
 
 def _same(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    return [_rows(inputs[0])._replace(below=None)]
+
+
+def _unchanged(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     return [_rows(inputs[0])]
 
 
@@ -113,6 +118,8 @@ def _elementwise(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     rows = [shape for shape in inputs if shape.constant is None]
     if not rows:
         raise Unbounded("a constant stands where rows are expected")
+    if any(shape.lying for shape in rows):
+        raise Unbounded("what lies is combined")
     width = max(rows, key=lambda shape: shape.width or 0).width
     if any(shape.width not in (width, width and 1) for shape in rows):
         raise Unbounded("tensors of different widths are combined")
@@ -127,7 +134,9 @@ def _elementwise(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
 
 
 def _fits(constant: NDArray[Any], width: int | None) -> bool:
-    return (constant.size == 1 and constant.ndim <= 2) or constant.shape in ((width,), (1, width))  # noqa: PLR2004
+    if constant.size == 1:
+        return constant.ndim <= (1 if width is None else 2)
+    return constant.shape in ((width,), (1, width))
 
 
 def _scaled(*names: str) -> Rule:
@@ -275,7 +284,7 @@ def _check_support(attributes: dict[str, Any], vectors: int, width: int) -> None
 def _chosen(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     table, columns = inputs[0].constant, inputs[1].constant
     if table is not None and inputs[1].below is not None and inputs[1].below <= table.size == table.shape[-1]:
-        return [Shape()]  # labels looked up by their numbers
+        return [Shape(lying=True)]  # labels looked up by their numbers
     if columns is None or not columns.size or not (columns.min() >= 0 and columns.max() < _width(inputs[0])):
         raise Unbounded("columns are chosen by something other than their numbers")
     return [Shape(columns.size)]
@@ -283,9 +292,11 @@ def _chosen(_node: NodeProto, inputs: list[Shape]) -> list[Shape]:
 
 def _gathered(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     """Rows of a constant, by their numbers; the runtime refuses numbers that are too large."""
-    table = inputs[0].constant
-    if table is None or table.ndim != 2 or inputs[1].constant is not None or inputs[1].width is not None:  # noqa: PLR2004
+    table, places = inputs[0].constant, inputs[1]
+    if table is None or table.ndim != 2 or places.constant is not None:  # noqa: PLR2004
         raise Unbounded("something else than the rows of a table is looked up")
+    if places.width is not None or places.lying:
+        raise Unbounded("rows are looked up by something else than one number each")
     if attributes_of(node).get("axis", 0) != 0 or not 1 <= table.shape[1] <= MAX_WIDTH:
         raise Unbounded("something else than the rows of a table is looked up")
     return [Shape(table.shape[1])]
@@ -294,7 +305,7 @@ def _gathered(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
 def _cast(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     if attributes_of(node).get("to") == TensorProto.STRING:
         raise Unbounded("numbers are written as text")
-    return _same(node, inputs)
+    return _unchanged(node, inputs)
 
 
 def _flattened(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
@@ -313,7 +324,7 @@ def _constant(node: NodeProto, _inputs: list[Shape]) -> list[Shape]:
 #: Operator -> what its outputs are like. What is not here is for a model host.
 OPERATORS: dict[str, Rule] = {
     **dict.fromkeys(
-        ("Abs", "Ceil", "Exp", "Floor", "Identity", "IsNaN", "Log", "LogSoftmax", "Neg", "Normalizer", "Not",
+        ("Abs", "Ceil", "Exp", "Floor", "IsNaN", "Log", "LogSoftmax", "Neg", "Normalizer", "Not",
          "Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Softmax", "Sqrt", "Tanh", "Binarizer"),
         _same,
     ),
@@ -332,6 +343,7 @@ OPERATORS: dict[str, Rule] = {
     "Gather": _gathered,
     "Gemm": _general_product,
     "Imputer": _scaled("imputed_value_floats", "imputed_value_int64s"),
+    "Identity": _unchanged,
     "LinearClassifier": _linear_classifier,
     "LinearRegressor": _linear_regressor,
     "MatMul": _product,
