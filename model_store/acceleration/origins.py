@@ -103,11 +103,10 @@ def _passes_on(step: Any) -> bool:
 
 
 def _side_by_side(transformer: ColumnTransformer, features: Features) -> Features:
-    given: list[Origin | None] = [None] * max(
-        (part.stop for part in transformer.output_indices_.values()), default=0
-    )
+    places = getattr(transformer, "output_indices_", {})  # it has none if it drops everything
+    given: list[Origin | None] = [None] * max((part.stop for part in places.values()), default=0)
     for name, part, chosen in _parts(transformer, features):
-        place = transformer.output_indices_[name]
+        place = places.get(name, slice(0, 0))
         found = _behind(part, chosen)
         if not transformer.transformer_weights and len(found) == place.stop - place.start:
             given[place] = found

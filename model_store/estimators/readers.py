@@ -122,10 +122,10 @@ def _in_order(step: Any, traits: Sequence[Trait]) -> bool:
     """Whether the columns that go through a step stand where they stood; behind a ColumnTransformer few do."""
     if not isinstance(step, compose.ColumnTransformer):
         return True
-    names = list(getattr(step, "feature_names_in_", ()))
+    names, given = list(getattr(step, "feature_names_in_", ())), getattr(step, "output_indices_", {})
     places: dict[int, int] = {}
     for name, _, columns in step.transformers_:
-        indices, place = indices_of(columns, names, len(traits)), step.output_indices_[name]
+        indices, place = indices_of(columns, names, len(traits)), given.get(name, slice(0, 0))
         places |= dict(zip(indices, range(place.start, place.stop), strict=False))
     return all(places.get(index) == index for index, trait in enumerate(traits) if trait.through)
 

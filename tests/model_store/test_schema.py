@@ -161,6 +161,11 @@ def test_what_follows_what_follows_a_transformer_of_columns_has_its_say() -> Non
     assert nullable(make_pipeline(swapped, filled, LogisticRegression()).fit(X, Y))[:2] == [False, False]
 
 
+def test_a_transformer_that_drops_every_column_has_a_schema() -> None:
+    dropping = ColumnTransformer([("a", "drop", [0])])
+    assert len(nullable(make_pipeline(dropping, FunctionTransformer()).fit(X))) == 4
+
+
 def test_what_an_imputer_looks_for_stands_for_missing_texts() -> None:
     rows = np.array([["a"], [None], ["b"]] * 5, dtype=object)
     imputer = SimpleImputer(missing_values=None, strategy="most_frequent")
