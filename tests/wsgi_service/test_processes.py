@@ -133,6 +133,9 @@ class Supervised:
         self._to_say.close()
 
     def close(self) -> None:
+        """Close the pipes, once the thread that reads from one of them has seen that nothing comes any more."""
+        self.hang_up()
+        until(lambda: not any(thread.name == "siblings" for thread in threading.enumerate()))
         for pipe in (self._to_say, self.heard, self._incoming, self._outgoing):
             pipe.close()
 
