@@ -26,7 +26,7 @@ from sklearn.ensemble import (
 )
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
-from model_store.acceleration.operators import ML, constant, double, give, op, unique
+from model_store.acceleration.operators import ML, chosen, constant, double, give, integers, op, unique
 from model_store.acceleration.report import Unconvertible
 
 #: A program grows to many times its size in memory, so larger forests stay with their host.
@@ -211,8 +211,7 @@ def _add_label(scope: Any, operator: Any, container: Any, scores: str) -> None:
     table = scope.get_unique_variable_name("classes")
     container.add_initializer(table, kind, [len(labels)], values)
     found = op(scope, container, "ArrayFeatureExtractor", [table, index], domain=ML)
-    shape = scope.get_unique_variable_name("shape")
-    container.add_initializer(shape, TensorProto.INT64, [1], [-1])
+    shape = integers(scope, container, [-1])
     container.add_node("Reshape", [found, shape], operator.outputs[0].full_name, op_version=13, name=unique(scope))
 
 
@@ -243,13 +242,7 @@ def _add_classifier(scope: Any, operator: Any, container: Any, rows: str, trees:
         name=unique(scope), **names, **_lists(trees, "class"),
     )  # fmt: skip
     scores = double(scope, container, scores)
-    return scores if len(listed) == len(labels) else _first_two(scope, container, scores)
-
-
-def _first_two(scope: Any, container: Any, scores: str) -> str:
-    columns = scope.get_unique_variable_name("columns")
-    container.add_initializer(columns, TensorProto.INT64, [2], [0, 1])
-    return op(scope, container, "ArrayFeatureExtractor", [scores, columns], domain=ML)
+    return scores if len(listed) == len(labels) else chosen(scope, container, scores, [0, 1])
 
 
 def _add_sums(scope: Any, container: Any, rows: str, trees: Sequence[Tree], targets: int) -> str:
