@@ -9,7 +9,7 @@ from model_store.entities import Attribution, Engine, Version
 from model_store.examples import PROBABILITIES
 from model_store.outcomes import usual_method
 from wsgi_service.inputs.sent import Read, Reading, Sent
-from wsgi_service.outputs.answer import Answer, entries_of
+from wsgi_service.outputs.answer import Answer
 from wsgi_service.outputs.negotiation import TABLES
 from wsgi_service.serving.directory import Target
 from wsgi_service.serving.predictor import Computed
@@ -73,18 +73,14 @@ def answer(predictor: Predicts, question: Question, read: Read) -> Answer:
     """The answer of the version to rows that were read. Raises ServingError or StoreError."""
     version = question.target.version
     results, engine = _results(predictor, question, read)
-    outputs, finite = entries_of(results, read)
     return Answer(
         version=version,
         engine=engine,
         alias=question.target.alias,
-        outputs=outputs,
         results=results,
-        finite=finite,
+        read=read,
         request_id=question.by.request_id,
         several=question.several,
-        errors=read.errors,
-        passing=read.passing,
         flat=question.sent.flat,
     )
 

@@ -85,7 +85,7 @@ class Application:
         self.exposure = parts.exposure
         self.background = background
         self.draining = parts.draining
-        self.slots = Slots(settings.threads)
+        self.slots = Slots(settings.request_threads)
         self._predictions = parts.predictions
         inner: WSGIApplication = Dispatcher(url_map, self.exposure, settings, self.slots)
         self._spans = traced(inner) if settings.opentelemetry else None
@@ -125,8 +125,8 @@ def create_app(
         first: whether this process does what needs to be done once for all processes of a server.
     """
     # Of the slots for heavy work a few are left to other versions, however many wait for one.
-    most_waiting = max(1, settings.threads - 2 * RESERVED_THREADS)
-    hosts = pool or HostPool(settings.hosts, settings.startup_limit, most_waiting, settings.model_bytes)
+    most_waiting = max(1, settings.request_threads - 2 * RESERVED_THREADS)
+    hosts = pool or HostPool(settings.serving_hosts, settings.startup_limit, most_waiting, settings.model_bytes)
     judge = inspector or HostInspector(hosts, settings.inspect_deadline, settings.policy)
     catalog = open_catalog(settings.folder, judge, settings.on_drift)
     draining = threading.Event()

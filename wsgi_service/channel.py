@@ -1,5 +1,6 @@
 """One connection: what is read from it, the tasks that answer, and which of them need no other thread."""
 
+import contextlib
 import logging
 import socket
 import struct
@@ -101,6 +102,15 @@ class Task(WSGITask):  # type: ignore[misc]
 def _date(second: int) -> str:
     """How a second is written in a Date (RFC 9110, section 5.6.7)."""
     return str(build_http_date(second))
+
+
+def _fill(connection: socket.socket, memory: memoryview) -> int:
+    """Receive what has come; how many bytes, 0 from a connection that is closed. Raises OSError."""
+    came = connection.recv_into(memory)
+    with contextlib.suppress(OSError):  # if the connection is broken, that shows when it is read again
+        while 0 < came < len(memory) and (more := connection.recv_into(memory[came:])):
+            came += more
+    return came
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -225,7 +235,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def handle_read(self) -> None:
         """Read; of a refused client, to forget it."""
         if self.lingering_since is None:
-            super().handle_read()
+            vacant = self.request.vacant() if self.request is not None else None
+            self._receive_into(vacant) if vacant else super().handle_read()
             return
         try:
             data = self.recv(self.adj.recv_bytes)
@@ -234,6 +245,22 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.discarded += len(data)
         if not data or self.discarded > LINGER_BYTES or self.lingered_enough(time.time()):
             super().handle_close()
+
+    def _receive_into(self, vacant: memoryview) -> None:
+        """Read what has come of a large body to the place where it stays."""
+        try:
+            count = _fill(self.socket, vacant)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if not count:
+            self.handle_close()
+            self.connected = False
+            return
+        self.last_activity = time.time()
+        self.request.filled(count)
+        self.pace.took(count, time.monotonic())
 
     def handle_close(self) -> None:
         """Close, or after a refusal close for writing at first."""

@@ -1,14 +1,11 @@
-"""Before a body is read: the route's limit, an early refusal, and where the body is spooled."""
+"""Before a body is read: the route's limit, an early refusal, and where the body waits until it is whole."""
 
 import copy
-import tempfile
 import uuid
 from collections.abc import Callable
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from msgspec import Struct
-from waitress.buffers import OverflowableBuffer, TempfileBasedBuffer
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import FixedStreamReceiver
 from waitress.utilities import BadRequest, Error
@@ -24,6 +21,7 @@ from wsgi_service.heads import Head
 from wsgi_service.problems import Problem, problem
 from wsgi_service.requests import too_large
 from wsgi_service.settings import MEGABYTE
+from wsgi_service.spool import Held, Spool
 from wsgi_service.strictness import Unreadable, check_beginning, check_head
 
 #: The limit of a body that is refused for another reason, so that Waitress does not find one of its own.
@@ -144,13 +142,27 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Bad URI") from None
         if self.body_rcv is None:
             return
-        self._expect_body()
         if self.chunked or self.expect_continue or self.content_length > MEGABYTE:
             self._admit()
+        self._expect_body()
 
     def _expect_body(self) -> None:
-        body = _Spool(self.adj.inbuf_overflow, self.adj.admission.folder)
+        """Have a place for the body, if one is to come."""
+        if self.error is None and self.content_length >= self.adj.inbuf_overflow:
+            self.body_rcv = self.adj.room.hold(self.content_length)
+            if self.body_rcv is not None:
+                return
+        body = Spool(self.adj.inbuf_overflow, self.adj.admission.folder)
         self.body_rcv = Chunks(body) if self.chunked else FixedStreamReceiver(self.content_length, body)
+
+    def vacant(self) -> memoryview | None:
+        """Memory that what comes next may be received into, None if it goes another way."""
+        held = self.body_rcv
+        return held.vacant() if isinstance(held, Held) and not self.completed else None
+
+    def filled(self, count: int) -> None:
+        """So many bytes were received there."""
+        self.body_rcv.filled(count)
 
     def received(self, data: bytes) -> int:
         """Take bytes from the connection; a refusal completes the request at once."""
@@ -181,29 +193,3 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             self.error = _Refused(Refusal.from_exception(error, self.path))
         self.adj = copy.copy(self.adj)  # shared by all connections until here
         self.adj.max_request_body_size = limit + 1
-
-
-class _Spool(OverflowableBuffer):  # type: ignore[misc]
-    """A body that moves from memory to an unnamed file in the data folder when it grows."""
-
-    buf: Any
-
-    def __init__(self, overflow: int, folder: Path) -> None:
-        super().__init__(overflow)
-        self._folder = folder
-
-    def _set_large_buffer(self) -> None:
-        small = self.buf
-        self.buf = _SpoolFile(self._folder, small)
-        if hasattr(small, "close"):
-            small.close()
-        self.overflowed = True
-
-
-class _SpoolFile(TempfileBasedBuffer):  # type: ignore[misc]
-    def __init__(self, folder: Path, from_buffer: Any) -> None:
-        self._folder = folder
-        super().__init__(from_buffer)
-
-    def newfile(self) -> IO[bytes]:
-        return tempfile.TemporaryFile("w+b", dir=self._folder)

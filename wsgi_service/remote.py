@@ -17,6 +17,8 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT = 600.0
 CHUNK = 1 << 16
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+#: What can be sent twice: bytes, or pieces of them that stay where they are.
+Body = bytes | tuple[bytes | memoryview, ...]
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -120,15 +122,18 @@ class Remote:
         Args:
             method: of the request.
             path: with the query string.
-            body: bytes, or pieces of them, which cannot be sent twice.
+            body: a Body, or pieces that come once and cannot be sent twice.
             headers: further ones.
             safe: whether the request may be sent twice although its method does not say so.
 
         Raises:
             RemoteError: the server refused, or could not be reached.
         """
-        again = (safe or method in IDEMPOTENT) and isinstance(body, bytes | None)
-        until = time.monotonic() + (self._patience if isinstance(body, bytes | None) else 0.0)
+        repeatable = body is None or isinstance(body, bytes | tuple)
+        again = (safe or method in IDEMPOTENT) and repeatable
+        until = time.monotonic() + (self._patience if repeatable else 0.0)
+        if isinstance(body, tuple):
+            headers = {**headers, "Content-Length": str(sum(map(len, body)))}
         while True:
             reply = self._reply(method, path, body, {**self._headers, **headers}, again)
             pause = _pause_after(reply)

@@ -1,7 +1,7 @@
 """Reading requests: bodies within their limits, media types, forms, query parameters and who asks."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,7 +29,7 @@ LONGEST_REASON = 500
 #: The header of W3C Trace Context (https://www.w3.org/TR/trace-context/#traceparent-header).
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 #: Digits in the length of a body that is read at once; every route takes as much.
-SMALL = 5
+SMALL = 6
 CLAIMS = {"HTTP_CONTENT_DIGEST", "HTTP_REPR_DIGEST"}
 TORN = "The body ended before its Content-Length."
 UTF_CHARSETS = {"", "utf-8", "utf8", "utf-16", "utf-16le", "utf-16be"}
@@ -140,11 +140,26 @@ def read_body(request: Request) -> bytes:
     environ = request.environ
     length = environ.get("CONTENT_LENGTH", "")
     if len(length) > SMALL or not (length.isascii() and length.isdigit()) or CLAIMS & environ.keys():
-        return b"".join(chunks(request))
+        held = _held(environ)
+        return b"".join(chunks(request)) if held is None else bytes(held)
     body: bytes = environ["wsgi.input"].read(int(length))  # most bodies are small, and claim no digest
     if len(body) < int(length):
         raise MalformedBody(TORN)
     return body
+
+
+def view_body(request: Request) -> bytes | memoryview:
+    """The whole body as it lies in memory; raises like `chunks`."""
+    held = _held(request.environ)
+    return read_body(request) if held is None else held
+
+
+def _held(environ: Mapping[str, Any]) -> memoryview | None:
+    """A body that is in memory already, and need not be looked at piece by piece."""
+    whole: memoryview | None = getattr(environ["wsgi.input"], "whole", None)
+    if whole is None or len(whole) > environ[BODY_LIMIT] or CLAIMS & environ.keys():
+        return None
+    return whole
 
 
 def read_json(request: Request, type_: type[Body]) -> tuple[Body, dict[str, Any]]:

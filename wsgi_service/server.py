@@ -35,6 +35,7 @@ from wsgi_service.parser import Admission
 from wsgi_service.routes import Work
 from wsgi_service.serving.errors import Busy
 from wsgi_service.settings import MEGABYTE
+from wsgi_service.spool import Room
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ MAX_HEADER = 256 * 1024
 #: Bytes that are read from a connection with one call; a large body comes in fewer turns.
 RECEIVED_AT_ONCE = 1 << 17
 INBUF_OVERFLOW = 512 * 1024
+#: So many of the largest predicts may be on their way in memory; more of them wait in files.
+LARGEST_HELD = 4
 #: Bytes of a body that may be read and answered before other connections are looked after.
 SMALL = 256 * 1024
 #: How the types of bodies begin in which so many bytes are read quickly, if they are numbers.
@@ -104,7 +107,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         #: Set when whoever stops the server has woken the loop, and does not touch the trigger any more.
         self._told = threading.Event()
         dispatcher = ThreadedTaskDispatcher()
-        dispatcher.set_thread_count(app.settings.threads)
+        dispatcher.set_thread_count(app.settings.request_threads)
         sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
         super().__init__(
             app, map={}, _sock=listener, dispatcher=dispatcher, adj=_adjustments(app), sockinfo=sockinfo,
@@ -345,7 +348,7 @@ def _trust(proxy: str) -> dict[str, Any]:
 def _adjustments(app: Application) -> Any:
     settings = app.settings
     adjustments = Adjustments(
-        threads=settings.threads,
+        threads=settings.request_threads,
         ident=None,
         connection_limit=CONNECTION_LIMIT,
         backlog=BACKLOG,
@@ -362,5 +365,7 @@ def _adjustments(app: Application) -> Any:
     )
     adjustments.send_bytes = SENT_AT_ONCE  # as an argument it warns that a later Waitress will not have it
     adjustments.admission = Admission(app)
+    largest = settings.predict_limit * MEGABYTE
+    adjustments.room = Room(LARGEST_HELD * largest, largest)
     adjustments.heads = Heads()
     return adjustments

@@ -15,11 +15,16 @@ from msgspec import Struct
 from model_store.environment import OnDrift
 from model_store.footprint import machine
 from model_store.safety import Policy
+from wsgi_service.cores import available
 
 PREFIX = "WSGI_SERVICE_"
 MEGABYTE = 1 << 20
 #: Threads that uploads and predicts never take, so that health and registry always have one.
 RESERVED_THREADS = 4
+#: Model hosts where none are set: each takes some 150 MB, and each model's memory once more.
+FEWEST_HOSTS, MOST_HOSTS = 2, 8
+#: Threads where none are set.
+THREADS, THREADS_PER_HOST = 16, 8
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -34,8 +39,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     trusted_proxy: str = ""
     connections_per_address: int = 0
     processes: int = 1
-    threads: int = 32
-    hosts: int = 2
+    threads: int = 0
+    hosts: int = 0
     upload_limit: int = 512
     predict_limit: int = 16
     row_limit: int = 100_000
@@ -68,6 +73,16 @@ class Settings(Struct, frozen=True, kw_only=True):
         """What models may be and hold."""
         names = (name.strip() for name in self.trust.split(","))
         return Policy(self.allow_pickle, tuple(name for name in names if name))
+
+    @property
+    def serving_hosts(self) -> int:
+        """Model hosts that serve: where none are set, as many as there are cores for."""
+        return self.hosts or max(FEWEST_HOSTS, min(available() // self.processes, MOST_HOSTS))
+
+    @property
+    def request_threads(self) -> int:
+        """Threads for requests: where none are set, as many as keep the hosts busy."""
+        return self.threads or THREADS + THREADS_PER_HOST * self.serving_hosts
 
     @property
     def model_bytes(self) -> int:
@@ -148,10 +163,14 @@ TABLE = (
         "Server processes that share the port, each with its own threads and model hosts. What one changes, all "
         "know before it is answered.",
     ),
-    Setting("threads", "Threads for requests. Four of them are kept free of uploads and predicts."),
+    Setting(
+        "threads",
+        "Threads for requests. Four of them are kept free of uploads and predicts. 0: 16, and 8 for each host.",
+    ),
     Setting(
         "hosts",
-        "Model host processes that serve, at least 2. One more checks uploads, one stands by.",
+        "Model host processes that serve, at least 2. One more checks uploads, one stands by. 0: from 2 to 8, one "
+        "for each core that a server process has.",
     ),
     Setting("upload_limit", "Largest upload in MB."),
     Setting("predict_limit", "Largest body of a predict in MB."),
@@ -301,8 +320,6 @@ def _check(settings: Settings) -> None:
             raise InvalidSetting(f"{name} must be {', '.join(words[:-1])} or {words[-1]}")
     for name in (
         "processes",
-        "threads",
-        "hosts",
         "upload_limit",
         "predict_limit",
         "row_limit",
@@ -312,13 +329,13 @@ def _check(settings: Settings) -> None:
     ):
         if getattr(settings, name) <= 0:
             raise InvalidSetting(f"{name} must be greater than 0")
-    for name in ("model_memory", "acceleration_wait", "connections_per_address"):
+    for name in ("threads", "hosts", "model_memory", "acceleration_wait", "connections_per_address"):
         if getattr(settings, name) < 0:
             raise InvalidSetting(f"{name} must be 0 or more")
     _check_trust(settings)
     _check_proxy(settings.trusted_proxy)
     _check_shares(settings)
-    if settings.threads <= RESERVED_THREADS:
+    if settings.request_threads <= RESERVED_THREADS:
         raise InvalidSetting(f"threads must be greater than {RESERVED_THREADS}")
 
 

@@ -120,7 +120,7 @@ def _ours(*flags: str) -> Callable[[Path, int, Path], list[str]]:
     ]  # fmt: skip
 
 
-PROJECT = ("--editable", f"{ROOT}[onnx]")
+PROJECT = ("--editable", f"{ROOT}[onnx,fast]")
 OURS = instances("/models/m/predict")
 FLOOR = Server(
     "Waitress echo",

@@ -12,7 +12,9 @@ import msgspec
 import numpy as np
 import pytest
 from conftest import PATIENCE, LiveServer, StrictClient
-from sklearn.datasets import load_diabetes
+from programs import adder
+from running import until
+from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 
@@ -25,10 +27,11 @@ from model_store.errors import StorageError
 from model_store.sql.registry import SqlRegistry
 from wsgi_service.app import Application, create_app
 from wsgi_service.serving import accelerator, frames, programs
-from wsgi_service.serving.errors import Busy
+from wsgi_service.serving.errors import Busy, DeadlineExceeded
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.process import Host
+from wsgi_service.serving.tables import Table
 from wsgi_service.settings import Settings
 
 pytest.importorskip("skl2onnx")
@@ -64,6 +67,81 @@ def answered(change: Callable[[frames.Accelerated, list[Any]], tuple[Any, list[A
         return change(reply, buffers) if isinstance(request, frames.Accelerate) else (reply, buffers)
 
     return call
+
+
+MANY = np.tile(load_breast_cancer().data, (18, 1))
+
+
+@pytest.fixture
+def kept(client: StrictClient, app: Application) -> Callable[..., programs.Programs]:
+    """Makes programs that know the one of a forest."""
+    client.put_model("forest", models.forest())
+
+    def make(cores: int, deadline: float = PATIENCE) -> programs.Programs:
+        return programs.Programs(app.catalog.artifacts, deadline, cores)
+
+    return make
+
+
+def found_in(app: Application, model: str) -> programs.Runnable:
+    found = programs.runnable(app.catalog.registry.version(model, 1))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_many_rows_are_computed_apart_and_answered_as_one_table(
+    kept: Callable[..., programs.Programs], app: Application, cores: int
+) -> None:
+    methods, table, several = ["predict", "predict_proba"], Table(len(MANY), matrix=MANY), kept(cores)
+    taken = several.take(found_in(app, "forest"), methods, table)
+    assert taken is not None
+    assert not taken.short
+    assert len(taken.pieces()) > 2
+    estimator = models.forest()
+    for method, result in zip(methods, several.call(taken, methods), strict=True):
+        np.testing.assert_array_equal(result, getattr(estimator, method)(MANY))
+
+
+def test_a_deadline_is_kept_between_the_pieces(
+    kept: Callable[..., programs.Programs], app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = kept(1, deadline=0.01)
+    taken = several.take(found_in(app, "forest"), ["predict"], Table(len(MANY), matrix=MANY))
+    assert taken is not None
+    whole = taken.session.run
+
+    def slowly(methods: Any, rows: Any, options: Any) -> Any:
+        until(lambda: options.terminate)
+        return whole(methods, rows, options)
+
+    monkeypatch.setattr(taken.session, "run", slowly)
+    with pytest.raises(DeadlineExceeded):
+        several.call(taken, ["predict"])
+
+
+def test_no_more_long_calls_are_made_at_once_than_there_are_cores(
+    kept: Callable[..., programs.Programs], app: Application
+) -> None:
+    several = kept(1, deadline=0.05)
+    taken = several.take(found_in(app, "forest"), ["predict"], Table(len(MANY), matrix=MANY))
+    assert taken is not None
+    with several._place(), pytest.raises(Busy):
+        several.call(taken, ["predict"])
+    several._deadline = PATIENCE
+    assert len(several.call(taken, ["predict"])[0]) == len(MANY)
+
+
+def test_rows_of_a_program_that_was_uploaded_stay_together(client: StrictClient, app: Application) -> None:
+    """They may look at each other, and nobody has compared it with anything."""
+    client.put_model("add", adder().SerializeToString())
+    client.post("/models/add/predict", json={"instances": [[1, 2]]})
+    several = programs.Programs(app.catalog.artifacts, PATIENCE, 2)
+    found = found_in(app, "add")
+    several.answered(found.digest)
+    rows = 2 * programs.SHORT
+    taken = several.take(found, ["predict"], Table(rows, matrix=np.zeros((rows, 2))))
+    assert taken is None or len(taken.pieces()) == 1
 
 
 @pytest.mark.alike

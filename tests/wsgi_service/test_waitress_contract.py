@@ -31,6 +31,7 @@ def test_the_release_is_the_one_that_was_read() -> None:
                 "parser_class",
                 "task_class",
                 "error_task_class",
+                "recv",
                 "_flush_some",
                 "_flush_some_if_lockable",
                 "_flush_exception",

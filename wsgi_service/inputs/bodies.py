@@ -12,7 +12,7 @@ from wsgi_service.inputs.control import take
 from wsgi_service.inputs.errors import InvalidRequest
 from wsgi_service.inputs.sent import Sent
 from wsgi_service.problems import Problem
-from wsgi_service.requests import media_type, query, read_body
+from wsgi_service.requests import media_type, query, read_body, view_body
 
 JSON, FORM, FIELDS = "application/json", "multipart/form-data", "application/x-www-form-urlencoded"
 CSV, NDJSON, NPY = "text/csv", "application/x-ndjson", "application/x-npy"
@@ -53,6 +53,8 @@ def read_sent(request: Request, keys: Collection[str], folder: Path) -> Sent:
             fields = take(form.fields.to_dict(), keys)
             body, type_ = b"".join(form.artifact()), _type_of(form.files["file"])
         return _read_part(body, type_, control | fields, keys)
+    if type_ == NPY:
+        return npy_body.read_sent(view_body(request), control)
     return READERS[type_](read_body(request), control)
 
 

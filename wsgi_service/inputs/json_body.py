@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from model_store.schema import Schema
 from wsgi_service.at_once import QUICKLY_READ, elsewhere
+from wsgi_service.inputs import json_numbers
 from wsgi_service.inputs.control import EXACT, RETURN, WHO_AND_HOW
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.inputs.rows import Misshapen, check_rows
@@ -104,6 +105,8 @@ def _read_plain(body: bytes, keys: Collection[str]) -> Sent | None:
     """The short way for rows of plain numbers, which are read in one pass; None if there is anything else."""
     if not body.startswith(PLAIN):
         return None
+    if (matrix := json_numbers.read_matrix(body)) is not None:
+        return _sent_matrix(body, keys, matrix)
     try:
         plain: Any = _plain.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -117,6 +120,18 @@ def _read_plain(body: bytes, keys: Collection[str]) -> Sent | None:
         return Read(table.rows, table) if table else _read_any(body, keys).read(schema, reading)
 
     return Sent({key: decode_value(value) for key, value in given.items()}, read, flat=False)
+
+
+def _sent_matrix(body: bytes, keys: Collection[str], matrix: NDArray[np.float64]) -> Sent:
+    """Rows that were read before their schema was known; another schema has them read again."""
+
+    def read(schema: Schema, reading: Reading) -> Read:
+        if not _is_plain(schema) or matrix.shape[1] != len(schema.inputs):
+            return _read_any(body, keys).read(schema, reading)
+        check_row_limit(len(matrix), reading.row_limit)
+        return Read(len(matrix), Table(len(matrix), matrix=matrix))
+
+    return Sent({}, read, flat=False)
 
 
 def _read_any(body: bytes, keys: Collection[str]) -> Sent:

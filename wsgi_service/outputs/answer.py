@@ -1,7 +1,8 @@
 """What a version answered to a request, before it is written in any format."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from msgspec import UNSET
@@ -25,12 +26,9 @@ class Answer:
         version: that answered.
         engine: that computed the answer.
         alias: it was asked for by.
-        outputs: method -> one entry for each row; null for rows that were wrong.
-        results: method -> the same as the estimator gave it, without the rows that were wrong.
+        results: method -> what the estimator gave for the rows that were right; None if none was.
+        read: the rows that were sent.
         several: whether the request named several methods, so that the answer has the outputs of each.
-        finite: whether all outputs were finite numbers; the others are null.
-        errors: what was wrong with rows that were left out.
-        passing: columns of the request that pass through.
         flat: whether the request was one record.
         example: the row that was answered, where the request had none.
     """
@@ -38,20 +36,43 @@ class Answer:
     version: Version
     engine: Engine
     alias: str | None
-    outputs: dict[str, list[Any]]
     results: dict[str, Any]
-    finite: bool
+    read: Read
     request_id: str
     several: bool = False
-    errors: list[RowError] = field(default_factory=list)
-    passing: dict[str, Sequence[Any]] = field(default_factory=dict)
     flat: bool = False
     example: dict[str, Scalar] | None = None
 
     @property
     def rows(self) -> int:
         """How many rows were sent."""
-        return len(next(iter(self.outputs.values())))
+        return self.read.rows
+
+    @property
+    def errors(self) -> list[RowError]:
+        """What was wrong with rows that were left out."""
+        return self.read.errors
+
+    @property
+    def passing(self) -> dict[str, Sequence[Any]]:
+        """Columns of the request that pass through."""
+        return self.read.passing
+
+    @cached_property
+    def outputs(self) -> dict[str, list[Any]]:
+        """Method -> one entry for each row; null for rows that were wrong, and numbers that are not finite."""
+        return {method: _spread(entries, self.read) for method, (entries, _) in self._majors.items()}
+
+    @property
+    def finite(self) -> bool:
+        """Whether all outputs were finite numbers."""
+        return all(finite for _, finite in self._majors.values())
+
+    @cached_property
+    def _majors(self) -> dict[str, tuple[list[Any], bool]]:
+        return {
+            method: ([], True) if result is None else row_major(result) for method, result in self.results.items()
+        }
 
     @property
     def labels(self) -> list[str | None] | None:
@@ -66,13 +87,6 @@ class Answer:
     def first_errors(self) -> dict[int, RowError]:
         """Row -> the first thing that was noticed about it."""
         return {error.row: error for error in reversed(self.errors)}
-
-
-def entries_of(results: dict[str, Any], read: Read) -> tuple[dict[str, list[Any]], bool]:
-    """Results as one entry for each row that was sent, and whether all numbers were finite."""
-    majors = {method: ([], True) if result is None else row_major(result) for method, result in results.items()}
-    outputs = {method: _spread(values, read) for method, (values, _) in majors.items()}
-    return outputs, all(finite for _, finite in majors.values())
 
 
 def _spread(values: list[Any], read: Read) -> list[Any]:

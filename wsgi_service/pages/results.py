@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -112,8 +113,8 @@ def _without_probabilities(answer: Answer) -> Answer:
     """The same answer, without what is shown as bars."""
     if not _bars(answer) or len(answer.outputs) == 1:
         return answer
-    outputs = {method: entries for method, entries in answer.outputs.items() if method != PROBABILITIES}
-    return Answer(**{**vars(answer), "outputs": outputs})
+    results = {method: result for method, result in answer.results.items() if method != PROBABILITIES}
+    return replace(answer, results=results)
 
 
 def _text(value: Any) -> str:

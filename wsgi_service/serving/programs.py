@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from msgspec import UNSET, Struct
@@ -27,21 +27,23 @@ from model_store.artifacts import Artifacts, digest_of
 from model_store.entities import ONNX, Version
 from model_store.errors import ArtifactCorrupt
 from wsgi_service.at_once import elsewhere
-from wsgi_service.serving.errors import DeadlineExceeded, PredictFailed
+from wsgi_service.cores import Crew, available
+from wsgi_service.serving.errors import TOO_MANY, Busy, DeadlineExceeded, PredictFailed
 from wsgi_service.serving.tables import Table
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
 Matrix = NDArray[np.float64]
 
-#: Numbers that one call may compute here, and numbers of the program that it may go through; more is for a host.
+#: Numbers that may be computed here at once, and numbers of the program gone through; more is for a host.
 MAX_CELLS = 20_000_000
 MAX_STEPS = 2_000_000_000
 #: So few numbers are gone through in a few milliseconds, and need nobody who would stop them.
 SHORT = 5_000_000
+#: Of rows that may be computed apart, so many are computed at once, and no more numbers for them: few enough to
+#: stay in a core's cache, and to be stopped in between.
+FEWEST_ROWS, MOST_ROWS = 256, 4096
+PIECE_CELLS, PIECE_STEPS = 1_000_000, 50_000_000
 #: Numbers that one call may compute where others wait for it: its answer must not fill the connection's buffers.
 AT_ONCE = 200_000
 #: Larger numbers are not for programs that stand in for estimators: in single precision their squares have none.
@@ -117,11 +119,16 @@ class Programs:
     Args:
         artifacts: where the bytes are.
         deadline: seconds a call may take.
+        cores: that may compute at the same time.
     """
 
-    def __init__(self, artifacts: Artifacts, deadline: float) -> None:
+    def __init__(self, artifacts: Artifacts, deadline: float, cores: int | None = None) -> None:
         self._artifacts = artifacts
         self._deadline = deadline
+        cores = cores or available()
+        #: Of the calls that are not short as many are made at once, and the cores that are left over help.
+        self._places = threading.Semaphore(cores)
+        self._crew = Crew(cores - 1)
         #: Digests of programs with which a model host has answered, or has died.
         self._answered: set[str] = set()
         self._distrusted: set[str] = set()
@@ -158,7 +165,7 @@ class Programs:
         if found is None or not self.trusts(found) or not found.answers(methods):
             return None
         kept = self._keep(found)
-        if kept is None or table.rows * kept.cells > MAX_CELLS or table.rows * kept.constants > MAX_STEPS:
+        if kept is None or kept.is_too_much(table.rows):
             return None
         short = table.rows * (kept.cells + kept.constants) <= SHORT
         matrix = kept.matrix(table)
@@ -166,23 +173,40 @@ class Programs:
             return None
         if not short or table.rows * kept.cells > AT_ONCE:
             elsewhere(lasting=False)
-        return Call(kept.session, matrix, short)
+        return Call(kept.session, matrix, short, table.rows if short else kept.rows_at_once(table.rows))
 
     def call(self, taken: "Call", methods: Sequence[str]) -> list[Any]:
         """The results of methods.
 
         Raises:
+            Busy: too many calls take a while.
             DeadlineExceeded: it took too long and was stopped.
             PredictFailed: ONNX Runtime refused.
         """
         if taken.short:
             return self._run(taken, methods, None)
-        with self._terminator.stopping(taken.session.run_options(), self._deadline) as options:
+        with (
+            self._place(),
+            self._terminator.stopping(taken.session.run_options(), self._deadline) as options,
+        ):
             return self._run(taken, methods, options)
 
-    def _run(self, taken: "Call", methods: Sequence[str], options: Any) -> list[Any]:
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the places for calls that take a while. Raises Busy."""
+        if not self._places.acquire(timeout=self._deadline):
+            raise Busy(TOO_MANY)
         try:
-            return taken.session.run(methods, taken.matrix, options)  # type: ignore[no-any-return]
+            yield
+        finally:
+            self._places.release()
+
+    def _run(self, taken: "Call", methods: Sequence[str], options: Any) -> list[Any]:
+        def run(rows: Matrix) -> list[Any]:
+            return taken.session.run(methods, rows, options)  # type: ignore[no-any-return]
+
+        try:
+            return _joined(self._crew.map(run, taken.pieces()))
         except Exception as error:  # noqa: BLE001 - the runtime raises what it likes
             if options is not None and options.terminate:
                 raise DeadlineExceeded(f"The model did not answer within {self._deadline:g} seconds.") from None
@@ -231,11 +255,28 @@ def _size_of(future: "Future[_Kept | None]") -> int:
 
 
 class Call(Struct, frozen=True):
-    """A program that may be called for some rows, and whether that is over before anybody could stop it."""
+    """A program that may be called for some rows.
+
+    Attributes:
+        session: what computes.
+        matrix: the rows.
+        short: whether it is over before anybody could stop it.
+        at_once: how many rows it computes at once; the others apart from them.
+    """
 
     session: Any
     matrix: Any
     short: bool
+    at_once: int
+
+    def pieces(self) -> list[Matrix]:
+        """The rows, as they are computed."""
+        return [self.matrix[first : first + self.at_once] for first in range(0, len(self.matrix), self.at_once)]
+
+
+def _joined(parts: list[list[Any]]) -> list[Any]:
+    """The results of all rows from those of some."""
+    return parts[0] if len(parts) == 1 else [np.concatenate(results) for results in zip(*parts, strict=True)]
 
 
 def checked(data: bytes) -> tuple[Any, int, int]:
@@ -269,8 +310,20 @@ class _Kept:
             raise ArtifactCorrupt("The stored bytes of this version are damaged.")
         model, self.cells, self.constants = checked(data)
         self.size = GROWTH * len(data)
+        #: Of a program that was uploaded, rows may look at each other.
+        self._apart = bool(found.methods)
         self.session = Session(model, found.methods)
         self._codes = codes.read(model, width_of(model)) if found.methods else None
+
+    def rows_at_once(self, rows: int) -> int:
+        """How many of so many rows are computed at once."""
+        few = min(MOST_ROWS, PIECE_CELLS // self.cells, PIECE_STEPS // max(1, self.constants))
+        return min(rows, max(FEWEST_ROWS, few)) if self._apart else rows
+
+    def is_too_much(self, rows: int) -> bool:
+        """Whether to compute so many rows would take too much memory, or too long for a call to be stopped."""
+        rows = self.rows_at_once(rows)
+        return rows * self.cells > MAX_CELLS or rows * self.constants > MAX_STEPS
 
     def matrix(self, table: Table) -> Matrix | None:
         """The rows as numbers, None if they have none."""
