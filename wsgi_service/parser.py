@@ -58,9 +58,8 @@ class Refusal(Struct):
     def from_exception(cls, error: Exception, path: str) -> "Refusal":
         """The problem document for an exception, with an id of its own for the log."""
         request_id = uuid.uuid4().hex
-        response = problem(error, path, request_id)
-        headers = [*response.headers.to_wsgi_list(), ("X-Request-Id", request_id)]
-        return cls(response.status, headers, response.get_data(), request_id)
+        answer = problem(error, path, request_id)
+        return cls(answer.status, [*answer.headers, ("X-Request-Id", request_id)], answer.content, request_id)
 
 
 class _Refused(Error):  # type: ignore[misc]

@@ -8,12 +8,11 @@ from typing import Any
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.http import HTTP_STATUS_CODES
-from werkzeug.wrappers import Response
 
 from model_store import errors as store
 from model_store.entities import NAME_PATTERN, NAME_RULE, VERSION_RULE
 from wsgi_service.inputs import errors as inputs
-from wsgi_service.responses import json_bytes
+from wsgi_service.responses import Rendered, json_bytes
 from wsgi_service.serving import errors as serving
 
 PROBLEM_JSON = "application/problem+json"
@@ -111,12 +110,13 @@ def known(error: Exception) -> bool:
     return isinstance(error, HTTPException | RowsRefused) or _entry(error) is not None
 
 
-def problem(error: Exception, path: str, request_id: str) -> Response:
+def problem(error: Exception, path: str, request_id: str) -> Rendered:
     """The answer to an error. An error that is not `known` says nothing about itself."""
     status, type_, detail, headers, more = describe(error, path)
+    title = HTTP_STATUS_CODES.get(status, "Error")
     document = {
         "type": TYPE_PREFIX + type_,
-        "title": HTTP_STATUS_CODES.get(status, "Error"),
+        "title": title,
         "status": status,
         "detail": detail,
         **more,
@@ -124,7 +124,8 @@ def problem(error: Exception, path: str, request_id: str) -> Response:
     }
     if status == 503:  # noqa: PLR2004
         headers = {"Retry-After": RETRY_AFTER} | headers
-    return Response(json_bytes(document), status, headers, content_type=f"{PROBLEM_JSON}; charset=utf-8")
+    content_type = f"{PROBLEM_JSON}; charset=utf-8"
+    return Rendered(json_bytes(document), content_type, headers, f"{status} {title.upper()}")
 
 
 Description = tuple[int, str, str, dict[str, str], dict[str, Any]]

@@ -45,26 +45,36 @@ def changed(value: Any, shown: Any, location: str | None = None) -> Response:
 
 
 class Rendered:
-    """A 200 whose bytes and headers are known, as a WSGI application.
+    """An answer whose bytes and headers are known, as a WSGI application.
 
     Werkzeug's Response can do more, which costs as much time as all the rest of a small predict.
+
+    Args:
+        content: its body, never empty.
+        content_type: with its charset.
+        headers: further ones.
+        status: the line of it.
     """
 
-    def __init__(self, content: bytes, headers: list[tuple[str, str]]) -> None:
-        self._content = content
-        self._headers = headers
+    def __init__(self, content: bytes, content_type: str, headers: dict[str, str], status: str = "200 OK") -> None:
+        self.content = content
+        self.headers = [
+            ("Content-Type", content_type),
+            ("Content-Length", str(len(content))),
+            *headers.items(),
+        ]
+        self.status = status
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
         """The WSGI interface (PEP 3333)."""
-        start_response("200 OK", self._headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [self._content]
+        start_response(self.status, self.headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.content]
 
 
 def bytes_response(content: bytes, media_type: str, headers: dict[str, str]) -> Rendered:
     """An answer in a format of its own; text is in UTF-8."""
     charset = "; charset=utf-8" if media_type.startswith("text/") or media_type == "application/json" else ""
-    about = [("Content-Type", media_type + charset), ("Content-Length", str(len(content)))]
-    return Rendered(content, about + list(headers.items()))
+    return Rendered(content, media_type + charset, headers)
 
 
 def no_content() -> Response:

@@ -64,6 +64,7 @@ def ask(connection: http.client.HTTPConnection, model: str, rows: Any, **keys: A
 
 
 def test_a_program_answers_at_once_and_an_estimator_alone_elsewhere(running: Running) -> None:
+    running.look_nothing_up_again()
     with closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)) as connection:
         for _ in range(3):
             status, answer = ask(connection, "fast", ROWS)

@@ -11,7 +11,7 @@ from conftest import StrictClient
 
 from model_store import failpoints
 from model_store.failpoints import Failure, Point
-from wsgi_service import forms, parser, server
+from wsgi_service import forms, parser, server, spool
 from wsgi_service.resources import system
 
 LINE = models.skops_bytes(models.line())
@@ -77,10 +77,10 @@ def full(*_: Any, **__: Any) -> None:
 
 
 def test_a_body_that_cannot_be_spooled_is_a_507(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waitress moves large bodies to a file before anybody else sees them."""
-    monkeypatch.setattr(parser.tempfile, "TemporaryFile", full)
+    """Waitress moves bodies that are too large for memory to a file before anybody else sees them."""
+    monkeypatch.setattr(spool.tempfile, "TemporaryFile", full)
     reader = parser.Parser(server._adjustments(app))
-    head = b"PUT /models/line/versions/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000\r\n\r\n"
+    head = b"PUT /models/line/versions/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000000\r\n\r\n"
     reader.received(head)
     assert reader.received(b"x" * 900_000) == 900_000
     refusal = parser.Refusal.of(reader.error)
