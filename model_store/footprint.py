@@ -15,6 +15,7 @@ if sys.platform != "win32":
 STATUS = Path("/proc/self/status")
 #: Writing this resets the peak (proc_pid_clear_refs(5)).
 RESET = Path("/proc/self/clear_refs")
+LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def resident() -> int:
@@ -107,8 +108,12 @@ if sys.platform == "win32":
 else:
 
     def machine() -> int:
-        """Bytes of memory that the machine has."""
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        """Bytes of memory that the machine has, or the container may use (cgroup v2's memory.max)."""
+        has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        try:
+            return min(has, int(LIMIT.read_text(encoding="ascii")))
+        except (OSError, ValueError):  # there is no limit, or it is "max"
+            return has
 
     def resident_of(process: "Popen[bytes]") -> int:
         """Bytes of memory that a process has in use; 0 where that is not told of others, or it has ended."""

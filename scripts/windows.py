@@ -84,7 +84,7 @@ def requirements() -> list[str]:
     lines = "\n".join(
         [
             config["options"]["install_requires"],
-            *(extras[name] for name in ("pandas", "onnx", "windows", "test", "core-test")),
+            *(extras[name] for name in ("pandas", "onnx", "fast", "windows", "test", "core-test")),
         ]
     ).splitlines()
     found = [line.strip() for line in lines if line.strip() and not line.startswith("%")]

@@ -274,6 +274,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         except OSError:
             super().handle_close()
 
+    def del_channel(self, map: Any = None) -> None:  # noqa: A002 - theirs
+        """Forget the connection, and what came of a body that will not become whole.
+
+        Threads that have answered for it remember it until they answer for another one.
+        """
+        super().del_channel(map)
+        if self.request is not None:
+            self.request.close()
+
     def reset(self) -> None:
         """Close without waiting for the client to take what was sent; the system keeps nothing of it."""
         try:

@@ -1,21 +1,31 @@
 """Processor cores: how many this process may use, and threads that share large work while they have no other."""
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import TypeVar
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def available() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The cores that this process may use, as far as the system or its container says so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, _quota()))
+
+
+def _quota() -> int:
+    """Whole cores that the time is enough for which a container may use (cgroup v2's cpu.max)."""
+    try:
+        most, period = QUOTA.read_text(encoding="ascii").split()
+        return round(int(most) / int(period))
+    except (OSError, ValueError):  # there is none, or it is "max"
+        return sys.maxsize
 
 
 class Crew:
@@ -28,7 +38,6 @@ class Crew:
     def __init__(self, size: int) -> None:
         self._idle = size
         self._lock = threading.Lock()
-        self._threads = ThreadPoolExecutor(max(1, size), "crew")
 
     def map(self, call: Callable[[Piece], Result], pieces: Sequence[Piece]) -> list[Result]:
         """What `call` gives for each piece; whoever is free takes the next one. Raises what a call raises."""
@@ -36,32 +45,48 @@ class Crew:
             return [call(pieces[0])]
         left = deque(enumerate(pieces))
         found: dict[int, Result] = {}
+        errors: list[BaseException] = []
 
         def work() -> None:
             try:
                 while (taken := _next(left)) is not None:
                     index, piece = taken
                     found[index] = call(piece)
-            finally:
-                left.clear()  # after an error nobody needs the others
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised below
+                errors.append(error)
+                left.clear()  # nobody needs the others
 
         helpers = self._send(work, len(pieces) - 1)
-        try:
-            work()
-        finally:
-            wait(helpers)
-            with self._lock:
-                self._idle += len(helpers)
-        for helper in helpers:
-            helper.result()
+        work()
+        self._wait(helpers)
+        if errors:
+            raise errors[0]
         return [found[index] for index in range(len(pieces))]
 
-    def _send(self, work: Callable[[], None], most: int) -> list["Future[None]"]:
+    def _send(self, work: Callable[[], None], most: int) -> list[threading.Thread | None]:
         """Have those work who are idle, but not more of them than there is to do."""
         with self._lock:
             count = min(self._idle, most)
             self._idle -= count
-        return [self._threads.submit(work) for _ in range(count)]
+        return [_started(work) for _ in range(count)]
+
+    def _wait(self, helpers: list[threading.Thread | None]) -> None:
+        """Wait until nobody works any more."""
+        for helper in helpers:
+            if helper is not None:
+                helper.join()
+        with self._lock:
+            self._idle += len(helpers)
+
+
+def _started(work: Callable[[], None]) -> threading.Thread | None:
+    """A thread that works; None if the system has none left. A process that ends does not wait for it."""
+    thread = threading.Thread(target=work, name="crew", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        return None
+    return thread
 
 
 def _next(left: "deque[tuple[int, Piece]]") -> tuple[int, Piece] | None:

@@ -20,7 +20,6 @@ from wsgi_service.dispatch import Matches
 from wsgi_service.heads import Head
 from wsgi_service.problems import Problem, problem
 from wsgi_service.requests import too_large
-from wsgi_service.settings import MEGABYTE
 from wsgi_service.spool import Held, Spool
 from wsgi_service.strictness import Unreadable, check_beginning, check_head
 
@@ -127,7 +126,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             return
         before = self.__dict__.copy()
         self._parse_anew(header_plus)
-        if self.error is None and not (self.chunked or self.expect_continue or self.content_length > MEGABYTE):
+        if self.error is None and not self._is_large():
             made = {name: value for name, value in self.__dict__.items() if name not in {*before, "body_rcv"}}
             self.head = self.adj.heads.keep(header_plus, {**made, "headers": self.headers})
 
@@ -141,13 +140,18 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Bad URI") from None
         if self.body_rcv is None:
             return
-        if self.chunked or self.expect_continue or self.content_length > MEGABYTE:
+        if self._is_large():
             self._admit()
         self._expect_body()
 
+    def _is_large(self) -> bool:
+        """Whether to decide about the body before any of it comes."""
+        return self.chunked or self.expect_continue or self.content_length >= self.adj.inbuf_overflow
+
     def _expect_body(self) -> None:
         """Have a place for the body, if one is to come."""
-        if self.error is None and self.content_length >= self.adj.inbuf_overflow:
+        taken = self.error is None and self.content_length < self.adj.max_request_body_size
+        if taken and self.content_length >= self.adj.inbuf_overflow:
             self.body_rcv = self.adj.room.hold(self.content_length)
             if self.body_rcv is not None:
                 return

@@ -21,8 +21,8 @@ PREFIX = "WSGI_SERVICE_"
 MEGABYTE = 1 << 20
 #: Threads that uploads and predicts never take, so that health and registry always have one.
 RESERVED_THREADS = 4
-#: Model hosts where none are set: each takes some 150 MB, and each model's memory once more.
-FEWEST_HOSTS, MOST_HOSTS = 2, 8
+#: Model hosts where none are set, and bytes of the machine that each has: models are loaded in all of them.
+FEWEST_HOSTS, MOST_HOSTS, MEMORY_PER_HOST = 2, 8, 4 << 30
 #: Threads where none are set.
 THREADS, THREADS_PER_HOST = 16, 8
 
@@ -76,8 +76,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def serving_hosts(self) -> int:
-        """Model hosts that serve: where none are set, as many as there are cores for."""
-        return self.hosts or max(FEWEST_HOSTS, min(available() // self.processes, MOST_HOSTS))
+        """Model hosts that serve: where none are set, as many as there are cores and memory for."""
+        for_memory = machine() // MEMORY_PER_HOST
+        return self.hosts or max(FEWEST_HOSTS, min(min(available(), for_memory) // self.processes, MOST_HOSTS))
 
     @property
     def request_threads(self) -> int:
@@ -170,7 +171,7 @@ TABLE = (
     Setting(
         "hosts",
         "Model host processes that serve, at least 2. One more checks uploads, one stands by. 0: from 2 to 8, one "
-        "for each core that a server process has.",
+        "for each core and each 4 GB of memory that a server process has.",
     ),
     Setting("upload_limit", "Largest upload in MB."),
     Setting("predict_limit", "Largest body of a predict in MB."),

@@ -24,13 +24,14 @@ class Held(io.RawIOBase):
     """
 
     error = None
+    _room: "Room | None" = None
 
     def __init__(self, length: int, room: "Room") -> None:
         super().__init__()
-        self._room: Room | None = room
         # As numpy allocates it, memory that nothing was sent for yet is not taken from the system.
         self._memory = np.empty(length, dtype=np.uint8).data
         self._came = self._position = 0
+        self._room = room
 
     def __len__(self) -> int:
         return self._came
@@ -109,7 +110,7 @@ class Room:
     def __init__(self, size: int, largest: int) -> None:
         self._left = size
         self._largest = largest
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a body may be forgotten at any time
 
     def hold(self, length: int) -> Held | None:
         """Memory for a body of this length, None if it is too long or there is no room at the moment."""
@@ -117,7 +118,11 @@ class Room:
             if length > min(self._left, self._largest):
                 return None
             self._left -= length
-        return Held(length, self)
+        try:
+            return Held(length, self)
+        except MemoryError:
+            self.give_back(length)
+            return None
 
     def give_back(self, length: int) -> None:
         """There is room for so many bytes more."""

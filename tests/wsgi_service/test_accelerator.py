@@ -1,5 +1,6 @@
 """Versions whose program was proven answer by it; whatever keeps it from answering, the estimator does."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -27,11 +28,12 @@ from model_store.errors import StorageError
 from model_store.sql.registry import SqlRegistry
 from wsgi_service.app import Application, create_app
 from wsgi_service.serving import accelerator, frames, programs
-from wsgi_service.serving.errors import Busy, DeadlineExceeded
+from wsgi_service.serving.errors import Busy, DeadlineExceeded, NotWanted, TooLate
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.process import Host
-from wsgi_service.serving.tables import Table
+from wsgi_service.serving.tables import MAX_VALUES, Table
+from wsgi_service.serving.wanted import ALWAYS, Wanted
 from wsgi_service.settings import Settings
 
 pytest.importorskip("skl2onnx")
@@ -126,10 +128,24 @@ def test_no_more_long_calls_are_made_at_once_than_there_are_cores(
     several = kept(1, deadline=0.05)
     taken = several.take(found_in(app, "forest"), ["predict"], Table(len(MANY), matrix=MANY))
     assert taken is not None
-    with several._place(), pytest.raises(Busy):
-        several.call(taken, ["predict"])
+    with several._place(math.inf, ALWAYS):
+        with pytest.raises(Busy):
+            several.call(taken, ["predict"])
+        with pytest.raises(TooLate):
+            several.call(taken, ["predict"], Wanted(until=0.0))
+    with pytest.raises(NotWanted):
+        several.call(taken, ["predict"], Wanted(gone=lambda: True))
     several._deadline = PATIENCE
     assert len(several.call(taken, ["predict"])[0]) == len(MANY)
+
+
+def test_an_answer_that_would_hold_too_many_values_is_for_a_host_which_refuses_it(
+    kept: Callable[..., programs.Programs], app: Application
+) -> None:
+    """However few rows are computed at once, the answer has all of them."""
+    several, rows = kept(1), MAX_VALUES // 3 + 1  # a label and two probabilities each
+    found, table = found_in(app, "forest"), Table(rows, matrix=np.broadcast_to(MANY[0], (rows, 30)))
+    assert several.take(found, ["predict", "predict_proba"], table) is None
 
 
 def test_rows_of_a_program_that_was_uploaded_stay_together(client: StrictClient, app: Application) -> None:

@@ -194,6 +194,7 @@ def test_decimal_commas_are_recognised_and_read_when_asked(iris: StrictClient) -
         ("application/x-npy", b"", 400),
         ("application/x-npy", b"\x93NUMPY\x01\x00", 400),
         ("application/x-npy", as_npy(np.array(ROWS))[:-1], 400),
+        ("application/x-npy", as_npy(np.zeros((2, 4))).replace(b"(2, 4), }  ", b"(-2, -4), }"), 422),
         ("application/x-npy", as_npy(np.array(ROWS)) + b"x", 400),
         ("application/x-npy", as_npy(np.array(ROWS)).replace(b"(3, 4)", b"(9, 4)"), 400),
         ("application/x-npy", as_npy(np.array(ROWS)).replace(b"<f8", b"|O8"), 422),

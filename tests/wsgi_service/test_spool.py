@@ -174,6 +174,29 @@ def test_who_goes_away_in_the_middle_gives_the_room_back(running: Running, room:
         until(lambda: room._left == size - 5_000_000)
 
 
+def test_who_goes_away_leaves_no_room_behind_with_the_thread_that_answered_before(
+    running: Running, room: Room
+) -> None:
+    size = room._left
+    head = b"POST /models/iris/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", running.port), PATIENCE) as connection:
+        connection.sendall(b"GET /models HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(65536)
+        connection.sendall(head + bytes(100))
+        until(lambda: room._left == size - 5_000_000)
+
+
+def test_a_body_without_memory_for_it_goes_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    room = Room(10, 10)
+    monkeypatch.setattr(np, "empty", fail)
+    assert room.hold(10) is None
+    monkeypatch.undo()
+    assert room.hold(10) is not None
+
+
 def test_what_is_refused_by_its_head_takes_no_room(running: Running, room: Room) -> None:
     size = room._left
     with socket.create_connection(("127.0.0.1", running.port), PATIENCE) as connection:

@@ -49,7 +49,7 @@ def _read_matrix(body: bytes | memoryview, row_limit: int) -> Any:
         shape, fortran, dtype = READERS[npy.read_magic(file)](file, max_header_size=LONGEST_HEADER)
     except NO_HEADER:
         raise MalformedBody("The body is not a .npy file of version 1 or 2.") from None
-    if len(shape) != 2 or 0 in shape or dtype.kind not in "fiub" or dtype.itemsize > EIGHT:  # noqa: PLR2004
+    if len(shape) != 2 or min(shape) < 1 or dtype.kind not in "fiub" or dtype.itemsize > EIGHT:  # noqa: PLR2004
         raise InvalidRequest("The array must be one of numbers with rows and columns, of at most 8 bytes each.")
     if math.prod(shape) * dtype.itemsize != len(body) - file.tell():
         raise MalformedBody("The array is not as long as its header says.")

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from msgspec import UNSET
+from werkzeug.utils import cached_property
 
 from model_store.entities import Engine, Version
 from model_store.outcomes import row_major

@@ -194,7 +194,7 @@ class Accelerator:
         Raises Busy if there was no host to try it in.
         """
         try:
-            model, _, _ = checked(data)
+            model, _ = checked(data)
             codes.read(model, len(version.schema.inputs))
             _check_claims(version, found, len(model.graph.output))
             self._predictor.try_program(version, found, by)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -19,6 +19,7 @@ from model_store.errors import ArtifactCorrupt, StorageError, StoreError
 from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
 from wsgi_service.at_once import Elsewhere, Turn, current_turn, must_not_wait
+from wsgi_service.cores import available
 from wsgi_service.serving import frames
 from wsgi_service.serving.batching import MOST_ROWS, Batches, Caller, Joined, Take, signature
 from wsgi_service.serving.errors import (
@@ -34,7 +35,7 @@ from wsgi_service.serving.errors import (
 from wsgi_service.serving.frames import Buffer
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
-from wsgi_service.serving.programs import AT_ONCE, Programs, Runnable, runnable
+from wsgi_service.serving.programs import AT_ONCE, Call, Programs, Runnable, runnable
 from wsgi_service.serving.tables import Table, decode_results, encode_table, values_in
 from wsgi_service.serving.tickets import Posted
 from wsgi_service.serving.wanted import ALWAYS, Wanted
@@ -114,7 +115,7 @@ class Predictor:
         self._computing = COMPUTING * deadline
         self._policy = policy
         self._patience = patience
-        self._programs = Programs(artifacts, deadline)
+        self._programs = Programs(artifacts, deadline, min(available(), pool.size))
         # The last free host is not for a version that has one already, so more calls at once would only wait.
         self._batches = Batches(pool.size - 1)
         self._note_call = note
@@ -169,7 +170,7 @@ class Predictor:
         found = None if exact else runnable(version)
         if taken := self._programs.take(found, methods, table):
             try:
-                return Computed(self._programs.call(taken, methods), ONNX)
+                return Computed(self._call_program(taken, asked), ONNX)
             except PredictFailed:
                 if version.format == ONNX:  # nobody else could answer
                     raise
@@ -179,6 +180,11 @@ class Predictor:
         if found is not None and not self._is_suspected(version):
             self._prove(version, found, by)
         return computed
+
+    def _call_program(self, taken: Call, asked: Asked) -> list[Any]:
+        """The results of a program; of one that takes a while, in a place of the version. Raises like `call`."""
+        with nullcontext() if taken.short else self._place(asked.version.digest):
+            return self._programs.call(taken, asked.methods, asked.wanted)
 
     def _predict_waiting(self, asked: Asked, exact: bool) -> Computed:
         """What `predict` gives, from a host, for a thread that may wait."""

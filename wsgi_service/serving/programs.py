@@ -29,7 +29,8 @@ from model_store.errors import ArtifactCorrupt
 from wsgi_service.at_once import elsewhere
 from wsgi_service.cores import Crew, available
 from wsgi_service.serving.errors import TOO_MANY, Busy, DeadlineExceeded, PredictFailed
-from wsgi_service.serving.tables import Table
+from wsgi_service.serving.tables import MAX_VALUES, Table
+from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -175,28 +176,37 @@ class Programs:
             elsewhere(lasting=False)
         return Call(kept.session, matrix, short, table.rows if short else kept.rows_at_once(table.rows))
 
-    def call(self, taken: "Call", methods: Sequence[str]) -> list[Any]:
+    def call(self, taken: "Call", methods: Sequence[str], wanted: Wanted = ALWAYS) -> list[Any]:
         """The results of methods.
+
+        Args:
+            taken: from `take`.
+            methods: that it was taken for.
+            wanted: whether somebody still waits for them.
 
         Raises:
             Busy: too many calls take a while.
+            TooLate, NotWanted: nobody waits any more.
             DeadlineExceeded: it took too long and was stopped.
             PredictFailed: ONNX Runtime refused.
         """
         if taken.short:
             return self._run(taken, methods, None)
-        with (
-            self._place(),
-            self._terminator.stopping(taken.session.run_options(), self._deadline) as options,
-        ):
-            return self._run(taken, methods, options)
+        until = time.monotonic() + self._deadline
+        with self._place(until, wanted):
+            left = until - time.monotonic()
+            with self._terminator.stopping(taken.session.run_options(), left) as options:
+                return self._run(taken, methods, options)
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        """One of the places for calls that take a while. Raises Busy."""
-        if not self._places.acquire(timeout=self._deadline):
+    def _place(self, until: float, wanted: Wanted) -> Iterator[None]:
+        """One of the places for calls that take a while. Raises Busy, TooLate or NotWanted if none comes free."""
+        left = max(0.0, min(until, wanted.until) - time.monotonic())
+        if not self._places.acquire(timeout=left):
+            wanted.check()
             raise Busy(TOO_MANY)
         try:
+            wanted.check()
             yield
         finally:
             self._places.release()
@@ -279,7 +289,7 @@ def _joined(parts: list[list[Any]]) -> list[Any]:
     return parts[0] if len(parts) == 1 else [np.concatenate(results) for results in zip(*parts, strict=True)]
 
 
-def checked(data: bytes) -> tuple[Any, int, int]:
+def checked(data: bytes) -> tuple[Any, Any]:
     """A program that may run here, and what it costs (`bounds.Cost`).
 
     Raises:
@@ -295,7 +305,7 @@ def checked(data: bytes) -> tuple[Any, int, int]:
     audit = Audit()
     model = parse(data, audit)
     audit.apply(RULES, model)
-    return model, *cost_of(model)
+    return model, cost_of(model)
 
 
 class _Kept:
@@ -308,7 +318,8 @@ class _Kept:
 
         if digest_of(io.BufferedReader(io.BytesIO(data))) != found.digest:
             raise ArtifactCorrupt("The stored bytes of this version are damaged.")
-        model, self.cells, self.constants = checked(data)
+        model, cost = checked(data)
+        self.cells, self.constants, self._given = cost
         self.size = GROWTH * len(data)
         #: Of a program that was uploaded, rows may look at each other.
         self._apart = bool(found.methods)
@@ -322,8 +333,9 @@ class _Kept:
 
     def is_too_much(self, rows: int) -> bool:
         """Whether to compute so many rows would take too much memory, or too long for a call to be stopped."""
-        rows = self.rows_at_once(rows)
-        return rows * self.cells > MAX_CELLS or rows * self.constants > MAX_STEPS
+        few = self.rows_at_once(rows)
+        takes = ((few, self.cells, MAX_CELLS), (few, self.constants, MAX_STEPS), (rows, self._given, MAX_VALUES))
+        return any(count * each > most for count, each, most in takes)
 
     def matrix(self, table: Table) -> Matrix | None:
         """The rows as numbers, None if they have none."""

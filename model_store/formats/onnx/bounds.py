@@ -40,10 +40,11 @@ class Shape(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a program takes: numbers computed for each row, and numbers in the program itself."""
+    """What a program takes: numbers computed for each row, in the program itself, and in the answer for a row."""
 
     cells: int
     constants: int
+    given: int
 
 
 Rule = Callable[[NodeProto, list[Shape]], Sequence[Shape]]
@@ -70,7 +71,8 @@ def cost_of(model: ModelProto) -> Cost:
         raise Unbounded("a label is very long")
     if not all(output.name in known for output in model.graph.output):
         raise Unbounded("an output is not computed")
-    return Cost(sum(shape.width or 1 for shape in known.values()), model.ByteSize() // 4)
+    given = sum(known[output.name].width or 1 for output in model.graph.output)
+    return Cost(sum(shape.width or 1 for shape in known.values()), model.ByteSize() // 4, given)
 
 
 def texts_of(node: NodeProto) -> Iterator[bytes]:
