@@ -92,7 +92,7 @@ def text(results: Results, subjects: Sequence[Subject], servers: Sequence[str], 
                 for name in servers
             ],
         ),
-        "What each takes, with the iris pipeline (memory of all its processes, after the load):\n",
+        f"What each takes, with the {subjects[0].title} (memory of all its processes, after the load):\n",
         _table(
             ["server", "start to first answer, s", "memory, MB", "environment, MB", "distributions"],
             [[name, *_taken(results.about[name])] for name in servers if name in results.about],

@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 import pytest
 from conftest import PATIENCE, LiveServer, StrictClient
-from programs import adder
 from running import until
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -150,6 +149,8 @@ def test_an_answer_that_would_hold_too_many_values_is_for_a_host_which_refuses_i
 
 def test_rows_of_a_program_that_was_uploaded_stay_together(client: StrictClient, app: Application) -> None:
     """They may look at each other, and nobody has compared it with anything."""
+    from programs import adder
+
     client.put_model("add", adder().SerializeToString())
     client.post("/models/add/predict", json={"instances": [[1, 2]]})
     several = programs.Programs(app.catalog.artifacts, PATIENCE, 2)
