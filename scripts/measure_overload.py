@@ -48,26 +48,35 @@ class Tally:
 class Connections:
     """Connections to the server, each with one request under way at the most.
 
+    They are made when they are needed: of one that says nothing the server waits for six seconds.
+
     Args:
-        count: how many.
+        count: how many at the most.
         message: that is sent.
     """
 
     def __init__(self, count: int, message: bytes) -> None:
         self._message = message
         self._selector = selectors.DefaultSelector()
-        self.free = [self._connect() for _ in range(count)]
+        self._free: list[socket.socket] = []
+        self._more = count
         self._began: dict[socket.socket, float] = {}
         self._got: dict[socket.socket, bytes] = {}
 
+    @property
+    def available(self) -> bool:
+        """Whether a request can be sent."""
+        return bool(self._free) or self._more > 0
+
     def _connect(self) -> socket.socket:
+        self._more -= 1
         made = socket.create_connection(("127.0.0.1", PORT))
         self._selector.register(made, selectors.EVENT_READ)
         return made
 
     def send(self) -> None:
         """Send a request on a connection that is free."""
-        connection = self.free.pop()
+        connection = self._free.pop() if self._free else self._connect()
         self._began[connection], self._got[connection] = time.perf_counter(), b""
         connection.sendall(self._message)
 
@@ -79,7 +88,7 @@ class Connections:
             self._got[connection] = self._got.get(connection, b"") + connection.recv(1 << 16)
             if status := _status_of_whole(self._got[connection]):
                 tally.answers.setdefault(status, []).append(time.perf_counter() - self._began.pop(connection))
-                self.free.append(connection)
+                self._free.append(connection)
 
     def close(self) -> None:
         """Close them all."""
@@ -141,7 +150,7 @@ def closed(message: bytes, count: int, seconds: float) -> Tally:
     tally, connections = Tally(), Connections(count, message)
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
-        while connections.free:
+        while connections.available:
             connections.send()
         connections.receive(tally, 0.05)
     connections.close()
@@ -156,7 +165,7 @@ def opened(message: bytes, count: int, rate: float, seconds: float) -> tuple[Tal
     while (now := time.perf_counter()) - began < seconds:
         while sent < (now - began) * rate:
             sent += 1
-            if connections.free:
+            if connections.available:
                 connections.send()
             else:
                 tally.skipped += 1
