@@ -236,7 +236,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Read; of a refused client, to forget it."""
         if self.lingering_since is None:
             vacant = self.request.vacant() if self.request is not None else None
-            self._receive_into(vacant) if vacant else super().handle_read()
+            if vacant:
+                self._receive_into(vacant)
+            else:
+                super().handle_read()
             return
         try:
             data = self.recv(self.adj.recv_bytes)

@@ -36,8 +36,7 @@ class Crew:
     """
 
     def __init__(self, size: int) -> None:
-        self._idle = size
-        self._lock = threading.Lock()
+        self._idle = threading.Semaphore(size)
 
     def map(self, call: Callable[[Piece], Result], pieces: Sequence[Piece]) -> list[Result]:
         """What `call` gives for each piece; whoever is free takes the next one. Raises what a call raises."""
@@ -58,35 +57,25 @@ class Crew:
 
         helpers = self._send(work, len(pieces) - 1)
         work()
-        self._wait(helpers)
+        for helper in helpers:
+            helper.join()
+            self._idle.release()
         if errors:
             raise errors[0]
         return [found[index] for index in range(len(pieces))]
 
-    def _send(self, work: Callable[[], None], most: int) -> list[threading.Thread | None]:
+    def _send(self, work: Callable[[], None], most: int) -> list[threading.Thread]:
         """Have those work who are idle, but not more of them than there is to do."""
-        with self._lock:
-            count = min(self._idle, most)
-            self._idle -= count
-        return [_started(work) for _ in range(count)]
-
-    def _wait(self, helpers: list[threading.Thread | None]) -> None:
-        """Wait until nobody works any more."""
-        for helper in helpers:
-            if helper is not None:
-                helper.join()
-        with self._lock:
-            self._idle += len(helpers)
-
-
-def _started(work: Callable[[], None]) -> threading.Thread | None:
-    """A thread that works; None if the system has none left. A process that ends does not wait for it."""
-    thread = threading.Thread(target=work, name="crew", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:
-        return None
-    return thread
+        helpers: list[threading.Thread] = []
+        while len(helpers) < most and self._idle.acquire(blocking=False):
+            helper = threading.Thread(target=work, name="crew", daemon=True)  # a process that ends does not wait
+            try:
+                helper.start()
+            except RuntimeError:  # the system has no thread left
+                self._idle.release()
+                break
+            helpers.append(helper)
+        return helpers
 
 
 def _next(left: "deque[tuple[int, Piece]]") -> tuple[int, Piece] | None:

@@ -46,7 +46,7 @@ MAX_HEADER = 256 * 1024
 RECEIVED_AT_ONCE = 1 << 17
 INBUF_OVERFLOW = 512 * 1024
 #: So many of the largest predicts may be on their way in memory; more of them wait in files.
-LARGEST_HELD = 4
+HELD_AT_ONCE = 4
 #: Bytes of a body that may be read and answered before other connections are looked after.
 SMALL = 256 * 1024
 #: How the types of bodies begin in which so many bytes are read quickly, if they are numbers.
@@ -366,6 +366,6 @@ def _adjustments(app: Application) -> Any:
     adjustments.send_bytes = SENT_AT_ONCE  # as an argument it warns that a later Waitress will not have it
     adjustments.admission = Admission(app)
     largest = settings.predict_limit * MEGABYTE
-    adjustments.room = Room(LARGEST_HELD * largest, largest)
+    adjustments.room = Room(HELD_AT_ONCE * largest, largest)
     adjustments.heads = Heads()
     return adjustments

@@ -25,6 +25,12 @@ def test_pieces_are_worked_on_at_the_same_time_and_come_back_in_their_order() ->
     assert len({thread for _, thread in found}) == 3
 
 
+def all_work(crew: Crew, size: int) -> bool:
+    """Whether all of a crew are idle, and can work together with whoever asks."""
+    together = threading.Barrier(size + 1)
+    return len(crew.map(lambda _piece: together.wait(PATIENCE), range(size + 1))) == size + 1
+
+
 def test_whoever_finds_nobody_idle_does_all_alone() -> None:
     crew, begun, go_on = Crew(1), threading.Semaphore(0), threading.Event()
 
@@ -54,7 +60,7 @@ def test_an_error_ends_the_work_and_is_raised_when_nobody_works_on_it_any_more(w
     with pytest.raises(IndexError, match=f"piece {wrong}"):
         crew.map(call, range(20))
     assert crew.map(call, range(30, 50)) == list(range(30, 50))
-    assert crew._idle == 3
+    assert all_work(crew, 3)
 
 
 @pytest.mark.parametrize(
@@ -109,4 +115,5 @@ def test_where_no_thread_can_be_started_the_work_is_done_all_the_same(monkeypatc
     crew = Crew(2)
     monkeypatch.setattr(threading.Thread, "start", fail)
     assert crew.map(str, range(5)) == ["0", "1", "2", "3", "4"]
-    assert crew._idle == 2
+    monkeypatch.undo()
+    assert all_work(crew, 2)

@@ -90,6 +90,19 @@ def test_a_body_for_another_schema_is_read_again(monkeypatch: pytest.MonkeyPatch
     ]
 
 
+def test_very_large_bodies_and_those_with_more_behind_the_rows_are_not_even_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(json_numbers, "_matrix", lambda *_: pytest.fail("it was tried"))
+    assert json_numbers.read_matrix(b'{"instances": [[1, 2]], "method": "predict"}') is None
+    assert json_numbers.read_matrix(b'{"instances": [[' + b"1," * json_numbers.LARGEST + b"1]]}") is None
+
+
+def test_white_space_at_the_end_is_none_of_the_rows() -> None:
+    for end in (b"]]}", b"] ]\r\n} \n"):
+        assert json_numbers.read_matrix(b'{"instances": [[1, 2.5]' + end[1:]) is not None
+
+
 def test_rows_beyond_the_limit_are_refused() -> None:
     numbers = Schema(inputs=tuple(Column(name=name, type="number", sample=0.0) for name in "ab"))
     with pytest.raises(json_body.TooManyRows):

@@ -14,8 +14,9 @@ from model_store.schema import Schema
 from wsgi_service.inputs.cells import INT64, NUMBER, read_text_cell
 from wsgi_service.inputs.csv_body import PREDICTION, PROBABILITY, TextRow, read_csv, text_of
 from wsgi_service.inputs.errors import InvalidRequest
-from wsgi_service.inputs.json_body import INSTANCES, decode_value, parse_object
+from wsgi_service.inputs.json_body import decode_value, parse_object
 from wsgi_service.inputs.rows import read_rows
+from wsgi_service.inputs.sent import INSTANCES
 from wsgi_service.representations import ShownExamples
 
 PREDICTIONS, PROBABILITIES, TOLERATED = "predictions", "probabilities", "tolerance"

@@ -17,10 +17,9 @@ from wsgi_service.inputs import json_numbers
 from wsgi_service.inputs.control import EXACT, RETURN, WHO_AND_HOW
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.inputs.rows import Misshapen, check_rows
-from wsgi_service.inputs.sent import Read, Reading, Sent
+from wsgi_service.inputs.sent import INSTANCES, Read, Reading, Sent
 from wsgi_service.serving.tables import Table
 
-INSTANCES = "instances"
 #: How bodies begin that are most likely nothing but rows of numbers.
 PLAIN = (b'{"instances": [[', b'{"instances":[[')
 #: Numbers that are packed; more of them at once would take much memory meanwhile.
@@ -116,7 +115,7 @@ def _read_plain(body: bytes, keys: Collection[str]) -> Sent | None:
         return None
 
     def read(schema: Schema, reading: Reading) -> Read:
-        table = _plain_table(schema, plain.instances, reading.row_limit) if _is_plain(schema) else None
+        table = _plain_table(schema, plain.instances, reading.row_limit) if is_plain(schema) else None
         return Read(table.rows, table) if table else _read_any(body, keys).read(schema, reading)
 
     return Sent({key: decode_value(value) for key, value in given.items()}, read, flat=False)
@@ -126,7 +125,7 @@ def _sent_matrix(body: bytes, keys: Collection[str], matrix: NDArray[np.float64]
     """Rows that were read before their schema was known; another schema has them read again."""
 
     def read(schema: Schema, reading: Reading) -> Read:
-        if not _is_plain(schema) or matrix.shape[1] != len(schema.inputs):
+        if not is_plain(schema) or matrix.shape[1] != len(schema.inputs):
             return _read_any(body, keys).read(schema, reading)
         check_row_limit(len(matrix), reading.row_limit)
         return Read(len(matrix), Table(len(matrix), matrix=matrix))
@@ -233,7 +232,7 @@ def check_row_limit(rows: int, limit: int) -> None:
 
 def _read_matrix(schema: Schema, raw: Raw, row_limit: int) -> Table | None:
     """The short way for numbers; None if they are anything else, for which there are good messages below."""
-    if not _is_plain(schema):
+    if not is_plain(schema):
         return None
     nullable = [column.nullable for column in schema.inputs]
     try:
@@ -249,7 +248,7 @@ def _read_matrix(schema: Schema, raw: Raw, row_limit: int) -> Table | None:
     return Table(len(rows), matrix=matrix)
 
 
-def _is_plain(schema: Schema) -> bool:
+def is_plain(schema: Schema) -> bool:
     """Whether all columns are of numbers, and any number will do."""
     return not schema.text and all(column.type == "number" and not column.closed for column in schema.inputs)
 

@@ -4,6 +4,7 @@ It makes one array of a body and no Python object for each number: 0.5 ms for 1,
 Whatever it does not take is read the other way, which has the messages.
 """
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Bytes of a body from which on it is faster.
-LARGE = 4096
-#: Bytes of a body whose parser is kept, with fourteen times as much memory.
+from wsgi_service.inputs.sent import INSTANCES
+
+#: Bytes of a body from which on it is faster, and beyond which it asks the system for too much memory at once:
+#: fourteen times as much, whether it is used or not.
+LARGE, LARGEST = 4096, 4 << 20
+#: Bytes of a body whose parser is kept.
 MOST_KEPT = 512 * 1024
-ROWS = "instances"
+#: How a body ends with nothing behind the rows, and in how many bytes that is looked for.
+END, TAIL = re.compile(rb"\]\s*\]\s*\}\s*\Z"), 64
 #: What it raises for what it does not take.
 REFUSALS = (ValueError, TypeError, RuntimeError, MemoryError)
 
@@ -57,9 +62,9 @@ def _parsers() -> Parsers | None:
 
 
 def read_matrix(body: bytes) -> NDArray[np.float64] | None:
-    """The rows of `{"instances": [[…], …]}`; None if the body is small or has anything else in it."""
-    parsers = _parsers() if len(body) >= LARGE else None
-    if parsers is None:
+    """The rows of `{"instances": [[…], …]}`; None if a body is small or very large, or has anything else."""
+    parsers = _parsers() if LARGE <= len(body) <= LARGEST else None
+    if parsers is None or not END.search(body[-TAIL:]):
         return None
     with parsers.one(len(body)) as parser:
         try:
@@ -72,9 +77,9 @@ def read_matrix(body: bytes) -> NDArray[np.float64] | None:
 def _matrix(parser: Any, body: bytes) -> NDArray[np.float64] | None:
     """The rows, None if they are not of one length. Raises REFUSALS."""
     document = parser.parse(body)
-    if list(document) != [ROWS]:
+    if list(document) != [INSTANCES]:
         return None
-    rows = document[ROWS]
+    rows = document[INSTANCES]
     widths = {len(row) for row in rows}
     if len(widths) != 1 or 0 in widths or body.count(b"[") != len(rows) + 1:  # arrays in arrays would be made flat
         return None

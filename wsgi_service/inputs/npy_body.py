@@ -10,7 +10,7 @@ from numpy.lib import format as npy
 
 from model_store.schema import Schema
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody
-from wsgi_service.inputs.json_body import check_row_limit
+from wsgi_service.inputs.json_body import check_row_limit, is_plain
 from wsgi_service.inputs.rows import check_rows
 from wsgi_service.inputs.sent import Read, Reading, Sent
 from wsgi_service.serving.tables import Table
@@ -34,8 +34,7 @@ def read_sent(body: bytes | memoryview, control: dict[str, Any]) -> Sent:
         if matrix.shape[1] != len(schema.inputs):
             message = f"expected {len(schema.inputs)} columns, got {matrix.shape[1]}"
             raise InvalidRequest(f"The array has the wrong shape: {message}.")
-        plain = not schema.text and all(column.type == "number" and not column.closed for column in schema.inputs)
-        if plain and _is_finite(matrix):
+        if is_plain(schema) and _is_finite(matrix):
             return Read(len(matrix), Table(len(matrix), matrix=matrix))
         return check_rows(schema, _rows(matrix), reading.row_by_row)
 

@@ -10,6 +10,8 @@ from model_store.schema import Schema
 from wsgi_service.inputs.errors import RowError
 from wsgi_service.serving.tables import Table
 
+#: The key of rows in JSON, as most servers call it.
+INSTANCES = "instances"
 #: From a format, a body and a limit of rows to names and columns.
 Unpack = Callable[[str, bytes, int], tuple[tuple[str, ...], Table]]
 

@@ -17,8 +17,9 @@ from wsgi_service.inputs.cells import read_text_cell
 from wsgi_service.inputs.csv_body import TextRow, read_csv
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
 from wsgi_service.inputs.examples import take_outputs
-from wsgi_service.inputs.json_body import INSTANCES, check_row_limit, decode_value, parse_object
+from wsgi_service.inputs.json_body import check_row_limit, decode_value, parse_object
 from wsgi_service.inputs.rows import shared_rows, tabulate
+from wsgi_service.inputs.sent import INSTANCES
 from wsgi_service.openapi.operations import operation, text
 from wsgi_service.representations import Compared
 from wsgi_service.requests import attribution, check_parameters, consumes, read_body, request_id

@@ -27,7 +27,7 @@ from model_store.artifacts import Artifacts, digest_of
 from model_store.entities import ONNX, Version
 from model_store.errors import ArtifactCorrupt
 from wsgi_service.at_once import elsewhere
-from wsgi_service.cores import Crew, available
+from wsgi_service.cores import Crew
 from wsgi_service.serving.errors import TOO_MANY, Busy, DeadlineExceeded, PredictFailed
 from wsgi_service.serving.tables import MAX_VALUES, Table
 from wsgi_service.serving.wanted import ALWAYS, Wanted
@@ -123,10 +123,9 @@ class Programs:
         cores: that may compute at the same time.
     """
 
-    def __init__(self, artifacts: Artifacts, deadline: float, cores: int | None = None) -> None:
+    def __init__(self, artifacts: Artifacts, deadline: float, cores: int = 1) -> None:
         self._artifacts = artifacts
         self._deadline = deadline
-        cores = cores or available()
         #: Of the calls that are not short as many are made at once, and the cores that are left over help.
         self._places = threading.Semaphore(cores)
         self._crew = Crew(cores - 1)
