@@ -36,8 +36,11 @@ Guard = Callable[[Any], None]
 State = Literal["ready", "quarantined", "corrupt"]
 #: What computes answers: the estimator itself in a model host, or ONNX Runtime.
 Engine = Literal["native", "onnx"]
+#: What computed an answer: `mixed` where a program left some of the rows to its estimator.
+Answering = Literal["native", "onnx", "mixed"]
 NATIVE: Engine = "native"
 ONNX: Engine = "onnx"
+MIXED: Answering = "mixed"
 
 
 class Model(Struct, frozen=True, kw_only=True):

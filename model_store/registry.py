@@ -11,7 +11,7 @@ To add a backend: implement `Registry`, name it in `wsgi_service/app.py`, and ad
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
-from model_store.acceleration.report import Acceleration
+from model_store.acceleration.report import Acceleration, Live
 from model_store.checks import Checks
 from model_store.entities import (
     Alias,
@@ -134,6 +134,12 @@ class Registry(Protocol):
         """Atomically keep what came of accelerating a version; from then on a program that passed may answer.
 
         `confirm` runs inside the transaction and may raise. Raises VersionNotFound.
+        """
+
+    def note_compared(self, model: str, number: int, live: Live) -> None:
+        """Add to what is known of a program's answers to rows of requests; this is no change of the version.
+
+        Raises ModelNotFound or VersionNotFound.
         """
 
     def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> set[str]:

@@ -1,11 +1,11 @@
 """From rows that were sent to an answer: the one way for every address, page and dialect."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
-from model_store.entities import Attribution, Engine, Version
+from model_store.entities import Attribution, Version
 from model_store.examples import PROBABILITIES
 from model_store.outcomes import usual_method
 from wsgi_service.inputs.sent import Read, Reading, Sent
@@ -72,12 +72,13 @@ def read_rows(question: Question) -> Read:
 def answer(predictor: Predicts, question: Question, read: Read) -> Answer:
     """The answer of the version to rows that were read. Raises ServingError or StoreError."""
     version = question.target.version
-    results, engine = _results(predictor, question, read)
+    computed = _computed(predictor, question, read)
     return Answer(
         version=version,
-        engine=engine,
+        engine=computed.engine,
+        estimator_rows=computed.estimator_rows,
         alias=question.target.alias,
-        results=results,
+        results=dict(zip(question.methods, computed.results, strict=True)),
         read=read,
         request_id=question.by.request_id,
         several=question.several,
@@ -85,10 +86,9 @@ def answer(predictor: Predicts, question: Question, read: Read) -> Answer:
     )
 
 
-def _results(predictor: Predicts, asked: Question, read: Read) -> tuple[dict[str, Any], Engine]:
-    """Method -> its result (None where no row is right), and what computed them."""
+def _computed(predictor: Predicts, asked: Question, read: Read) -> Computed:
+    """The result of each method (None where no row is right), and what computed them."""
     version = asked.target.version
     if read.table is None:
-        return dict.fromkeys(asked.methods), version.engine
-    computed = predictor.predict(version, asked.methods, read.table, asked.by, asked.exact, asked.wanted)
-    return dict(zip(asked.methods, computed.results, strict=True)), computed.engine
+        return Computed([None] * len(asked.methods), version.engine)
+    return predictor.predict(version, asked.methods, read.table, asked.by, asked.exact, asked.wanted)

@@ -7,7 +7,10 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from model_store.catalog import Catalog, open_catalog
+from model_store.entities import NATIVE
 from model_store.inspection import Inspector
 from model_store.rehearsal import Rehearsal
 from model_store.switching import Switchboard
@@ -147,7 +150,7 @@ def _resources(settings: Settings, parts: Parts, rehearsal: Rehearsal | None, fi
     catalog, hosts, metrics, draining = parts.catalog, parts.hosts, parts.metrics, parts.draining.is_set
     registry = catalog.registry
     predictor = Predictor(
-        hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy, note=metrics.joined
+        hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy, counts=metrics
     )
     metrics.gauges = Gauges(hosts, predictor, registry)
     accelerator = None
@@ -194,4 +197,10 @@ def _note(
     """Count an answer, and keep it if it is one of those that are kept."""
     version = answered.version
     metrics.predicted(version.model, version.version, answered.engine, seconds)
+    if (
+        version.program is not UNSET
+        and rows is not None
+        and (answered.engine != NATIVE or answered.estimator_rows)
+    ):
+        metrics.by_program(version.model, version.version, rows.rows, answered.estimator_rows)
     kept.note(answered, rows, trace or None)

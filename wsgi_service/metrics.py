@@ -67,6 +67,16 @@ class Metrics:
         self._predicts = self._histogram(
             "wsgi_service_predict_seconds", "Predicts that were answered with 200.", ("model", "version", "engine")
         )
+        self._program_rows = self._counter(
+            "wsgi_service_program_rows",
+            "Rows of versions with a proven program, by what answered them.",
+            ("model", "version", "engine"),
+        )
+        self._differences = self._counter(
+            "wsgi_service_program_differences",
+            "Rows that a proven program answered otherwise than its estimator; it does not answer any more.",
+            ("model", "version"),
+        )
         self._together = self._histogram(
             "wsgi_service_joined_requests", "Requests that a model host answered in one call.", (), TOGETHER
         )
@@ -85,6 +95,17 @@ class Metrics:
     def predicted(self, model: str, version: int, engine: str, seconds: float) -> None:
         """A predict was answered."""
         self._child(self._predicts, "predicts", model, str(version), engine).observe(seconds)
+
+    def by_program(self, model: str, version: int, rows: int, left: int) -> None:
+        """Rows of a version with a proven program were answered, some of them by its estimator."""
+        if rows > left:
+            self._child(self._program_rows, "program rows", model, str(version), "onnx").inc(rows - left)
+        if left:
+            self._child(self._program_rows, "program rows", model, str(version), "native").inc(left)
+
+    def differed(self, model: str, version: int) -> None:
+        """A proven program answered a row otherwise than its estimator."""
+        self._child(self._differences, "differences", model, str(version)).inc()
 
     def joined(self, requests: int, rows: int) -> None:
         """A model host is asked for so many requests at once."""

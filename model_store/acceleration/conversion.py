@@ -1,26 +1,31 @@
-"""From a fitted estimator to ONNX programs that should answer the same: in double precision, then in single."""
+"""From a fitted estimator to an ONNX program that should answer the same, in double precision."""
 
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import onnx
 from onnx import ModelProto
 from sklearn.base import is_classifier
-from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
-from model_store.acceleration.imputers import convert_imputer
+from model_store.acceleration import calibrated, linear, machines, mixtures, thresholded, transforms, trees
 from model_store.acceleration.lookups import register
-from model_store.acceleration.report import Precision, Unconvertible
-from model_store.acceleration.trees import converters
+from model_store.acceleration.report import Unconvertible
 from model_store.formats.onnx.checks import type_of
 
 #: Releases of the standard that ONNX Runtime has had for long.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 ROWS = "rows"
 #: What is converted by our own code: an estimator's type -> what skl2onnx calls for it.
-CONVERTERS = {**converters(), SimpleImputer: convert_imputer}
+CONVERTERS = {
+    **trees.converters(),
+    **calibrated.converters(),
+    **linear.converters(),
+    **machines.converters(),
+    **mixtures.converters(),
+    **thresholded.converters(),
+    **transforms.converters(),
+}
 #: What skl2onnx raises for types that it does not know, and where it names them.
 UNKNOWN = ("MissingShapeCalculator", "MissingConverter")
 NAMED = re.compile(r"for type '<class '[\w.]*?(\w+)'>'")
@@ -28,56 +33,51 @@ NAMED = re.compile(r"for type '<class '[\w.]*?(\w+)'>'")
 REPEATED = 200
 
 
-class Candidate(NamedTuple):
-    """A program that has not been compared yet; or why there is none."""
+def convert(estimator: Any, width: int) -> ModelProto:
+    """The program of an estimator of `width` columns of numbers, as skl2onnx makes it; nothing is compared yet.
 
-    precision: Precision
-    model: ModelProto | None
-    reason: str = ""
-
-
-def candidates(estimator: Any, width: int) -> Iterator[Candidate]:
-    """Programs for an estimator of `width` columns of numbers, the better one first."""
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-
-    precisions: tuple[tuple[Precision, Any], ...] = (("double", DoubleTensorType), ("single", FloatTensorType))
-    for precision, kind in precisions:
-        try:
-            yield Candidate(precision, _with_true_types(_convert(estimator, kind([None, width]))))
-        except Unconvertible as error:
-            yield Candidate(precision, None, str(error))
-            return  # in whichever precision
-        except Exception as error:  # noqa: BLE001 - a converter may raise anything
-            yield Candidate(precision, None, _reason(error))
-
-
-def _convert(estimator: Any, rows: Any) -> ModelProto:
-    """The program as skl2onnx makes it; scores as a tensor, and not as a map for each row."""
-    if not is_classifier(estimator):
-        return _converted(estimator, rows, None)
-    last = id(_last_of(estimator))
+    Raises:
+        Unconvertible: there is none.
+    """
     try:
-        return _converted(estimator, rows, {last: {"zipmap": False}})
+        return _with_true_types(_convert(estimator, width))
+    except Unconvertible:
+        raise
+    except Exception as error:
+        raise Unconvertible(_reason(error)) from error
+
+
+def last_of(estimator: Any) -> Any:
+    """What gives the answers of a pipeline or of a search."""
+    if isinstance(estimator, Pipeline):
+        return last_of(estimator.steps[-1][1])
+    return last_of(estimator.best_estimator_) if hasattr(estimator, "best_estimator_") else estimator
+
+
+def _convert(estimator: Any, width: int) -> ModelProto:
+    """Scores are given as a tensor, and not as a map for each row."""
+    if not is_classifier(estimator):
+        return _converted(estimator, width, None)
+    last = id(estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator)
+    try:
+        return _converted(estimator, width, {last: {"zipmap": False}})
     except NameError:  # there is no such option where there are no probabilities
-        return _converted(estimator, rows, {last: {"raw_scores": True}})
+        return _converted(estimator, width, {last: {"raw_scores": True}})
 
 
-def _converted(estimator: Any, rows: Any, options: dict[Any, Any] | None) -> ModelProto:
+def _converted(estimator: Any, width: int, options: dict[Any, Any] | None) -> ModelProto:
     import skl2onnx
+    from skl2onnx.common.data_types import DoubleTensorType
 
     register()
     model: ModelProto = skl2onnx.convert_sklearn(
         estimator,
-        initial_types=[(ROWS, rows)],
+        initial_types=[(ROWS, DoubleTensorType([None, width]))],
         options=options,
         target_opset=OPSETS,
         custom_conversion_functions=CONVERTERS,
     )
     return model
-
-
-def _last_of(estimator: Any) -> Any:
-    return _last_of(estimator.steps[-1][1]) if isinstance(estimator, Pipeline) else estimator
 
 
 def _with_true_types(model: ModelProto) -> ModelProto:

@@ -13,7 +13,7 @@ from onnx import TensorProto
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from model_store.acceleration.domains import Domain
-from model_store.acceleration.operators import chosen, constant, double, give, integers, op
+from model_store.acceleration.operators import chosen, constant, double, flat, give, op
 from model_store.acceleration.report import Unconvertible
 
 #: Numbers in all tables of an encoder: a program takes many times its size in the server.
@@ -105,13 +105,11 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
 def _looked_up(scope: Any, container: Any, column: str, domain: Domain, table: Array) -> str:
     """The rows of the table for the values of a column, rows x outputs."""
     if domain.placed:
-        place = op(scope, container, "Cast", [column], to=TensorProto.INT64)
-        place = op(scope, container, "Reshape", [place, integers(scope, container, [-1])])
+        place = flat(scope, container, op(scope, container, "Cast", [column], to=TensorProto.INT64))
         return op(scope, container, "Gather", [constant(scope, container, table), place], axis=0)
-    if not np.isfinite(table).all():
-        raise Unconvertible("an encoder of numbers gives something else than numbers")
-    values = constant(scope, container, domain.values[None, :-1])
-    which = double(scope, container, op(scope, container, "Equal", [double(scope, container, column), values]))
-    otherwise = table[-1]
-    more = op(scope, container, "MatMul", [which, constant(scope, container, table[:-1] - otherwise)])
-    return op(scope, container, "Add", [more, constant(scope, container, otherwise[None, :])])
+    values = constant(scope, container, domain.values[None, :])
+    which = double(scope, container, op(scope, container, "Equal", [column, values]))
+    # Less than a value that is equal, and more than those that are not: the last one stands for all others.
+    otherwise = constant(scope, container, np.eye(1, len(domain.values), len(domain.values) - 1) / 2)
+    place = op(scope, container, "ArgMax", [op(scope, container, "Add", [which, otherwise])], axis=1, keepdims=0)
+    return op(scope, container, "Gather", [constant(scope, container, table), place], axis=0)

@@ -1,10 +1,11 @@
 """Operators that are added to the program which skl2onnx is making, in double precision."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
-from skl2onnx.common.data_types import DoubleTensorType
 
 ML = "ai.onnx.ml"
 
@@ -14,6 +15,11 @@ def constant(scope: Any, container: Any, values: NDArray[Any]) -> str:
     name = str(scope.get_unique_variable_name("constant"))
     container.add_initializer(name, TensorProto.DOUBLE, list(values.shape), values.ravel().tolist())
     return name
+
+
+def number(scope: Any, container: Any, value: float) -> str:
+    """Add one number, which is combined with every row; its name."""
+    return constant(scope, container, np.array([value]))
 
 
 def double(scope: Any, container: Any, name: str) -> str:
@@ -31,11 +37,9 @@ def op(scope: Any, container: Any, kind: str, inputs: list[str], domain: str = "
 
 
 def give(operator: Any, container: Any, source: str, output: int) -> None:
-    """Give a result the name that skl2onnx expects, and the precision of the rows."""
-    given = isinstance(operator.inputs[0].type, DoubleTensorType)
-    precision = TensorProto.DOUBLE if given else TensorProto.FLOAT
+    """Give a result the name that skl2onnx expects."""
     target = operator.outputs[output].full_name
-    container.add_node("Cast", [source], [target], op_version=13, name=f"name_{target}", to=precision)
+    container.add_node("Identity", [source], [target], op_version=13, name=f"name_{target}")
 
 
 def unique(scope: Any) -> str:
@@ -53,3 +57,46 @@ def integers(scope: Any, container: Any, values: list[int]) -> str:
     name = str(scope.get_unique_variable_name("integers"))
     container.add_initializer(name, TensorProto.INT64, [len(values)], values)
     return name
+
+
+def weighted(scope: Any, container: Any, rows: str, weights: NDArray[Any], constants: NDArray[Any]) -> str:
+    """Rows times weights (columns x outputs) and constants (one for each output) added."""
+    product = op(scope, container, "MatMul", [rows, constant(scope, container, weights)])
+    return op(scope, container, "Add", [product, constant(scope, container, constants.reshape(1, -1))])
+
+
+def total(scope: Any, container: Any, rows: str, width: int, factor: float = 1.0) -> str:
+    """The sum of each row, times a factor, as one column."""
+    return op(scope, container, "MatMul", [rows, constant(scope, container, np.full((width, 1), factor))])
+
+
+def likely(scope: Any, container: Any, scores: str) -> str:
+    """1 / (1 + exp(-scores)). The runtime's own Sigmoid is off for numbers that are far from 0."""
+    one = number(scope, container, 1.0)
+    power = op(scope, container, "Exp", [op(scope, container, "Neg", [scores])])
+    return op(scope, container, "Div", [one, op(scope, container, "Add", [power, one])])
+
+
+def of_two(scope: Any, container: Any, second: str) -> str:
+    """The probabilities of two classes by that of the second."""
+    first = op(scope, container, "Sub", [number(scope, container, 1.0), second])
+    return op(scope, container, "Concat", [first, second], axis=1)
+
+
+def flat(scope: Any, container: Any, column: str) -> str:
+    """One column as one number for each row."""
+    return op(scope, container, "Reshape", [column, integers(scope, container, [-1])])
+
+
+def give_label(scope: Any, operator: Any, container: Any, scores: str, labels: Sequence[Any]) -> None:
+    """The label of the column with the highest score, of several the first, is the first output."""
+    index = op(scope, container, "ArgMax", [scores], axis=1, keepdims=0)
+    table = scope.get_unique_variable_name("classes")
+    if np.asarray(labels).dtype.kind in "UO":
+        container.add_initializer(
+            table, TensorProto.STRING, [len(labels)], [str(label).encode() for label in labels]
+        )
+    else:
+        container.add_initializer(table, TensorProto.INT64, [len(labels)], [int(label) for label in labels])
+    found = op(scope, container, "ArrayFeatureExtractor", [table, index], domain=ML)
+    give(operator, container, flat(scope, container, found), 0)

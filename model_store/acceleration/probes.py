@@ -1,29 +1,77 @@
-"""Rows on which a program is likely to differ from its estimator: at thresholds, between floating-point numbers,
-at the ends of what was seen at fitting, and with missing values.
+"""Rows on which a program is likely to differ from its estimator: where the data lies, at thresholds, between
+floating-point numbers, at the ends of what is trusted, and with missing values.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model_store.acceleration import location
 from model_store.acceleration.codes import EXACT, Codes, known_texts
-from model_store.acceleration.domains import domain_of
-from model_store.acceleration.origins import Features, columns, inside
+from model_store.acceleration.domains import Domain, domain_of
+from model_store.acceleration.origins import Features, columns
 from model_store.schema import Column, Schema
 
 Array = NDArray[np.float64]
-#: Rows in which one value stands at a threshold, rows of typical values in any combination, and rows far away.
-AT_THRESHOLDS, MIXED, FAR, GAPPY = 6_000, 1_500, 100, 400
+#: Rows in which one value stands at a threshold, rows of typical values in any combination, and rows with gaps.
+AT_THRESHOLDS, MIXED, GAPPY = 6_000, 1_500, 400
 #: Values that are taken from one column of what an estimator keeps.
 TAKEN = 1_000
+#: The block of rows in which numbers are missing.
+GAPS = "gaps"
 #: Larger numbers are not for programs: in single precision their squares have no number.
 LARGEST = 1e15
+#: The box of trust is so many times as wide as what is known of the data.
+WIDER = 2.5
+#: What only the weights say something of is so many times as large at the most.
+FARTHEST = 1e5
+#: Powers of ten: the sizes of numbers in columns of which nothing is known.
+SIZES = (-6.0, 13.0)
 
 
-def probes(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]], seed: int = 0) -> Array:
-    """Rows x columns of numbers (`codes`) to compare an estimator and its program on; NaN where one is missing.
+class Block(NamedTuple):
+    """Rows that lie in one place, and are compared for themselves.
+
+    Attributes:
+        name: of the place.
+        rows: rows x columns.
+        edges: further rows there, at which the estimator turns from one label to another.
+    """
+
+    name: str
+    rows: Array
+    edges: Array | None = None
+
+    @property
+    def every(self) -> Array:
+        """Both."""
+        return self.rows if self.edges is None else np.vstack([self.rows, self.edges])
+
+
+class Probes(NamedTuple):
+    """What an estimator and its program are compared on.
+
+    Attributes:
+        blocks: rows x columns of numbers (`codes`); NaN where one is missing.
+        low, high: the box of trust: the ends of each column.
+        moving: which columns can have any number in between.
+    """
+
+    blocks: tuple[Block, ...]
+    low: Array
+    high: Array
+    moving: NDArray[np.bool_]
+
+    @property
+    def rows(self) -> Array:
+        """All rows."""
+        return np.vstack([block.every for block in self.blocks])
+
+
+def probes(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]], seed: int = 0) -> Probes:
+    """Rows to compare an estimator and its program on.
 
     Args:
         estimator: that takes columns of numbers and categories.
@@ -35,92 +83,95 @@ def probes(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]], se
         ValueError: a column is of something else.
     """
     random = np.random.default_rng(seed)
-    typical, critical = _Values(schema), _Values(schema)
-    _gather(estimator, columns(len(schema.inputs)), typical, critical)
-    usual = [typical.of(index, random) for index in range(len(schema.inputs))]
-    sharp = [_neighbours(critical.of(index, random)) for index in range(len(schema.inputs))]
-    found = [
-        _at_thresholds(usual, sharp, random),
-        _mixed([np.concatenate(pair) for pair in zip(usual, sharp, strict=True)], MIXED, random),
-        _between(usual, sharp, MIXED, random),
-        _far(usual, random),
+    features = columns(len(schema.inputs))
+    given = _coded(examples, schema)
+    whole = location.rows_of(estimator, len(schema.inputs), random)
+    sharp = _values(location.thresholds(estimator, features), schema)
+    usual, told = _usual(estimator, features, schema, np.vstack([whole, given]), sharp, random)
+    critical = [_neighbours(_few(values, random)) for values in sharp]
+    wide = [values if known else FARTHEST * values for values, known in zip(usual, told, strict=True)]
+    low, high = _box(usual, sharp, wide, _values(location.ends(estimator, features), schema))
+    blocks = [
+        Block("data", _mixed(usual, MIXED, random)),
+        Block("rows of the estimator", _beside(whole, random)),
+        Block("thresholds", _at_thresholds(usual, critical, random)),
+        Block(
+            "mixed", _mixed([np.concatenate(pair) for pair in zip(usual, critical, strict=True)], MIXED, random)
+        ),
+        Block("box", _in_box(low, high, random)),
+        *(Block(f"times {times:g}", rows) for times, rows in _larger(usual, told, random)),
     ]
-    rows = _fitting(np.clip(np.vstack(found), -LARGEST, LARGEST), schema, random)
-    rows = np.vstack([rows, _coded(examples, schema)])
-    return np.vstack([rows, _gappy(rows, schema, random)])
+    found = [Block(name, _fitting(np.clip(rows, low, high), schema, random)) for name, rows, _ in blocks]
+    found.append(Block(GAPS, _gappy(found[0].rows, schema, random)))
+    found.append(Block("examples", given))
+    low, high = _with_codes(low, high, schema)
+    domains = _domains(schema)
+    moving = np.array([
+        domain is None and column.type in ("number", "any")
+        for column, domain in zip(schema.inputs, domains, strict=True)
+    ])  # fmt: skip
+    return Probes(tuple(block for block in found if len(block.rows)), low, high, moving)
 
 
-class _Values:
-    """Numbers for each column."""
-
-    def __init__(self, schema: Schema) -> None:
-        self._found: list[list[Array]] = [[] for _ in schema.inputs]
-        self._samples = [column.sample for column in schema.inputs]
-
-    def add(self, column: int, values: Array) -> None:
-        self._found[column].append(values[np.isfinite(values)])
-
-    def of(self, column: int, random: np.random.Generator) -> Array:
-        """What was added to a column, the sample of the schema and some plain numbers; only so many."""
-        sample = self._samples[column]
-        known = [float(sample)] if isinstance(sample, int | float) else []
-        values = np.unique(np.concatenate([*self._found[column], known, [0.0, 1.0, -1.0]]))
-        return values if len(values) <= TAKEN else random.choice(values, TAKEN, replace=False)
+def _domains(schema: Schema) -> list[Domain | None]:
+    return [domain_of(column, texts) for column, texts in zip(schema.inputs, known_texts(schema), strict=True)]
 
 
-def _gather(estimator: Any, features: Features, typical: "_Values", critical: "_Values") -> None:
-    """Collect what an estimator and those inside it keep about their columns."""
-    for inner, known in inside(estimator, features):
-        for found, values in ((_thresholds(inner), critical), (_seen(inner), typical)):
-            for feature, numbers in found:
-                origin = known[feature] if feature < len(known) else None
-                array = np.asarray(numbers, dtype=np.float64).ravel()
-                array = array[np.isfinite(array)]  # a tree that splits off what is missing does so at infinity
-                if origin is not None and len(array):
-                    values.add(origin.column, origin.back(array))
+def _values(found: Iterator[tuple[int, Array]], schema: Schema) -> list[Array]:
+    """The values of each column."""
+    kept: list[list[Array]] = [[] for _ in schema.inputs]
+    for column, values in found:
+        kept[column].append(np.clip(values[np.isfinite(values)], -LARGEST, LARGEST))
+    return [np.unique(np.concatenate([np.zeros(0), *values])) for values in kept]
 
 
-def _thresholds(estimator: Any) -> Iterator[tuple[int, Array]]:
-    """Column -> values at which something changes."""
-    tree = getattr(estimator, "tree_", None)
-    if tree is not None:
-        yield from _by_column(tree.feature, tree.threshold, tree.children_left >= 0)
-    for row in getattr(estimator, "_predictors", None) or ():
-        for predictor in row:
-            nodes = predictor.nodes
-            yield from _by_column(nodes["feature_idx"], nodes["num_threshold"], nodes["is_leaf"] == 0)
-    sought = getattr(estimator, "missing_values", None)
-    if isinstance(sought, int | float) and np.isfinite(sought):
-        yield from ((column, np.array([sought])) for column in range(getattr(estimator, "n_features_in_", 0)))
-    for name in ("bin_edges_", "quantiles_"):
-        yield from enumerate(_columns(getattr(estimator, name, None)))
+def _usual(
+    estimator: Any,
+    features: Features,
+    schema: Schema,
+    whole: Array,
+    sharp: Sequence[Array],
+    random: np.random.Generator,
+) -> tuple[list[Array], list[bool]]:
+    """Typical values of each column, and whether they are known: else they are turned round, or of all sizes."""
+    kept = _values(location.usual(estimator, features), schema)
+    turned = _values(location.turned_round(estimator, features), schema)
+    found, told = [], []
+    for index in range(len(schema.inputs)):
+        values = np.concatenate([kept[index], sharp[index], np.clip(whole[:, index], -LARGEST, LARGEST)])
+        alone = not len(values) or np.ptp(values) == 0
+        told.append(not (alone and len(turned[index])))
+        if alone:
+            values = np.concatenate([values, turned[index]])
+        if not len(values):
+            values = random.choice([-1.0, 1.0], TAKEN) * 10 ** random.uniform(*SIZES, TAKEN)
+        found.append(_few(np.unique(values), random))
+    return found, told
 
 
-def _by_column(columns: Any, values: Any, chosen: Any) -> Iterator[tuple[int, Array]]:
-    for column in np.unique(columns[chosen]).tolist():
-        yield int(column), values[chosen & (columns == column)]
+def _few(values: Array, random: np.random.Generator) -> Array:
+    if len(values) <= TAKEN:
+        return values
+    ends = [values.min(), values.max()]
+    return np.concatenate([ends, random.choice(values, TAKEN - 2, replace=False)])
 
 
-def _seen(estimator: Any) -> Iterator[tuple[int, Array]]:
-    """Column -> values like those that the estimator was fitted on."""
-    for name in ("support_vectors_", "_fit_X", "X_fit_", "X_train_", "cluster_centers_", "theta_", "means_"):
-        kept = getattr(estimator, name, None)
-        if isinstance(kept, np.ndarray) and kept.ndim == 2:  # noqa: PLR2004
-            yield from enumerate(kept[:TAKEN].T)
-    for name in ("data_min_", "data_max_", "max_abs_", "statistics_"):
-        kept = getattr(estimator, name, None)
-        if isinstance(kept, np.ndarray) and kept.dtype.kind == "f":
-            yield from enumerate(kept[:, None])
-    for centre, scale in (("mean_", "scale_"), ("center_", "scale_")):
-        middle, width = getattr(estimator, centre, None), getattr(estimator, scale, None)
-        if isinstance(middle, np.ndarray) and isinstance(width, np.ndarray):
-            yield from enumerate(middle[:, None] + width[:, None] * np.linspace(-4, 4, 33))
+def _box(*known: Sequence[Array]) -> tuple[Array, Array]:
+    """The ends of each column: a little more than a threshold or a typical value on each side."""
+    every = [np.concatenate(values) for values in zip(*known, strict=True)]
+    low, high = (np.array([end(values) for values in every]) for end in (np.min, np.max))
+    middle, half = low / 2 + high / 2, high / 2 - low / 2
+    half = np.where(half > 1e-9 * abs(middle), half, np.maximum(abs(middle), 1.0))  # one value says little
+    return np.clip(middle - WIDER * half, -LARGEST, LARGEST), np.clip(middle + WIDER * half, -LARGEST, LARGEST)
 
 
-def _columns(kept: Any) -> Iterable[Array]:
-    if isinstance(kept, np.ndarray) and kept.ndim == 2:  # noqa: PLR2004
-        return list(kept.T)
-    return list(kept) if isinstance(kept, np.ndarray) and kept.dtype == object else []
+def _with_codes(low: Array, high: Array, schema: Schema) -> tuple[Array, Array]:
+    """The box with every number that stands for a category."""
+    for index, domain in enumerate(_domains(schema)):
+        if domain is not None:
+            whole = domain.values[~np.isnan(domain.values)]
+            low[index], high[index] = min(low[index], whole.min()), max(high[index], whole.max())
+    return low, high
 
 
 def _neighbours(values: Array) -> Array:
@@ -139,11 +190,35 @@ def _mixed(values: Sequence[Array], rows: int, random: np.random.Generator) -> A
     return np.column_stack([random.choice(column, rows) for column in values])
 
 
+def _beside(rows: Array, random: np.random.Generator) -> Array:
+    """Whole rows, some of those between two of them, and some a little beside them."""
+    if not len(rows):
+        return rows
+    rows = rows[random.permutation(len(rows))[:TAKEN]]
+    others = rows[random.permutation(len(rows))]
+    part = random.random((len(rows), 1))
+    near = rows * (1 + 1e-6 * random.normal(size=rows.shape))
+    return np.vstack([rows, rows + part * (others - rows), near])
+
+
+def _larger(
+    usual: Sequence[Array], told: Sequence[bool], random: np.random.Generator
+) -> Iterator[tuple[float, Array]]:
+    """Rows of several sizes in the columns that only the weights say something of; each size passes for itself."""
+    times = 10.0
+    while times <= FARTHEST and not all(told):
+        rows = _mixed(usual, MIXED // 5, random)
+        yield times, np.where(told, rows, times * rows)
+        times *= 10
+
+
 def _at_thresholds(usual: Sequence[Array], sharp: Sequence[Array], random: np.random.Generator) -> Array:
     """Typical rows in which one value is critical; all columns in turn."""
     each = max(1, AT_THRESHOLDS // len(sharp))
-    blocks = []
+    blocks = [np.zeros((0, len(usual)))]
     for column, values in enumerate(sharp):
+        if not len(values):
+            continue
         chosen = values if len(values) <= each else random.choice(values, each, replace=False)
         block = _mixed(usual, len(chosen), random)
         block[:, column] = chosen
@@ -151,24 +226,16 @@ def _at_thresholds(usual: Sequence[Array], sharp: Sequence[Array], random: np.ra
     return np.vstack(blocks)
 
 
-def _between(usual: Sequence[Array], sharp: Sequence[Array], rows: int, random: np.random.Generator) -> Array:
-    """Rows anywhere between the smallest and the largest values, and a little beyond."""
-    ends = [np.concatenate(pair) for pair in zip(usual, sharp, strict=True)]
-    low, high = (np.array([end(column) for column in ends]) for end in (np.min, np.max))
-    margin = 0.1 * (high - low)
-    found: Array = random.uniform(low - margin, high + margin, (rows, len(ends)))
-    return found
-
-
-def _far(usual: Sequence[Array], random: np.random.Generator) -> Array:
-    """Typical rows, times up to a thousand."""
-    return _mixed(usual, FAR, random) * 10 ** random.uniform(0, 3, (FAR, 1))
+def _in_box(low: Array, high: Array, random: np.random.Generator) -> Array:
+    """Rows anywhere in the box, and some of its corners."""
+    between = low + random.random((MIXED, len(low))) * (high - low)
+    corners = np.where(random.random((MIXED // 10, len(low))) < 0.5, low, high)  # noqa: PLR2004
+    return np.vstack([between, corners])
 
 
 def _fitting(rows: Array, schema: Schema, random: np.random.Generator) -> Array:
     """The same rows, with categories where there are only these, and whole numbers where these are asked for."""
-    for index, (column, texts) in enumerate(zip(schema.inputs, known_texts(schema), strict=True)):
-        domain = domain_of(column, texts)
+    for index, (column, domain) in enumerate(zip(schema.inputs, _domains(schema), strict=True)):
         if domain is not None and (domain.placed or column.closed or column.type == "boolean"):
             rows[:, index] = random.choice(domain.values[domain.asked], len(rows))
         elif domain is not None:

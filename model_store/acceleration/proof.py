@@ -1,4 +1,9 @@
-"""Whether a program answers what its estimator answers: labels exactly, numbers within a tolerance."""
+"""Whether a program answers what its estimator answers: labels exactly, numbers within a tolerance.
+
+Each block of rows passes for itself, and each number is held against its own size. Where a program decides over
+rounded numbers, its margin says how near to an edge a row is. The rows at which the estimator turns from one
+label to another are sought by halving, and the margin there is the measured error.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,72 +12,111 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model_store.acceleration.differences import Difference, dense, difference, smallest, unequal
+from model_store.acceleration.probes import Block, Probes
 from model_store.acceleration.report import Compared
-from model_store.examples import PROBABILITIES
-from model_store.outcomes import row_major
 
 #: Rows that are compared one by one as well: a runtime may compute one row in another way than many.
 SINGLY = 200
 #: Calls of which the speed is the fastest.
 TIMED, LEAST_TIMED = 50, 5
-#: Of the numbers in a column, this part is not larger than what differences are measured by.
-USUAL = 0.95
 #: Seconds that timing takes at most.
 TIMING = 1.0
+#: Pairs of rows with different labels, and how often the way between them is halved at the most.
+PAIRS, HALVED = 100, 140
+#: A label is answered if the margin is so many times the measured error, and this part of the usual margin; a
+#: larger part of that is a leap, and no error.
+TIMES, LEAST, LEAP = 30.0, 1e-12, 1e-6
 Array = NDArray[Any]
 Method = Callable[[Array], Any]
 
 
-def compare(name: str, native: Method, program: Method, rows: Array) -> Compared:
-    """A method of the estimator and of the program on the same rows, together and some of them one by one."""
-    expected = _dense(native(rows))
-    together = np.asarray(program(rows))
-    every = max(1, len(rows) // SINGLY)
-    alone = np.concatenate([np.asarray(program(rows[[index]])) for index in range(0, len(rows), every)])
-    scale = _scale(name, expected)
-    found = [_differences(expected, together, scale), _differences(expected[::every], alone, scale)]
+def compare(name: str, native: Method, program: Method, margin: Method, least: float, probes: Probes) -> Compared:
+    """A method of the estimator and of the program on the same rows, together and some of them one by one.
+
+    Args:
+        name: of the method.
+        native: the method of the estimator.
+        program: that of the program.
+        margin: of rows, as the program gives it.
+        least: rows with a smaller margin are the estimator's, so they are not compared.
+        probes: the rows.
+    """
+    found = [one for block in probes.blocks for one in _of_block(block, native, program, margin, least)]
     return Compared(
         method=name,
-        rows=len(rows),
-        mismatches=sum(mismatches for mismatches, _, _ in found),
-        largest_absolute=max(absolute for _, absolute, _ in found),
-        largest_relative=max(relative for _, _, relative in found),
+        rows=len(probes.rows) if found else 0,
+        mismatches=sum(one.mismatches for one in found),
+        largest_absolute=max((one.absolute for one in found), default=0.0),
+        largest_relative=max((one.relative for one in found), default=0.0),
     )
 
 
-def _dense(result: Any) -> Array:
-    return np.asarray(result.toarray() if hasattr(result, "toarray") else result)
+def with_edges(native: Method, found: Probes) -> Probes:
+    """The same rows, and in each block those at which labels of the estimator change."""
+    blocks = [
+        block._replace(edges=np.vstack([turns(native, block.rows, found.moving, seed) for seed in (0, 1)]))
+        for block in found.blocks
+    ]
+    return found._replace(blocks=tuple(blocks))
 
 
-def _scale(name: str, expected: Array) -> Any:
-    """What differences are measured by: for probabilities 1, else what is large in a column.
+def least_margin(native: Method, program: Method, margin: Method, found: Probes) -> float:
+    """The margin from which on a label is the program's: so many times the error that was measured.
 
-    That is not the very largest, since some rows are made to lie far away.
+    Where the estimator turns, the program's margin should be 0, so what it is there is its error. A margin of
+    usual size is none: there the estimator leaps, as at a threshold of a tree. Every other edge is measured, and
+    the others are left to be compared.
     """
-    if name == PROBABILITIES or expected.dtype.kind != "f":
-        return 1.0
-    return np.quantile(np.abs(np.where(np.isfinite(expected), expected, 0.0)), USUAL, axis=0)
+    usual = margin(found.blocks[0].rows)
+    usual = float(np.median(usual[np.isfinite(usual)])) if np.isfinite(usual).any() else 0.0
+    edges = [block.edges[::2] for block in found.blocks if block.edges is not None and len(block.edges)]
+    if not edges:
+        return LEAST * usual
+    rows = np.vstack(edges)
+    found_there = margin(rows)
+    errors = found_there[unequal(native(rows), program(rows)) | (found_there < LEAP * usual)]
+    return max(TIMES * float(np.max(errors, initial=0.0)), LEAST * usual)
 
 
-def _differences(expected: Array, found: Array, scale: Any) -> tuple[int, float, float]:
-    """Rows that differ in kind, and the largest difference of numbers, absolute and in parts of the scale."""
-    if expected.shape != found.shape:
-        return len(expected), 0.0, 0.0
-    if expected.dtype.kind != "f" or found.dtype.kind != "f":
-        return _unequal(expected, found), 0.0, 0.0
-    finite = np.isfinite(expected) & np.isfinite(found)
-    same = (expected == found) | (np.isnan(expected) & np.isnan(found))
-    wrong = int(np.sum(~np.all((finite | same).reshape(len(expected), -1), axis=1)))
-    difference = np.abs(np.where(finite, expected, 0.0) - np.where(finite, found, 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(difference == 0, 0.0, difference / scale)
-    return wrong, float(np.max(difference, initial=0.0)), float(np.max(relative, initial=0.0))
+def turns(native: Method, rows: Array, moving: NDArray[np.bool_], seed: int = 0) -> Array:
+    """Rows on both sides of the places where the labels of an estimator change, as near as numbers can be.
+
+    Args:
+        native: gives labels.
+        rows: between which is looked.
+        moving: columns that can have any number in between; the others stay.
+        seed: of the choice of pairs.
+    """
+    rows = rows[~np.isnan(rows).any(axis=1)]
+    if len(rows) < 2 or not moving.any():  # noqa: PLR2004
+        return rows[:0]
+    random = np.random.default_rng(seed)
+    one, other = rows[random.integers(len(rows), size=(2, 4 * PAIRS))]
+    other = np.where(moving, other, one)
+    differ = unequal(native(one), native(other))
+    one, other = one[differ][:PAIRS], other[differ][:PAIRS]
+    if not len(one):
+        return np.asarray(one)
+    labels = native(one)
+    for _ in range(HALVED):
+        middle = one / 2 + other / 2
+        if ((middle == one) | (middle == other)).all():
+            break
+        stays = ~unequal(labels, native(middle))[:, None]
+        one, other = np.where(stays, middle, one), np.where(stays, other, middle)
+    return np.vstack([one, other])
 
 
-def _unequal(expected: Array, found: Array) -> int:
-    """Rows whose labels an answer would show otherwise: 1, 1.0 and true are three things."""
-    pairs = zip(row_major(expected)[0], row_major(found)[0], strict=True)
-    return sum(one != other or type(one) is not type(other) for one, other in pairs)
+def _of_block(block: Block, native: Method, program: Method, margin: Method, least: float) -> list[Difference]:
+    size, rows = smallest(dense(native(block.rows))), block.every
+    rows = rows[margin(rows) > least] if least else rows
+    if not len(rows):
+        return []
+    expected = dense(native(rows))
+    every = max(1, len(rows) // SINGLY)
+    alone = np.concatenate([np.asarray(program(rows[[index]])) for index in range(0, len(rows), every)])
+    return [difference(expected, np.asarray(program(rows)), size), difference(expected[::every], alone, size)]
 
 
 def microseconds(call: Callable[[], Any]) -> float:

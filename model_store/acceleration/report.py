@@ -4,8 +4,12 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-#: How far a number may be off, in parts of what is usual in its column (1 for probabilities).
-TOLERANCE = 1e-6
+#: How far a number may be off, in parts of itself, or of the smallest usual size of such numbers near its row.
+TOLERANCE = 1e-9
+#: What the proof allows: other rows than those that were compared may be off a little more.
+PROVEN = TOLERANCE / 30
+#: Programs that passed an earlier edition of the proof are proven anew.
+PROOF = 1
 #: `pending`: it is being converted and compared. `failed`: the estimator answers itself, for the reason given.
 Verdict = Literal["pending", "passed", "failed"]
 Precision = Literal["double", "single"]
@@ -18,7 +22,7 @@ class Compared(Struct, frozen=True, kw_only=True):
         rows: that were compared, together and some of them one by one.
         mismatches: rows with another label, or with another number where one of the two is missing or infinite.
         largest_absolute: difference of two numbers.
-        largest_relative: difference, in parts of what is usual in its column (1 for probabilities).
+        largest_relative: difference, in parts of the number or of the smallest usual size near it.
     """
 
     method: str
@@ -30,7 +34,7 @@ class Compared(Struct, frozen=True, kw_only=True):
     @property
     def passes(self) -> bool:
         """Whether the program may answer instead of the estimator."""
-        return self.rows > 0 and not self.mismatches and self.largest_relative <= TOLERANCE
+        return self.rows > 0 and not self.mismatches and self.largest_relative <= PROVEN
 
 
 class Program(Struct, frozen=True, kw_only=True):
@@ -40,15 +44,34 @@ class Program(Struct, frozen=True, kw_only=True):
         digest: of its bytes, which lie among the artifacts.
         size: of them.
         methods: that it answers; all others are the estimator's.
-        missing: whether it was compared on rows with missing values.
         runtime: with which a serving host has computed it.
+        proof: the edition of the proof that it passed; if it is not that of today, the program must not answer.
     """
 
     digest: str
     size: int
     methods: tuple[str, ...]
-    missing: bool = False
     runtime: str = ""
+    proof: int = 0
+
+    @property
+    def current(self) -> bool:
+        """Whether the proof that it passed is the one of today."""
+        return self.proof == PROOF
+
+
+class Live(Struct, frozen=True, kw_only=True):
+    """What came of comparing a program with its estimator on rows of requests.
+
+    Attributes:
+        rows: that were compared.
+        differences: of these, how many were answered otherwise.
+        at: when this was done last.
+    """
+
+    rows: int = 0
+    differences: int = 0
+    at: str = ""
 
 
 class Acceleration(Struct, frozen=True, kw_only=True):
@@ -59,13 +82,14 @@ class Acceleration(Struct, frozen=True, kw_only=True):
         reason: why not.
         precision: in which the program computes.
         rows: that were compared: probes from the estimator and the version's examples.
-        tolerance: how far a number may be off, in parts of what is usual in its column (1 for probabilities).
+        tolerance: how far a number may be off, in parts of itself or of the smallest usual size near its row.
         methods: what was compared.
         native_microseconds, onnx_microseconds: what one row takes in each, without the way there.
         releases: of what converted and computed.
         seconds: that converting and comparing took.
         at: when.
         program: that passed.
+        live: what came of comparing it on rows of requests.
     """
 
     verdict: Verdict = "pending"
@@ -80,6 +104,7 @@ class Acceleration(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     at: str = ""
     program: Program | UnsetType = UNSET
+    live: Live | UnsetType = UNSET
 
 
 PENDING = Acceleration()

@@ -26,7 +26,18 @@ from sklearn.ensemble import (
 )
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
-from model_store.acceleration.operators import ML, chosen, constant, double, give, integers, op, unique
+from model_store.acceleration.operators import (
+    ML,
+    chosen,
+    constant,
+    double,
+    give,
+    give_label,
+    likely,
+    of_two,
+    op,
+    unique,
+)
 from model_store.acceleration.report import Unconvertible
 
 #: A program grows to many times its size in memory, so larger forests stay with their host.
@@ -179,7 +190,7 @@ def _add_boosting(
         give(operator, container, _unlinked(scope, container, sums, link), 0)
     elif len(start) > 1:
         give(operator, container, op(scope, container, "Softmax", [sums], axis=1), 1)
-        _add_label(scope, operator, container, sums)
+        give_label(scope, operator, container, sums, operator.raw_operator.classes_)
     else:
         _add_binary(scope, operator, container, sums)
 
@@ -194,37 +205,25 @@ def _unlinked(scope: Any, container: Any, found: str, link: str) -> str:
 
 def _add_binary(scope: Any, operator: Any, container: Any, score: str) -> None:
     """Label and probabilities of two classes by one score, which is above 0 for the second."""
-    against = op(scope, container, "Neg", [score])
-    both = op(scope, container, "Concat", [against, score], axis=1)
-    give(operator, container, op(scope, container, "Sigmoid", [both]), 1)
-    _add_label(scope, operator, container, both)
-
-
-def _add_label(scope: Any, operator: Any, container: Any, scores: str) -> None:
-    """The label of the class with the highest score, of several the first."""
-    index = op(scope, container, "ArgMax", [scores], axis=1, keepdims=0)
-    labels = operator.raw_operator.classes_
-    kind = TensorProto.STRING if labels.dtype.kind in "UO" else TensorProto.INT64
-    values = (
-        [str(label).encode() for label in labels] if kind == TensorProto.STRING else labels.astype(int).tolist()
-    )
-    table = scope.get_unique_variable_name("classes")
-    container.add_initializer(table, kind, [len(labels)], values)
-    found = op(scope, container, "ArrayFeatureExtractor", [table, index], domain=ML)
-    shape = integers(scope, container, [-1])
-    container.add_node("Reshape", [found, shape], operator.outputs[0].full_name, op_version=13, name=unique(scope))
+    both = op(scope, container, "Concat", [op(scope, container, "Neg", [score]), score], axis=1)
+    give(operator, container, of_two(scope, container, likely(scope, container, score)), 1)
+    give_label(scope, operator, container, both, operator.raw_operator.classes_)
 
 
 def _add_votes(scope: Any, operator: Any, container: Any, rows: str, trees: Sequence[Tree]) -> None:
     """Label and probabilities by the mean of what the trees say."""
-    scores = _add_classifier(scope, operator, container, rows, trees)
+    labels = operator.raw_operator.classes_
     if any((tree.weights % 1).any() for tree in trees):  # the operator's scores have only single precision
-        scores = _add_sums(scope, container, rows, trees, len(operator.raw_operator.classes_))
-    give(operator, container, _mean(scope, container, scores, len(trees)), 1)
+        sums = _add_sums(scope, container, rows, trees, len(labels))
+        scores = _mean(scope, container, sums, len(trees))
+        give_label(scope, operator, container, scores, labels)
+    else:
+        scores = _mean(scope, container, _add_classifier(scope, operator, container, rows, trees), len(trees))
+    give(operator, container, scores, 1)
 
 
 def _add_classifier(scope: Any, operator: Any, container: Any, rows: str, trees: Sequence[Tree]) -> str:
-    """The label, chosen from sums in double precision as scikit-learn does; the name of the sums in single."""
+    """The label of the class with the most votes, of several the first; the name of the votes."""
     labels = operator.raw_operator.classes_
     if len(labels) == 1:
         raise Unconvertible("it knows one class only")

@@ -138,7 +138,7 @@ def _version_of(row: Row[Any], names: tuple[str, ...]) -> Version:
 def _engine_of(facts: Facts, pinned: Engine | None, acceleration: Acceleration | None) -> Engine:
     if facts.format == ONNX:
         return ONNX
-    proven = acceleration is not None and acceleration.program is not UNSET
+    proven = acceleration is not None and acceleration.program is not UNSET and acceleration.program.current
     return ONNX if proven and pinned != NATIVE else NATIVE
 
 

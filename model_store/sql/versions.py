@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection, delete, insert, select, update
 
-from model_store.acceleration.report import Acceleration
+from model_store.acceleration.report import Acceleration, Live
 from model_store.entities import Action, Attribution, Draft, Guard, UploadKey, Version, unguarded
 from model_store.errors import VersionInUse
 from model_store.sql import answers, statements, tables
@@ -121,6 +121,21 @@ class VersionTransactions(Transactions):
                 before=_engine_of(before), after=_engine_of(after) | {"program": program},
             )  # fmt: skip
             return after
+
+    def note_compared(self, model: str, number: int, live: Live) -> None:
+        """See `Registry`."""
+        with writing(self._engine) as connection:
+            statements.check_version(connection, model, number)
+            here = statements.is_version(model, number)
+            found = connection.execute(select(versions.c.acceleration).where(here)).scalar()
+            if found is None:
+                return
+            before = msgspec.convert(found.get("live", {}), Live)
+            after = Live(
+                rows=before.rows + live.rows, differences=before.differences + live.differences, at=live.at
+            )
+            values = found | {"live": msgspec.to_builtins(after)}
+            connection.execute(update(versions).where(here).values(acceleration=values))
 
     def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> set[str]:
         """See `Registry`."""

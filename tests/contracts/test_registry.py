@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from model_store.acceleration.report import Acceleration, Program
+from model_store.acceleration.report import PROOF, Acceleration, Live, Program
 from model_store.chain import first_break
 from model_store.checks import Check, Checks
 from model_store.entities import Attribution, Draft, Facts, Model, Patience, UploadKey, now
@@ -483,7 +483,7 @@ def test_a_guard_sees_what_is_there_and_can_stop_each_change(registry: Registry)
 
 def proven() -> Acceleration:
     return Acceleration(
-        verdict="passed", rows=2000, program=Program(digest="sha256:p", size=3, methods=("predict",), missing=True)
+        verdict="passed", rows=2000, program=Program(digest="sha256:p", size=3, methods=("predict",), proof=PROOF)
     )
 
 
@@ -498,6 +498,30 @@ def test_a_proven_program_answers_until_the_estimator_is_pinned(registry: Regist
     assert registry.update_version("iris", 1, {"engine": None}, BY).engine == "onnx"
     with pytest.raises(VersionNotFound):
         registry.set_acceleration("iris", 2, proven(), BY)
+
+
+def test_a_program_of_an_earlier_proof_does_not_answer(registry: Registry) -> None:
+    registry.add_version("iris", draft(), BY)
+    earlier = Program(digest="sha256:p", size=3, methods=("predict",))
+    version = registry.set_acceleration("iris", 1, Acceleration(verdict="passed", program=earlier), BY)
+    assert (version.engine, version.program) == ("native", earlier)
+
+
+def test_what_was_compared_on_live_rows_adds_up_and_is_no_change(registry: Registry) -> None:
+    registry.add_version("iris", draft(), BY)
+    registry.note_compared("iris", 1, Live(rows=1, at="before"))  # there is no report to add it to
+    registry.set_acceleration("iris", 1, proven(), BY)
+    revision = registry.revision()
+    registry.note_compared("iris", 1, Live(rows=100, at="then"))
+    registry.note_compared("iris", 1, Live(rows=3, differences=1, at="now"))
+    report = registry.acceleration("iris", 1)
+    assert report is not None
+    assert report.live == Live(rows=103, differences=1, at="now")
+    assert registry.revision() == revision
+    assert registry.set_acceleration("iris", 1, proven(), BY).version == 1
+    assert registry.acceleration("iris", 1) == proven()
+    with pytest.raises(VersionNotFound):
+        registry.note_compared("iris", 2, Live())
 
 
 def test_a_program_that_is_not_proven_does_not_answer(registry: Registry) -> None:

@@ -32,7 +32,7 @@ pytest.importorskip("pandas")
 import pandas as pd
 from onnx import ModelProto
 
-from model_store.acceleration import codes
+from model_store.acceleration import codes, trust
 from model_store.acceleration.accelerate import accelerate
 from model_store.acceleration.origins import columns, inside
 from model_store.acceleration.probes import probes
@@ -197,8 +197,17 @@ def test_a_program_answers_for_tables_that_were_not_compared(name: str) -> None:
     report, data = accelerate(estimator, schema, [])
     assert report.verdict == "passed", report.reason
     assert report.precision == "double"
-    program = Session(parse(data, Audit()), report.program.methods)
-    rows = probes(estimator, schema, [], seed=1)
+    model = parse(data, Audit())
+    trusted = trust.read(model, len(schema.inputs))
+    program = Session(
+        model, (*report.program.methods, trust.MARGIN) if trusted.least is not None else report.program.methods
+    )
+    rows = probes(estimator, schema, [], seed=1).rows
+    inside = np.broadcast_to(trusted.within(rows), len(rows))
+    if trusted.least is not None:
+        inside = inside & (program.call(trust.MARGIN, rows)[:, 0] > trusted.least)
+    assert inside.mean() > 0.95
+    rows = rows[inside]
     for method in report.program.methods:
         expected, found = getattr(estimator, method)(table(estimator, rows)), program.call(method, rows)
         if expected.dtype.kind == "f":
@@ -218,7 +227,7 @@ def test_what_has_no_program_says_why(name: str) -> None:
 
 def test_probes_hold_every_category_others_missing_ones_and_whole_numbers() -> None:
     estimator = PASSED["missing values filled"]()
-    rows = table(estimator, probes(estimator, read_schema(estimator), []))
+    rows = table(estimator, probes(estimator, read_schema(estimator), []).rows)
     assert {"Rome", "Oslo", "Bonn"} < set(rows.city.dropna())
     assert rows.city.isna().any()
     assert rows.age.isna().any()
@@ -235,7 +244,7 @@ def test_thresholds_behind_a_scaler_of_some_columns_are_met_in_the_columns_thems
     scaler, tree = estimator[0].transformers_[1][1], estimator[-1].estimators_[0].tree_
     ages = scaler.mean_[1] + scaler.scale_[1] * tree.threshold[tree.feature == 4]
     assert len(ages)
-    rows = probes(estimator, read_schema(estimator), [])
+    rows = probes(estimator, read_schema(estimator), []).rows
     names = read_schema(estimator).column_names
     for age in ages:
         assert np.nanmin(np.abs(rows[:, names.index("age")] - age)) < 1e-9
@@ -269,7 +278,7 @@ def test_an_example_with_texts_is_compared() -> None:
     schema = read_schema(estimator)
     example = {"age": 41.234567, "city": "Oslo", "kind": "b"}
     row = [example.get(name) if name in example else 0 for name in schema.column_names]
-    assert 41.234567 in probes(estimator, schema, [row, [None] * len(row)])[:, 0]
+    assert 41.234567 in probes(estimator, schema, [row, [None] * len(row)]).rows[:, 0]
 
 
 def test_a_text_is_its_place_and_what_is_unknown_or_missing_comes_behind() -> None:
@@ -375,7 +384,7 @@ def test_a_number_that_stands_for_what_is_missing_is_found_in_single_precision()
     rows = np.column_stack([np.where(np.arange(ROWS) % 5, PEOPLE.age, -99.9), RANDOM.normal(size=ROWS)])
     estimator = fit(make_pipeline(SimpleImputer(missing_values=-99.9), SVR()), rows)
     answered(estimator, [-99.9, 0.0], [40.0, 1.0])
-    assert -99.9 in probes(estimator, read_schema(estimator), [])[:, 0]
+    assert -99.9 in probes(estimator, read_schema(estimator), []).rows[:, 0]
 
 
 def test_trees_that_split_off_what_is_missing_behind_a_scaler_have_programs() -> None:

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from conftest import PATIENCE, LiveServer, StrictClient
 from running import until
-from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from model_store.acceleration.report import Acceleration
 from model_store.backup import backup
@@ -100,7 +102,7 @@ def test_many_rows_are_computed_apart_and_answered_as_one_table(
     assert not taken.short
     assert len(taken.pieces()) > 2
     estimator = models.forest()
-    for method, result in zip(methods, several.call(taken, methods), strict=True):
+    for method, result in zip(methods, several.call(taken, methods).results, strict=True):
         np.testing.assert_array_equal(result, getattr(estimator, method)(MANY))
 
 
@@ -135,7 +137,7 @@ def test_no_more_long_calls_are_made_at_once_than_there_are_cores(
     with pytest.raises(NotWanted):
         several.call(taken, ["predict"], Wanted(gone=lambda: True))
     several._deadline = PATIENCE
-    assert len(several.call(taken, ["predict"])[0]) == len(MANY)
+    assert len(several.call(taken, ["predict"]).results[0]) == len(MANY)
 
 
 def test_an_answer_that_would_hold_too_many_values_is_for_a_host_which_refuses_it(
@@ -166,7 +168,7 @@ def test_an_upload_is_answered_by_its_proven_program(client: StrictClient) -> No
     version = client.put_model("iris", models.iris()).json
     assert (version["engine"], version["acceleration"]) == ("onnx", "passed")
     assert version["program"]["methods"] == ["predict", "predict_proba"]
-    rows = np.random.default_rng(0).uniform(0, 8, (50, 4)).tolist()
+    rows = np.random.default_rng(0).uniform(1, 7, (50, 4)).tolist()
     answer = ask(client, rows, **{"return": ["predict", "predict_proba"]})
     assert answer["engine"] == "onnx"
     assert answer["outputs"]["predict"] == models.iris().predict(rows).tolist()
@@ -255,8 +257,6 @@ def test_missing_values_are_for_programs_that_were_compared_on_them(client: Stri
         "onnx",
         pytest.approx(estimator.predict(rows[:1]).tolist()),
     )
-    found = programs.Runnable("sha256:a", 1, ("predict",), missing=False)
-    assert not found.takes(np.array([[np.nan, 1.0]]))
 
 
 def test_tables_of_numbers_and_categories_are_answered_by_programs(client: StrictClient) -> None:
@@ -311,7 +311,7 @@ def test_a_host_that_claims_outputs_which_its_program_has_not_is_not_believed(
         program = msgspec.structs.replace(reply.report.program, methods=methods)
         return frames.Accelerated(msgspec.structs.replace(reply.report, program=program)), buffers
 
-    for methods in (("predict", "predict_proba", "decision_function"), ("predict", "fit")):
+    for methods in (("predict", "predict_proba", "decision_function", "score"), ("predict", "fit")):
         with monkeypatch.context() as patched:
             patched.setattr(Host, "call", answered(partial(claim, methods=methods)))
             version = client.post("/models/iris/versions", data=models.skops_bytes(models.iris())).json
@@ -423,7 +423,7 @@ def test_other_examples_are_compared_as_well(client: StrictClient, app: Applicat
     before = client.get(f"{IRIS}/acceleration").json
     client.put(f"{IRIS}/examples", json={"instances": [ROW, [6.0, 3.0, 4.0, 1.0]]})
     after = client.post(f"{IRIS}/acceleration").json
-    assert after["rows"] == before["rows"] + 2
+    assert after["rows"] > before["rows"] + 2  # there are edges between their labels as well
 
 
 def test_a_damaged_program_is_found_mended_and_never_answers(
@@ -544,3 +544,81 @@ def version_with(verdict: Any) -> Any:
         model="m", version=1, digest="sha256:a", size=1, format="skops", estimator="E", methods=("predict",),
         schema=Schema(inputs=()), acceleration=verdict,
     )  # fmt: skip
+
+
+def test_rows_that_the_program_must_not_answer_are_the_estimators_among_others_that_are_its_own(
+    client: StrictClient,
+) -> None:
+    """One row as in the data, one far away, in one request and alone."""
+    client.put_model("iris", models.iris())
+    far = [500.0, 3.5, 1.4, 0.2]
+    answer = ask(client, [ROW, far, ROW], **{"return": ["predict", "predict_proba"]})
+    assert (answer["engine"], answer["estimator_rows"]) == ("mixed", 1)
+    assert answer["outputs"]["predict"] == models.iris().predict([ROW, far, ROW]).tolist()
+    np.testing.assert_allclose(
+        answer["outputs"]["predict_proba"], models.iris().predict_proba([ROW, far, ROW]), rtol=1e-9
+    )
+    alone = ask(client, [far])
+    assert (alone["engine"], alone["predictions"]) == ("native", models.iris().predict([far]).tolist())
+    assert "estimator_rows" not in alone
+    said = client.get("/metrics").text
+    assert 'wsgi_service_program_rows_total{engine="onnx",model="iris",version="1"} 2.0' in said
+    assert 'wsgi_service_program_rows_total{engine="native",model="iris",version="1"} 2.0' in said
+
+
+def test_texts_of_mixed_answers_are_texts(client: StrictClient) -> None:
+    rows, targets = load_iris(return_X_y=True)
+    named = np.array(models.SPECIES)[targets]
+    estimator = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, named)
+    client.put_model("iris", estimator)
+    answer = ask(client, [ROW, [500.0, 3.5, 1.4, 0.2]])
+    assert (answer["engine"], answer["predictions"][0]) == ("mixed", "setosa")
+
+
+def test_rows_of_requests_are_compared_and_the_report_says_how_many(client: StrictClient) -> None:
+    client.put_model("iris", models.iris())
+    for _ in range(3):
+        ask(client, [ROW, [6.0, 3.0, 4.0, 1.0]])
+    until(lambda: client.get(f"{IRIS}/acceleration").json.get("live", {}).get("rows") == 6)
+    found = client.get(f"{IRIS}/acceleration").json["live"]
+    assert found["differences"] == 0
+    assert found["at"]
+
+
+def test_one_difference_lets_the_estimator_answer_from_then_on(
+    client: StrictClient, app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.put_model("iris", models.iris())
+    assert ask(client, [ROW])["engine"] == "onnx"
+    until(lambda: client.get(f"{IRIS}/acceleration").json.get("live"))
+    whole = programs.Programs.call
+
+    def otherwise(self: Any, *more: Any) -> Any:
+        found = whole(self, *more)
+        return found._replace(results=[result + 1 for result in found.results])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(programs.Programs, "call", otherwise)
+        assert ask(client, [ROW])["predictions"] == [1]
+    until(lambda: client.get(IRIS).json["engine"] == "native")
+    answer = ask(client, [ROW])
+    assert (answer["engine"], answer["predictions"]) == ("native", [0])
+    event = client.get("/models/iris/history").json["events"][-1]
+    assert (event["actor"], event["after"]["engine"]) == ("server", "native")
+    assert 'wsgi_service_program_differences_total{model="iris",version="1"} 1.0' in client.get("/metrics").text
+    until(lambda: client.get(f"{IRIS}/acceleration").json["live"]["differences"] == 1)
+
+
+def test_a_program_of_an_earlier_proof_does_not_answer_until_it_is_proven_anew(
+    client: StrictClient, app: Application, folder: Path, pool: HostPool
+) -> None:
+    client.put_model("iris", models.iris())
+    registry = app.catalog.registry
+    report = registry.acceleration("iris", 1)
+    outdated = msgspec.structs.replace(report.program, proof=0)
+    registry.set_acceleration("iris", 1, msgspec.structs.replace(report, program=outdated), Attribution("t", "t"))
+    assert ask(client, [ROW])["engine"] == "native"
+    again = create_app(Settings(data=str(folder), startup_limit=PATIENCE), pool)
+    again.background.start()
+    until(lambda: client.get(IRIS).json["engine"] == "onnx")
+    again.catalog.registry.close()

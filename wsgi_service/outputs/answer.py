@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET
 from werkzeug.utils import cached_property
 
-from model_store.entities import Engine, Version
+from model_store.entities import Answering, Version
 from model_store.outcomes import row_major
 from model_store.schema import Scalar
 from wsgi_service.inputs.errors import RowError
@@ -25,6 +25,7 @@ class Answer:
     Attributes:
         version: that answered.
         engine: that computed the answer.
+        estimator_rows: how many of the rows a program left to its estimator.
         alias: it was asked for by.
         results: method -> what the estimator gave for the rows that were right; None if none was.
         read: the rows that were sent.
@@ -34,11 +35,12 @@ class Answer:
     """
 
     version: Version
-    engine: Engine
+    engine: Answering
     alias: str | None
     results: dict[str, Any]
     read: Read
     request_id: str
+    estimator_rows: int = 0
     several: bool = False
     flat: bool = False
     example: dict[str, Scalar] | None = None

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from model_store.entities import MIXED
 from model_store.schema import Classes, Scalar
 from wsgi_service.inputs.errors import RowError
 from wsgi_service.outputs.answer import PER_CLASS, Answer
@@ -17,7 +18,9 @@ class Predictions(Struct, frozen=True, kw_only=True):
     """What a version answered.
 
     Attributes:
-        engine: `native` (the estimator itself, in a model host) or `onnx` (ONNX Runtime).
+        engine: `native` (the estimator itself, in a model host), `onnx` (ONNX Runtime), or `mixed` (both, for some
+            rows each).
+        estimator_rows: how many the estimator answered, where the engine is `mixed`.
         method: that was called, where the request did not name several.
         predictions: one entry for each row of the request; null where it is not finite, or the row was wrong.
         outputs: method -> the same, where the request named several.
@@ -35,6 +38,7 @@ class Predictions(Struct, frozen=True, kw_only=True):
     alias: str | UnsetType = UNSET
     digest: str
     engine: str
+    estimator_rows: int | UnsetType = UNSET
     method: str | UnsetType = UNSET
     predictions: list[Any] | UnsetType = UNSET
     outputs: dict[str, list[Any]] | UnsetType = UNSET
@@ -57,6 +61,7 @@ def show(answer: Answer) -> Predictions:
         alias=_known(answer.alias),
         digest=version.digest,
         engine=answer.engine,
+        estimator_rows=answer.estimator_rows if answer.engine == MIXED else UNSET,
         **_outputs(answer),
         classes=version.schema.classes if answer.outputs.keys() & set(PER_CLASS) else UNSET,
         labels=_known(labels),

@@ -14,10 +14,10 @@ from itertools import islice
 import msgspec
 from msgspec import UNSET
 
-from model_store.acceleration import codes
+from model_store.acceleration import codes, trust
 from model_store.acceleration.report import PENDING, Acceleration
 from model_store.artifacts import Artifacts
-from model_store.entities import ONNX, Attribution, Version, now
+from model_store.entities import LIVE, ONNX, Attribution, Version, now
 from model_store.errors import NotFound, Refused, StoreError
 from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
@@ -27,7 +27,7 @@ from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.limits import CONVERT_SECONDS, allowance_to_convert, give_back
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.programs import Runnable, checked, runtime
-from wsgi_service.serving.warming import live_versions
+from wsgi_service.serving.warming import every_version, live_versions
 
 log = logging.getLogger(__name__)
 
@@ -101,10 +101,15 @@ class Accelerator:
         return self._registry.version(version.model, version.version)
 
     def catch_up(self) -> None:
-        """Begin with the live versions that were left pending, or were never tried."""
+        """Begin with live versions that were left pending or never tried, and all that passed an earlier proof."""
         try:
             for version in islice(live_versions(self._registry), MOST):
-                if version.format != ONNX and version.acceleration in (UNSET, "pending"):
+                if version.format != ONNX and (
+                    version.acceleration in (UNSET, "pending") or _is_outdated(version)
+                ):
+                    self.begin(version, SERVER)
+            for version in every_version(self._registry):
+                if _is_outdated(version) and LIVE not in version.aliases:
                     self.begin(version, SERVER)
         except StoreError as error:
             log.warning("versions were not looked through for acceleration: %s", error)
@@ -112,7 +117,7 @@ class Accelerator:
     def begin(self, version: Version, by: Attribution) -> threading.Event:
         """Have a version converted and compared, once more if it was; what is returned is set when it is done."""
         done = threading.Event()
-        if version.acceleration != "pending" and version.program is UNSET:
+        if version.acceleration != "pending" and (version.program is UNSET or _is_outdated(version)):
             self._registry.set_acceleration(version.model, version.version, PENDING, by)
         self._jobs.put((version, by, done))
         with self._lock:
@@ -196,6 +201,7 @@ class Accelerator:
         try:
             model, _ = checked(data)
             codes.read(model, len(version.schema.inputs))
+            trust.read(model, len(version.schema.inputs))
             _check_claims(version, found, len(model.graph.output))
             self._predictor.try_program(version, found, by)
         except (Refused, ValueError) as error:
@@ -211,6 +217,11 @@ def _check_claims(version: Version, found: Runnable, outputs: int) -> None:
     """Raises ValueError for a program that is said to answer what it has no output for, or nobody can ask for."""
     if len(found.methods) > outputs or not set(found.methods) <= set(version.methods):
         raise ValueError("it has not the outputs that are claimed for it")
+
+
+def _is_outdated(version: Version) -> bool:
+    """Whether its program passed another proof than that of today, so that the estimator answers meanwhile."""
+    return version.program is not UNSET and not version.program.current
 
 
 def _failed(reason: str) -> Acceleration:

@@ -7,18 +7,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import msgspec
 import numpy as np
 
 from model_store.artifacts import Artifacts
-from model_store.entities import NATIVE, ONNX, Attribution, Engine, Patience, Version
+from model_store.entities import MIXED, NATIVE, ONNX, Answering, Attribution, Patience, Version
 from model_store.environment import drift
 from model_store.errors import ArtifactCorrupt, StorageError, StoreError
 from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
-from wsgi_service.at_once import Elsewhere, Turn, current_turn, must_not_wait
+from wsgi_service.at_once import Elsewhere, Turn, current_turn, elsewhere, must_not_wait
 from wsgi_service.cores import available
 from wsgi_service.serving import frames
 from wsgi_service.serving.batching import MOST_ROWS, Batches, Caller, Joined, Take, signature
@@ -34,9 +34,10 @@ from wsgi_service.serving.errors import (
 )
 from wsgi_service.serving.frames import Buffer
 from wsgi_service.serving.hosts import HostPool
+from wsgi_service.serving.live_proof import LiveProof
 from wsgi_service.serving.process import Host
 from wsgi_service.serving.programs import AT_ONCE, Call, Programs, Runnable, runnable
-from wsgi_service.serving.tables import Table, decode_results, encode_table, values_in
+from wsgi_service.serving.tables import Table, decode_results, encode_table, merged, values_in
 from wsgi_service.serving.tickets import Posted
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
@@ -59,10 +60,11 @@ LOADED_PER_HOST = 64
 
 
 class Computed(NamedTuple):
-    """The result of each method, and what computed them."""
+    """The result of each method, what computed them, and how many rows a program left to its estimator."""
 
     results: list[Any]
-    engine: Engine
+    engine: Answering
+    estimator_rows: int = 0
 
 
 class Asked(NamedTuple):
@@ -84,6 +86,26 @@ class Asked(NamedTuple):
         return Computed(results, ONNX if self.version.format == ONNX else NATIVE)
 
 
+class Counts(Protocol):
+    """What is counted of calls and programs; see `Metrics`."""
+
+    def joined(self, requests: int, rows: int) -> None:
+        """A model host is asked for so many requests at once."""
+
+    def differed(self, model: str, version: int) -> None:
+        """A proven program answered a row otherwise than its estimator."""
+
+
+class Uncounted:
+    """Counts nothing."""
+
+    def joined(self, requests: int, rows: int) -> None:
+        """See `Counts`."""
+
+    def differed(self, model: str, version: int) -> None:
+        """See `Counts`."""
+
+
 class Predictor:
     """Calls a version's method in a model host.
 
@@ -94,7 +116,7 @@ class Predictor:
         deadline: seconds a predict may take.
         policy: what the operator allows beyond what is safe for everybody.
         patience: how many crashes put a version in quarantine.
-        note: is told for how many requests and rows each call of a host is.
+        counts: what is counted of it.
     """
 
     def __init__(
@@ -105,7 +127,7 @@ class Predictor:
         deadline: float,
         policy: Policy = STRICT,
         patience: Patience = Patience(),  # noqa: B008 - frozen
-        note: Callable[[int, int], None] = lambda _requests, _rows: None,
+        counts: Counts = Uncounted(),  # noqa: B008 - it holds nothing
     ) -> None:
         self._pool = pool
         self._artifacts = artifacts
@@ -116,9 +138,10 @@ class Predictor:
         self._policy = policy
         self._patience = patience
         self._programs = Programs(artifacts, deadline, min(available(), pool.size))
+        self._live_proof = LiveProof(registry, self.predict_in_host, self._is_idle, self._give_up, counts.differed)
         # The last free host is not for a version that has one already, so more calls at once would only wait.
         self._batches = Batches(pool.size - 1)
-        self._note_call = note
+        self._counts = counts
         #: Digest -> requests that wait for the version or are computed, and how many that may be.
         self._inside: Counter[str] = Counter()
         self._most_inside = pool.most_waiting + pool.size - 1
@@ -170,7 +193,8 @@ class Predictor:
         found = None if exact else runnable(version)
         if taken := self._programs.take(found, methods, table):
             try:
-                return Computed(self._call_program(taken, asked), ONNX)
+                if computed := self._with_program(taken, asked):
+                    return computed
             except PredictFailed:
                 if version.format == ONNX:  # nobody else could answer
                     raise
@@ -179,12 +203,38 @@ class Predictor:
         computed = self._predict_waiting(asked, exact)
         if found is not None and not self._is_suspected(version):
             self._prove(version, found, by)
-        return computed
+        return self._left_to_it(asked, computed) if found is not None else computed
 
-    def _call_program(self, taken: Call, asked: Asked) -> list[Any]:
-        """The results of a program; of one that takes a while, in a place of the version. Raises like `call`."""
+    def _left_to_it(self, asked: Asked, computed: Computed) -> Computed:
+        """What an estimator has computed in the place of its program."""
+        if asked.version.format == ONNX:
+            return computed
+        self._live_proof.left(asked.version, asked.table.rows)
+        return computed._replace(estimator_rows=asked.table.rows)
+
+    def _with_program(self, taken: Call, asked: Asked) -> Computed | None:
+        """The results of a program, and of the estimator for rows that are left to it; None if all are.
+
+        Raises like `Programs.call` and `_predict_waiting`.
+        """
         with nullcontext() if taken.short else self._place(asked.version.digest):
-            return self._programs.call(taken, asked.methods, asked.wanted)
+            results, rows = self._programs.call(taken, asked.methods, asked.wanted)
+        if taken.trust is None:
+            return Computed(results, ONNX)
+        if rows is not None:
+            elsewhere(lasting=False)
+        if rows is None or len(rows):
+            self._live_proof.answered(asked.version, asked.methods, asked.table, results, taken.trust, rows)
+        if rows is None:
+            return Computed(results, ONNX)
+        if not len(rows):
+            return None
+        left = np.setdiff1d(np.arange(asked.table.rows), rows, assume_unique=True)
+        others = self._predict_waiting(asked._replace(table=asked.table.at(left)), exact=False)
+        self._live_proof.left(asked.version, len(left))
+        parts = zip(results, others.results, strict=True)
+        together = [merged([(rows, one), (left, other)], asked.table.rows) for one, other in parts]
+        return Computed(together, MIXED, len(left))
 
     def _predict_waiting(self, asked: Asked, exact: bool) -> Computed:
         """What `predict` gives, from a host, for a thread that may wait."""
@@ -225,7 +275,8 @@ class Predictor:
         if results is None:
             with self._place(asked.version.digest):
                 results = self._predict_alone(asked, self._until())
-        return asked.computed(results)
+        computed = asked.computed(results)
+        return computed if runnable(asked.version) is None else self._left_to_it(asked, computed)
 
     def prepare(self, version: Version) -> None:
         """Have the program of a version ready in this process, where a host has shown already that it computes."""
@@ -283,6 +334,16 @@ class Predictor:
         """What `predict` gives, always from a host, and for this table alone."""
         _check_servable(version)
         return self._predict_alone(Asked(version, methods, table, by), self._until())
+
+    def _is_idle(self) -> bool:
+        figures = self._pool.figures()
+        return figures.serving == figures.idle > 0 and not self._batches.waiting
+
+    def _give_up(self, version: Version) -> None:
+        """The program of a version must not answer in this process any more."""
+        if found := runnable(version):
+            self._hopeless.add(found.digest)
+            self._programs.distrust(found.digest)
 
     def _predict_alone(self, asked: Asked, until: float) -> list[Any]:
         def take() -> Joined:
@@ -343,7 +404,7 @@ class Predictor:
         def prepare() -> tuple[frames.Predict, list[Buffer], float]:
             nonlocal requests
             table, last, requests = take()
-            self._note_call(requests, table.rows)
+            self._counts.joined(requests, table.rows)
             header, buffers = encode_table(table)
             return frames.Predict(asked.version.digest, tuple(asked.methods), header), buffers, last
 

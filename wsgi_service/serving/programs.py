@@ -17,12 +17,14 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import UNSET, Struct
 from numpy.typing import NDArray
 
+from model_store.acceleration import codes, trust
+from model_store.acceleration.trust import MARGIN, Trust
 from model_store.artifacts import Artifacts, digest_of
 from model_store.entities import ONNX, Version
 from model_store.errors import ArtifactCorrupt
@@ -47,10 +49,6 @@ FEWEST_ROWS, MOST_ROWS = 256, 4096
 PIECE_CELLS, PIECE_STEPS = 1_000_000, 50_000_000
 #: Numbers that one call may compute where others wait for it: its answer must not fill the connection's buffers.
 AT_ONCE = 200_000
-#: Larger numbers are not for programs that stand in for estimators: in single precision their squares have none.
-LARGEST = 1e15
-#: Numbers that are looked at faster one by one.
-FEW = 64
 #: Bytes of sessions that are kept here, each counted as so many times its file: trees grow the most.
 MAX_KEPT = 256 << 20
 GROWTH = 20
@@ -67,32 +65,17 @@ class Runnable(Struct, frozen=True):
 
     Attributes:
         methods: that it answers in the estimator's place; empty for a version that is a program.
-        missing: whether it was compared on missing values.
         runtime: with which a model host has answered when it was proven.
     """
 
     digest: str
     size: int
     methods: tuple[str, ...] = ()
-    missing: bool = True
     runtime: str = ""
 
     def answers(self, methods: Sequence[str]) -> bool:
         """Whether it stands for the estimator in these."""
         return not self.methods or all(method in self.methods for method in methods)
-
-    def takes(self, matrix: Matrix) -> bool:
-        """Whether it was proven for such numbers."""
-        if not self.methods or not matrix.size:
-            return True
-        return _within(matrix) or (self.missing and not (abs(matrix) > LARGEST).any())
-
-
-def _within(matrix: Any) -> bool:
-    """Whether all numbers are there, and none is too large."""
-    if matrix.size <= FEW:
-        return all(-LARGEST <= value <= LARGEST for value in matrix.ravel().tolist())  # false for NaN as well
-    return bool(matrix.max() <= LARGEST and matrix.min() >= -LARGEST)
 
 
 def runnable(version: Version) -> Runnable | None:
@@ -102,7 +85,7 @@ def runnable(version: Version) -> Runnable | None:
     if version.engine != ONNX or version.program is UNSET:
         return None
     program = version.program
-    return Runnable(program.digest, program.size, program.methods, program.missing, program.runtime)
+    return Runnable(program.digest, program.size, program.methods, program.runtime)
 
 
 @cache
@@ -169,14 +152,19 @@ class Programs:
             return None
         short = table.rows * (kept.cells + kept.constants) <= SHORT
         matrix = kept.matrix(table)
-        if matrix is None or not found.takes(matrix):
+        if matrix is None:
+            return None
+        within = kept.trust is None or kept.trust.within(matrix)
+        if within is False:
             return None
         if not short or table.rows * kept.cells > AT_ONCE:
             elsewhere(lasting=False)
-        return Call(kept.session, matrix, short, table.rows if short else kept.rows_at_once(table.rows))
+        inside = None if within is True else np.flatnonzero(within)
+        rows = table.rows if short else kept.rows_at_once(table.rows)
+        return Call(kept.session, matrix if inside is None else matrix[inside], short, rows, kept.trust, inside)
 
-    def call(self, taken: "Call", methods: Sequence[str], wanted: Wanted = ALWAYS) -> list[Any]:
-        """The results of methods.
+    def call(self, taken: "Call", methods: Sequence[str], wanted: Wanted = ALWAYS) -> "Answered":
+        """The results of methods, for the rows that the program may answer.
 
         Args:
             taken: from `take`.
@@ -210,12 +198,14 @@ class Programs:
         finally:
             self._places.release()
 
-    def _run(self, taken: "Call", methods: Sequence[str], options: Any) -> list[Any]:
+    def _run(self, taken: "Call", methods: Sequence[str], options: Any) -> "Answered":
+        names = (*methods, MARGIN) if taken.decides else methods
+
         def run(rows: Matrix) -> list[Any]:
-            return taken.session.run(methods, rows, options)  # type: ignore[no-any-return]
+            return taken.session.run(names, rows, options)  # type: ignore[no-any-return]
 
         try:
-            return _joined(self._crew.map(run, taken.pieces()))
+            return taken.answered(_joined(self._crew.map(run, taken.pieces())))
         except Exception as error:  # noqa: BLE001 - the runtime raises what it likes
             if options is not None and options.terminate:
                 raise DeadlineExceeded(f"The model did not answer within {self._deadline:g} seconds.") from None
@@ -263,6 +253,13 @@ def _size_of(future: "Future[_Kept | None]") -> int:
     return kept.size if kept else 0
 
 
+class Answered(NamedTuple):
+    """What a program gave: one result for each method, and for which rows; None: for all."""
+
+    results: list[Any]
+    rows: NDArray[np.int64] | None = None
+
+
 class Call(Struct, frozen=True):
     """A program that may be called for some rows.
 
@@ -271,16 +268,35 @@ class Call(Struct, frozen=True):
         matrix: the rows.
         short: whether it is over before anybody could stop it.
         at_once: how many rows it computes at once; the others apart from them.
+        trust: what it may answer; None for a version that is a program.
+        inside: which rows of the request these are; None: all.
     """
 
     session: Any
     matrix: Any
     short: bool
     at_once: int
+    trust: Trust | None = None
+    inside: Any = None
+
+    @property
+    def decides(self) -> bool:
+        """Whether it gives a margin beside its results."""
+        return self.trust is not None and self.trust.least is not None
 
     def pieces(self) -> list[Matrix]:
         """The rows, as they are computed."""
         return [self.matrix[first : first + self.at_once] for first in range(0, len(self.matrix), self.at_once)]
+
+    def answered(self, results: list[Any]) -> Answered:
+        """The results without those that lie too near to an edge."""
+        if not self.decides:
+            return Answered(results, self.inside)
+        far = results.pop()[:, 0] > self.trust.least  # type: ignore[union-attr]
+        if far.all():
+            return Answered(results, self.inside)
+        rows = np.flatnonzero(far) if self.inside is None else self.inside[far]
+        return Answered([result[far] for result in results], rows)
 
 
 def _joined(parts: list[list[Any]]) -> list[Any]:
@@ -311,7 +327,6 @@ class _Kept:
     """A program that passed the rules and is bounded, what it costs, and how it takes texts."""
 
     def __init__(self, data: bytes, found: Runnable) -> None:
-        from model_store.acceleration import codes
         from model_store.formats.onnx.checks import width_of
         from model_store.formats.onnx.program import Session
 
@@ -322,7 +337,9 @@ class _Kept:
         self.size = GROWTH * len(data)
         #: Of a program that was uploaded, rows may look at each other.
         self._apart = bool(found.methods)
-        self.session = Session(model, found.methods)
+        self.trust = trust.read(model, width_of(model)) if found.methods else None
+        decides = self.trust is not None and self.trust.least is not None
+        self.session = Session(model, (*found.methods, MARGIN) if decides else found.methods)
         self._codes = codes.read(model, width_of(model)) if found.methods else None
 
     def rows_at_once(self, rows: int) -> int:

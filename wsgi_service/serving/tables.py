@@ -37,6 +37,11 @@ class Cells:
     values: NDArray[Any] | list[str]
     valid: NDArray[np.bool_] | None = None
 
+    def at(self, rows: NDArray[np.int64]) -> "Cells":
+        """These rows of the column."""
+        values = [self.values[row] for row in rows] if isinstance(self.values, list) else self.values[rows]
+        return Cells(self.kind, values, None if self.valid is None else self.valid[rows])
+
 
 @dataclass
 class Table:
@@ -45,6 +50,21 @@ class Table:
     rows: int
     matrix: NDArray[np.float64] | None = None
     columns: list[Cells] = field(default_factory=list)
+
+    def at(self, rows: NDArray[np.int64]) -> "Table":
+        """A table of these rows."""
+        matrix = None if self.matrix is None else self.matrix[rows]
+        return Table(len(rows), matrix, [cells.at(rows) for cells in self.columns])
+
+
+def merged(parts: Sequence[tuple[NDArray[np.int64], Any]], rows: int) -> Any:
+    """One result of so many rows, from results of some of them each, with the places of these."""
+    arrays = [np.asarray(result) for _, result in parts]
+    kind = np.result_type(*arrays) if all(array.dtype.kind in "biuf" for array in arrays) else np.dtype(object)
+    found = np.empty((rows, *arrays[0].shape[1:]), dtype=kind)
+    for (places, _), array in zip(parts, arrays, strict=True):
+        found[places] = array
+    return found
 
 
 def encode_table(table: Table) -> tuple[frames.Table, list[Buffer]]:

@@ -81,11 +81,24 @@ class Warming:
 
 def live_versions(registry: Registry) -> Iterator[Version]:
     """The versions to which an alias `live` points, by the names of their models."""
+    for name in _names(registry):
+        try:
+            yield registry.version(name, registry.alias(name, LIVE).version)
+        except NotFound:  # it has no live version, or not any more
+            continue
+
+
+def every_version(registry: Registry) -> Iterator[Version]:
+    """All versions, by the names of their models."""
+    for name in _names(registry):
+        try:
+            yield from registry.versions(name)
+        except NotFound:  # it was deleted meanwhile
+            continue
+
+
+def _names(registry: Registry) -> Iterator[str]:
     models = registry.models(PAGE)
     while models:
-        for model in models:
-            try:
-                yield registry.version(model.name, registry.alias(model.name, LIVE).version)
-            except NotFound:  # it has no live version, or not any more
-                continue
+        yield from (model.name for model in models)
         models = registry.models(PAGE, after=models[-1].name)

@@ -247,6 +247,16 @@ def _reduced(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     return [Shape(1 if attributes.get("keepdims", 1) else None)]
 
 
+def _foremost(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
+    """A few of the largest or smallest numbers of each row, and their places."""
+    count, width = inputs[1].constant, _width(inputs[0])
+    if count is None or count.size != 1 or not 1 <= (few := int(count.ravel()[0])) <= width:
+        raise Unbounded("more numbers are chosen than rows have")
+    if attributes_of(node).get("axis", -1) not in (1, -1):
+        raise Unbounded("rows are compared with one another")
+    return [Shape(few), Shape(few, below=width)]
+
+
 def _svm_regressor(node: NodeProto, inputs: list[Shape]) -> list[Shape]:
     attributes = attributes_of(node)
     vectors = int(attributes.get("n_supports", 0))
@@ -358,6 +368,7 @@ OPERATORS: dict[str, Rule] = {
     "SVMClassifier": _svm_classifier,
     "SVMRegressor": _svm_regressor,
     "Scaler": _scaled("offset", "scale"),
+    "TopK": _foremost,
     "TreeEnsembleClassifier": _tree_classifier,
     "TreeEnsembleRegressor": _tree_regressor,
 }  # fmt: skip

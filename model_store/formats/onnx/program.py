@@ -53,6 +53,11 @@ class Session:
             zip(methods or methods_of(model), (value.name for value in model.graph.output), strict=False)
         )
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What it answers."""
+        return tuple(self._output_of)
+
     def call(self, method: str, rows: Any, options: Any = None) -> NDArray[Any]:
         """A method's result.
 

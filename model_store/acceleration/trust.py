@@ -1,0 +1,76 @@
+"""What a program may answer: rows within the ranges that were compared, and not nearer to an edge than its error.
+
+It stands in the program itself, among its metadata, so that it belongs to the program's digest.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+#: Under which name it stands among the metadata of a program.
+KEY = "wsgi_service.trust"
+#: Bytes of it.
+MOST_BYTES = 1 << 22
+#: The output of a program that says how far each row is from being decided otherwise.
+MARGIN = "margin"
+#: Numbers that are looked at faster one by one.
+FEW = 64
+
+
+class Trust(Struct, frozen=True):
+    """The rows that a program may answer.
+
+    Attributes:
+        low, high: the ends of each column, both trusted.
+        missing: whether missing numbers were compared.
+        least: a row with a smaller margin is the estimator's; None if the program gives no margin.
+        sizes: method -> the smallest usual size of its numbers in each column; see `differences`.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    missing: bool = False
+    least: float | None = None
+    sizes: dict[str, tuple[float, ...]] = {}
+
+    def within(self, rows: NDArray[np.float64]) -> NDArray[np.bool_] | bool:
+        """Which rows (rows x columns) lie in the ranges; one value if that is the same for all."""
+        if len(rows) == 1 and rows.size <= FEW:
+            return self._holds(rows[0].tolist())
+        inside: NDArray[np.bool_] = (rows >= np.array(self.low)) & (rows <= np.array(self.high))
+        if self.missing:
+            inside |= np.isnan(rows)
+        found = np.asarray(inside.all(axis=1))
+        return bool(found[0]) if len(found) and (found == found[0]).all() else found
+
+    def _holds(self, row: Sequence[float]) -> bool:
+        return all(
+            low <= value <= high or (self.missing and value != value)  # noqa: PLR0124 - NaN is not equal to itself
+            for low, value, high in zip(self.low, row, self.high, strict=True)
+        )
+
+
+def write(model: "ModelProto", trust: Trust) -> None:
+    """Let it stand in a program."""
+    model.metadata_props.add(key=KEY, value=msgspec.json.encode(trust).decode())
+
+
+def read(model: "ModelProto", width: int) -> Trust:
+    """What stands in a program of so many columns. Raises ValueError if that is nothing, or makes no sense."""
+    said = next((entry.value for entry in model.metadata_props if entry.key == KEY), "")
+    if not said or len(said) > MOST_BYTES:
+        raise ValueError("it does not say which rows it was compared on")
+    try:
+        found = msgspec.json.decode(said, type=Trust)
+    except msgspec.MsgspecError as error:
+        raise ValueError("what it says of the rows it was compared on cannot be read") from error
+    if len(found.low) != width or len(found.high) != width:
+        raise ValueError("the rows it was compared on are not those of its columns")
+    return found

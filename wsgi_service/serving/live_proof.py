@@ -1,0 +1,218 @@
+"""The proof of a program goes on while it answers: some rows are asked of the estimator as well, in idle time.
+
+These are the first hundred rows of a version, and one row in a thousand afterwards. One difference, and the
+estimator answers from then on.
+"""
+
+import hashlib
+import logging
+import queue
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from model_store.acceleration.differences import dense, difference
+from model_store.acceleration.report import TOLERANCE, Live
+from model_store.acceleration.trust import Trust
+from model_store.entities import NATIVE, Attribution, Version, now
+from model_store.errors import NotFound, StoreError
+from model_store.registry import Registry
+from wsgi_service.serving.errors import ServingError
+from wsgi_service.serving.tables import Table
+
+log = logging.getLogger(__name__)
+
+#: Of a version's rows so many are compared at first, and then one in so many.
+FIRST, ONE_IN = 100, 1_000
+#: What waits to be compared, and rows of one request that are.
+MOST_WAITING, MOST_ROWS = 200, 100
+#: Versions of which is known how many rows were answered.
+MOST_VERSIONS = 1_000
+#: Seconds between two looks at whether there is nothing else to do, and between two notes in the registry.
+PAUSE, NOTED = 0.05, 5.0
+SERVER = Attribution("server", "live-proof", "a row of a request was answered otherwise than by the estimator")
+
+
+class Sample(Struct, frozen=True):
+    """Rows that a program has answered.
+
+    Attributes:
+        version: that was asked.
+        methods, results: what the program gave.
+        table: the rows.
+        sizes: method -> what differences of its numbers are measured by; see `Trust`.
+    """
+
+    version: Version
+    methods: tuple[str, ...]
+    results: list[Any]
+    table: Table
+    sizes: dict[str, tuple[float, ...]]
+
+
+class _Counts(Struct):
+    """Rows of a version: answered, left to the estimator, taken to be compared; and when the next one is."""
+
+    answered: int = 0
+    left: int = 0
+    taken: int = 0
+    next: int = 0
+
+
+class LiveProof:
+    """Compares rows that programs have answered.
+
+    Args:
+        registry: where the result is noted, and the estimator pinned.
+        ask: the estimator: gives the results of methods for a table, whatever program there is.
+        idle: whether model hosts have nothing else to do.
+        give_up: a version's program must not answer in this process any more.
+        note: is told of each difference.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        ask: Callable[[Version, Sequence[str], Table, Attribution], list[Any]],
+        idle: Callable[[], bool],
+        give_up: Callable[[Version], None],
+        note: Callable[[str, int], None],
+    ) -> None:
+        self._registry = registry
+        self._ask = ask
+        self._idle = idle
+        self._give_up = give_up
+        self._note = note
+        self._counts: OrderedDict[str, _Counts] = OrderedDict()
+        self._waiting: queue.Queue[Sample] = queue.Queue(MOST_WAITING)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        #: (model, version) -> what is to be noted in the registry.
+        self._found: dict[tuple[str, int], Live] = {}
+        self._noted = 0.0
+
+    def answered(
+        self,
+        version: Version,
+        methods: Sequence[str],
+        table: Table,
+        results: list[Any],
+        trust: Trust,
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        """A program has answered these rows of a table (None: all); some of them may be compared."""
+        counts = self._counts.get(version.digest) or self._begin(version.digest)
+        count = table.rows if rows is None else len(rows)
+        counts.answered += count
+        if counts.taken < FIRST:
+            wanted = FIRST - counts.taken
+        elif counts.answered >= counts.next:
+            wanted = 1
+        else:
+            return
+        counts.next = counts.answered + ONE_IN
+        chosen = np.array(sorted(random.sample(range(count), min(wanted, count, MOST_ROWS))))
+        counts.taken += len(chosen)
+        asked = table.at(chosen if rows is None else rows[chosen])
+        self._add(Sample(version, tuple(methods), [result[chosen] for result in results], asked, trust.sizes))
+
+    def left(self, version: Version, rows: int) -> None:
+        """A program has left so many rows to its estimator."""
+        counts = self._counts.get(version.digest) or self._begin(version.digest)
+        counts.left += rows
+
+    def _begin(self, digest: str) -> _Counts:
+        with self._lock:
+            while len(self._counts) >= MOST_VERSIONS:
+                self._counts.popitem(last=False)
+            return self._counts.setdefault(digest, _Counts())
+
+    def _add(self, sample: Sample) -> None:
+        try:
+            self._waiting.put_nowait(sample)
+        except queue.Full:  # others of this version will come
+            return
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="live-proof", daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while True:
+            sample = self._waiting.get()
+            while not self._idle():
+                pause.wait(PAUSE)
+            try:
+                self._compare(sample)
+                self._write()
+            except (ServingError, StoreError) as error:
+                log.info("%s version %d was not compared: %s", sample.version.model, sample.version.version, error)
+            except Exception:  # whatever it is, the next rows are compared
+                log.exception("%s version %d was not compared", sample.version.model, sample.version.version)
+
+    def _compare(self, sample: Sample) -> None:
+        """Ask the estimator. Raises ServingError or StoreError if it does not answer."""
+        version = sample.version
+        expected = self._ask(version, sample.methods, sample.table, SERVER)
+        wrong = np.zeros(sample.table.rows, dtype=np.bool_)
+        for method, one, other in zip(sample.methods, expected, sample.results, strict=True):
+            wrong |= differing(dense(one), dense(other), sample.sizes.get(method, ()))
+        key = (version.model, version.version)
+        before = self._found.get(key, Live())
+        self._found[key] = Live(
+            rows=before.rows + len(wrong), differences=before.differences + int(wrong.sum()), at=now()
+        )
+        if wrong.any():
+            self._noted = 0.0
+            self._end(sample, int(np.flatnonzero(wrong)[0]))
+
+    def _end(self, sample: Sample, row: int) -> None:
+        """Let the estimator answer from now on."""
+        version = sample.version
+        self._give_up(version)
+        self._note(version.model, version.version)
+        log.error(
+            "%s version %d: its program answered a row otherwise than its estimator, which answers from now on "
+            "(the row's sha256: %s)",
+            version.model, version.version, digest_of_row(sample.table, row),
+        )  # fmt: skip
+        self._registry.update_version(version.model, version.version, {"engine": NATIVE}, SERVER)
+
+    def _write(self) -> None:
+        """Note in the registry what was found, now and then."""
+        if time.monotonic() - self._noted < NOTED and not self._waiting.empty():
+            return
+        found, self._found = self._found, {}
+        self._noted = time.monotonic()
+        for (model, number), live in found.items():
+            try:
+                self._registry.note_compared(model, number, live)
+            except NotFound:  # it was deleted meanwhile
+                continue
+
+
+def differing(expected: NDArray[Any], found: NDArray[Any], sizes: Sequence[float]) -> NDArray[np.bool_]:
+    """Which rows of a program's result are not the estimator's, within the tolerance for numbers."""
+    if expected.shape != found.shape:
+        return np.ones(len(expected), dtype=np.bool_)
+    size = np.reshape(sizes, expected.shape[1:]) if sizes else 0.0
+    each = [difference(expected[[row]], found[[row]], size) for row in range(len(expected))]
+    return np.array([one.mismatches > 0 or not one.relative <= TOLERANCE for one in each], dtype=np.bool_)
+
+
+def digest_of_row(table: Table, row: int) -> str:
+    """A name for a row that does not say what is in it."""
+    one = table.at(np.array([row]))
+    values = one.matrix.tolist() if one.matrix is not None else [
+        cells.values if isinstance(cells.values, list) else cells.values.tolist() for cells in one.columns
+    ]  # fmt: skip
+    return hashlib.sha256(repr(values).encode()).hexdigest()
