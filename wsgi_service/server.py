@@ -29,6 +29,7 @@ from wsgi_service.app import Application
 from wsgi_service.at_once import QUICKLY_READ, Elsewhere, must_not_wait, never
 from wsgi_service.channel import SENT_AT_ONCE, Channel
 from wsgi_service.dispatch import Matches
+from wsgi_service.forwarding import Forwarding
 from wsgi_service.heads import Heads
 from wsgi_service.listening import BACKLOG
 from wsgi_service.parser import Admission
@@ -87,6 +88,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._app = app
         self._drain_deadline = app.settings.drain_deadline
         self.metrics = app.metrics
+        #: Who is believed where a request came from. The Host a proxy has to pass on as it is.
+        self.forwarding = Forwarding(app.settings.trusted_proxy)
         self._matches = Matches(app.url_map)
         #: Address -> until when requests for it are not tried at once, since the last one had to wait, and whether
         #: they would be refused by now.
@@ -169,7 +172,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """The next connection, None if there is none, or its address has as many as it may have."""
         accepted = super().accept()
         most = self._app.settings.connections_per_address
-        if accepted is None or not most or accepted[1][0] == self._app.settings.trusted_proxy:
+        if accepted is None or not most or self.forwarding.is_proxy(accepted[1][0]):
             return accepted
         connection, address = accepted
         if sum(channel.addr[0] == address[0] for channel in self.active_channels.values()) < most:
@@ -337,14 +340,6 @@ def _on_stop_signals(stop: Callable[[], None], stopped: Callable[[], bool]) -> N
             signal.signal(number, handle)
 
 
-def _trust(proxy: str) -> dict[str, Any]:
-    """One proxy that is believed who asks, and whether by https; the Host it has to pass on as it is."""
-    if not proxy:
-        return {}
-    headers = {"x-forwarded-for", "x-forwarded-proto"}
-    return {"trusted_proxy": proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": headers}
-
-
 def _adjustments(app: Application) -> Any:
     settings = app.settings
     adjustments = Adjustments(
@@ -359,8 +354,7 @@ def _adjustments(app: Application) -> Any:
         channel_request_lookahead=1,  # else nobody would notice that a client has gone while it is served
         cleanup_interval=HOUSEKEEPING,
         channel_timeout=60,
-        clear_untrusted_proxy_headers=True,
-        **_trust(settings.trusted_proxy),
+        clear_untrusted_proxy_headers=False,  # `forwarding` does it
         log_socket_errors=False,
     )
     adjustments.send_bytes = SENT_AT_ONCE  # as an argument it warns that a later Waitress will not have it

@@ -87,7 +87,7 @@ def test_adjustments_take_what_is_set() -> None:
         connection_limit=480,
         inbuf_overflow=1,
         max_request_header_size=1,
-        clear_untrusted_proxy_headers=True,
+        clear_untrusted_proxy_headers=False,
     )
 
 
