@@ -132,13 +132,14 @@ def create_app(
     draining = threading.Event()
     revision = Revision(catalog.registry)
     keyring = Keyring(catalog.registry, revision)
-    exposure = Exposure(settings, keyring, Sessions(settings.folder / "session.key"))
+    sessions = Sessions(settings.folder / "session.key")
+    exposure = Exposure(settings, keyring, sessions)
     metrics = Metrics()
     parts = Parts(catalog, revision, hosts, metrics, draining, exposure, PredictionLog(settings))
     resources = _resources(settings, parts, rehearsal, first)
     resources.reference = Reference(catalog.registry, lambda: url_map, exposure.secured)
     url_map = routes.build(resources)
-    sweeps = [catalog.sweep, parts.predictions.sweep] if first else []
+    sweeps = [catalog.sweep, parts.predictions.sweep, sessions.sweep] if first else []
     background = Background(resources.warming, revision, sweeps, draining)
     return Application(settings, parts, url_map, background)
 
@@ -184,7 +185,7 @@ def _resources(settings: Settings, parts: Parts, rehearsal: Rehearsal | None, fi
         system=system,
         warming=warming,
         pages=pages,
-        page_actions=PageActions(catalog, uploads, switchboard, pages, parts.exposure.log_in),
+        page_actions=PageActions(catalog, uploads, switchboard, pages, parts.exposure),
     )
 
 
