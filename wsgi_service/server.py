@@ -64,6 +64,10 @@ RINGING = 1.0
 SWITCH_SECONDS = 0.0005
 
 
+#: Is told that a server serves: a function that has it stop, and one that says how often its loop has turned.
+Announce = Callable[[Callable[[], None], Callable[[], int]], None]
+
+
 class _Call:
     """Has a thread of Waitress's call a function."""
 
@@ -104,6 +108,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._ready: deque[tuple[Channel, Any]] = deque()
         self._rung = False
         self._watch_due = False
+        self._turns = 0
         self._fresh_until = 0.0
         #: Connections of addresses that have too many.
         self._turned_away = 0
@@ -224,6 +229,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._told.wait(RINGING)
         wasyncore.close_all(self._map)
 
+    def turns(self) -> int:
+        """How often the loop has turned, which it does once a second at the least."""
+        return self._turns
+
     def _accept_all(self) -> None:
         """Take all who have connected already: to them, the server was there."""
         while len(self._map) < CONNECTION_LIMIT:
@@ -244,6 +253,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
         Before a joined call is made, what has arrived by now is read, so that it can be in it.
         """
+        self._turns += 1
         calls = len(self._calls)
         wasyncore.loop(0.0 if calls else timeout, hasattr(select, "poll"), self._map, count=1)
         self._rung = False
@@ -307,13 +317,13 @@ def _most(request: Any) -> int:
     return QUICKLY_READ
 
 
-def serve(app: Application, listener: socket.socket, announce: Callable[[Callable[[], None]], None]) -> None:
+def serve(app: Application, listener: socket.socket, announce: Announce) -> None:
     """Start the application's hosts, serve, and stop cleanly on SIGINT, SIGTERM or SIGBREAK.
 
     Args:
         app: the application.
         listener: a bound socket.
-        announce: is called when it serves, with a function that has it stop.
+        announce: is called when it serves.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     server = Server(app, listener)
@@ -321,7 +331,7 @@ def serve(app: Application, listener: socket.socket, announce: Callable[[Callabl
     app.start()
     gc.freeze()  # collections need not look at the modules and at what was made from settings, ever
     try:
-        announce(server.stop)
+        announce(server.stop, server.turns)
         server.run()
     finally:
         app.close()

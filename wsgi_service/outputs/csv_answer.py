@@ -9,9 +9,11 @@ from wsgi_service.inputs.csv_body import text_of
 from wsgi_service.outputs.answer import Answer
 from wsgi_service.outputs.columns import columns_of
 
-#: Where a spreadsheet may see a formula (https://owasp.org/www-community/attacks/CSV_Injection): at the beginning of
-#: a text, and behind what ends a cell where another character stands between cells.
-FORMULA = re.compile(r"^(?=[=+\-@\t\r\n＝＋－＠])|(?<=[;\t\r\n])(?=[=+\-@＝＋－＠])")
+#: Where a spreadsheet may see a formula (https://owasp.org/www-community/attacks/CSV_Injection): at the beginning
+#: of a text, and behind what ends a cell where another character stands between cells. Wide signs count as well.
+FORMULA = re.compile(
+    r"^(?=[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20])|(?<=[;\t\r\n])(?=[=+\-@\uff0b\uff0d\uff1d\uff20])"
+)
 NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
 
 
