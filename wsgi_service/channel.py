@@ -246,7 +246,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         except OSError:
             data = b""
         self.discarded += len(data)
-        if not data or self.discarded > LINGER_BYTES or self.lingered_enough(time.time()):
+        if not data or self.discarded > LINGER_BYTES or self.lingered_enough(time.monotonic()):
             super().handle_close()
 
     def _receive_into(self, vacant: memoryview) -> None:
@@ -270,7 +270,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if not self.refused or self.lingering_since is not None or not self.connected:
             super().handle_close()
             return
-        self.lingering_since = time.time()
+        self.lingering_since = time.monotonic()
         self.will_close = False
         try:
             self.socket.shutdown(socket.SHUT_WR)

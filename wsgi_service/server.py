@@ -109,6 +109,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._rung = False
         self._watch_due = False
         self._turns = 0
+        #: By how much the clock that may be set is ahead of the one that only grows.
+        self._ahead = time.time() - time.monotonic()
         self._fresh_until = 0.0
         #: Connections of addresses that have too many.
         self._turned_away = 0
@@ -190,6 +192,16 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def set_reuse_addr(self) -> None:
         """Nothing: `listening.bind` has set what the system needs, and on Windows this would undo it."""
 
+    def readable(self) -> bool:
+        """Whether to take connections. Waitress looks after idle ones here, by a clock that may be set."""
+        moved = time.time() - time.monotonic() - self._ahead
+        if abs(moved) > HOUSEKEEPING:
+            self._ahead += moved
+            self.next_channel_cleanup += moved
+            for channel in self.active_channels.values():
+                channel.last_activity += moved
+        return bool(super().readable())
+
     def maintenance(self, now: float) -> None:
         """Have connections closed that have idled for too long; the others are looked at after this turn.
 
@@ -207,7 +219,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             if slow is not None:
                 log.info("%s was too slow with its %s and is cut off", channel.addr[0], slow)
                 channel.reset()
-            elif channel.lingered_enough(time.time()):
+            elif channel.lingered_enough(now):
                 HTTPChannel.handle_close(channel)
 
     def run(self) -> None:
