@@ -17,10 +17,13 @@ from werkzeug.http import parse_cookie
 from werkzeug.wrappers import Response
 
 from model_store.artifacts import disk_error
+from model_store.private import FILE, make_folder
 
 log = logging.getLogger(__name__)
 
 COOKIE = "wsgi_service_session"
+#: The file of the key, in the data folder.
+KEY = "session.key"
 #: Seconds that a session lasts.
 LIFETIME = 12 * 3600
 KEY_BYTES = 32
@@ -76,8 +79,8 @@ class Sessions:
         """End a session that was verified, in all processes and for good. Raises StorageError."""
         claim, _, signature = value.rpartition(".")
         try:
-            self._ended.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (self._ended / _record(int(claim.rpartition(".")[2]), signature)).touch(0o600)
+            make_folder(self._ended)
+            (self._ended / _record(int(claim.rpartition(".")[2]), signature)).touch(FILE)
             if sum(1 for _ in self._ended.iterdir()) > MOST_ENDED:
                 self._end_all()
         except OSError as error:
@@ -134,7 +137,7 @@ class Sessions:
 def write_whole(path: Path, content: bytes, instead: bool = True) -> None:
     """Put a whole file in its place, `instead` of one that is there or not; nobody reads a part of one."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE), "wb") as file:
         file.write(content)
     try:
         if instead:
