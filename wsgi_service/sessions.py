@@ -17,7 +17,7 @@ from werkzeug.http import parse_cookie
 from werkzeug.wrappers import Response
 
 from model_store.artifacts import disk_error
-from model_store.private import FILE, make_folder
+from model_store.private import FILE, make_folder, open_new
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Sessions:
 def write_whole(path: Path, content: bytes, instead: bool = True) -> None:
     """Put a whole file in its place, `instead` of one that is there or not; nobody reads a part of one."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE), "wb") as file:
+    with open(fresh, "xb", opener=open_new) as file:
         file.write(content)
     try:
         if instead:
