@@ -101,7 +101,7 @@ def _privacy(settings: Settings) -> Iterator[Finding]:
     """Whether what is in the data folder is its user's alone; on Windows its access list says that."""
     from wsgi_service.privacy import loose
 
-    if sys.platform == "win32":
+    if os.name == "nt":
         return
     try:
         found = next(iter(loose(settings.folder)), None)
