@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from model_store.errors import ArtifactCorrupt, StorageError, StorageFailed, StorageFull
 from model_store.failpoints import reach
+from model_store.private import make_folder
 
 #: Windows answers with a sharing violation while a virus scanner or indexer looks at a new file.
 SHARING_RETRIES = 20
@@ -89,10 +90,11 @@ class LocalArtifacts:
     """
 
     def __init__(self, folder: Path) -> None:
+        make_folder(folder)
         self._blobs = folder / "blobs"
         self.incoming = folder / "tmp"
         for place in (self._blobs, self.incoming):
-            place.mkdir(parents=True, exist_ok=True)
+            make_folder(place)
 
     def stage(self, chunks: Iterable[bytes]) -> Staged:
         """See `Artifacts`."""
@@ -114,7 +116,7 @@ class LocalArtifacts:
         """See `Artifacts`."""
         target = self.path(staged.digest)
         with _disk_errors():
-            target.parent.mkdir(exist_ok=True)
+            make_folder(target.parent)
             _sharing(lambda: _replace(staged.path, target))
             reach("after_rename")
             _sync_folder(target.parent)
@@ -225,11 +227,23 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _aged(paths: Iterable[Path], older_than: float) -> Iterator[Path]:
-    limit = time.time() - older_than
     for path in paths:
         with suppress(FileNotFoundError):  # somebody else was faster
-            if path.is_file() and path.stat().st_mtime < limit:
+            if path.is_file() and _age(path) > older_than:
                 yield path
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was changed; one that was changed in the future begins to age now.
+
+    It was made before a clock went back. Somebody may be at work with it, and it must not stay until that time.
+    """
+    age = time.time() - path.stat().st_mtime
+    if age >= 0:
+        return age
+    with suppress(PermissionError):
+        os.utime(path)
+    return 0.0
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from model_store.artifacts import LocalArtifacts
 from model_store.catalog import BACKUP_MARK, REGISTRY
 from model_store.errors import ArtifactCorrupt, StorageError
+from model_store.private import make_file, make_folder
 
 CHUNK = 1 << 20
 #: How often the registry is copied anew because versions were deleted while their bytes were copied.
@@ -53,7 +54,7 @@ def backup(folder: Path, target: Path, tell: Tell) -> list[str]:
         raise NotCopied(f"{target} is neither empty nor a backup.")
     if (target / REGISTRY).is_file() and _store_in(target) != store:
         raise NotCopied(f"{target} is the backup of another store.")
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     (target / BACKUP_MARK).write_text(MARK.format(store), encoding="utf-8")
     return _copy(folder, target, tell)
 
@@ -130,6 +131,7 @@ def _open(registry: Path) -> sqlite3.Connection:
 def _snapshot(registry: Path, target: Path) -> None:
     """A consistent copy of the database, durable."""
     target.unlink(missing_ok=True)
+    make_file(target)
     with closing(sqlite3.connect(registry, timeout=60)) as there, closing(sqlite3.connect(target)) as here:
         there.backup(here)
     with target.open("rb+") as file:

@@ -44,6 +44,7 @@ from model_store.errors import (
 from model_store.examples import Examples, Mismatch, check_examples, completed, mismatches, wanted
 from model_store.inspection import Inspector, LocalInspector
 from model_store.naming import check_class_names, rename_columns
+from model_store.private import make_file
 from model_store.registry import Registry
 from model_store.rehearsal import Answers, Rehearsal
 from model_store.sql.registry import SqlRegistry, sqlite_url
@@ -277,7 +278,7 @@ class Catalog:
         """Remove what interrupted uploads left behind; nothing that a row refers to."""
         self.artifacts.sweep_staged(older_than)
         self.registry.release(self.artifacts.digests(older_than), self.artifacts.unlink)
-        self.registry.forget_answers(now(-KEY_AGE))
+        self.registry.forget_answers(now(-KEY_AGE), now(KEY_AGE))
 
 
 def _tried(
@@ -345,5 +346,6 @@ def open_catalog(folder: Path, inspector: Inspector | None = None, on_drift: OnD
             "There are artifacts here, but the registry is missing or empty, and nothing says what they are. "
             "Restore the registry from a backup, or move the folder `blobs` away."
         )
+    make_file(folder / REGISTRY)  # SQLite gives its journal the mode of the database
     registry = SqlRegistry(sqlite_url(folder / REGISTRY))
     return Catalog(registry, artifacts, inspector or LocalInspector(), on_drift)

@@ -112,8 +112,8 @@ class Registry(Protocol):
     def answered(self, key: UploadKey) -> Version | None:
         """What an upload with this key was answered with, None if there was none. Raises KeyReused."""
 
-    def forget_answers(self, before: str) -> None:
-        """Forget the keys of uploads from before a moment."""
+    def forget_answers(self, before: str, after: str) -> None:
+        """Forget the keys of uploads from before a moment, or from after another one, when the clock was ahead."""
 
     def update_version(
         self, model: str, number: int, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded

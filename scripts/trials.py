@@ -59,7 +59,7 @@ def write(folder: str, point: str, passes: int) -> None:
     app = create_app(settings, NoHosts(), Trusting(), Willing())  # type: ignore[arg-type]
     if point:
         failpoints.arm(point, "kill", passes)  # type: ignore[arg-type]
-    serve(app, listener, lambda _stop: print(listener.getsockname()[1], flush=True))
+    serve(app, listener, lambda _stop, _turns: print(listener.getsockname()[1], flush=True))
 
 
 class NoHosts:

@@ -25,6 +25,7 @@ from wsgi_service.middleware import Traced
 from wsgi_service.outputs.answer import Answer
 from wsgi_service.pages.evidence import Evidences
 from wsgi_service.prediction_log import PredictionLog
+from wsgi_service.privacy import tighten
 from wsgi_service.resources.aliases import Aliases
 from wsgi_service.resources.comparisons import Comparisons
 from wsgi_service.resources.models import Models
@@ -45,7 +46,7 @@ from wsgi_service.serving.revision import Revision
 from wsgi_service.serving.tables import Table
 from wsgi_service.serving.unpacking import Unpacking
 from wsgi_service.serving.warming import Warming
-from wsgi_service.sessions import Sessions
+from wsgi_service.sessions import KEY, Sessions
 from wsgi_service.settings import RESERVED_THREADS, Settings
 from wsgi_service.tracing import traced
 from wsgi_service.uploads import Uploads
@@ -132,16 +133,19 @@ def create_app(
     hosts = pool or HostPool(settings.serving_hosts, settings.startup_limit, most_waiting, settings.model_bytes)
     judge = inspector or HostInspector(hosts, settings.inspect_deadline, settings.policy)
     catalog = open_catalog(settings.folder, judge, settings.on_drift)
+    if first:
+        tighten(settings.folder)
     draining = threading.Event()
     revision = Revision(catalog.registry)
     keyring = Keyring(catalog.registry, revision)
-    exposure = Exposure(settings, keyring, Sessions(settings.folder / "session.key"))
+    remembered = Sessions(settings.folder / KEY)
+    exposure = Exposure(settings, keyring, remembered)
     metrics = Metrics()
     parts = Parts(catalog, revision, hosts, metrics, draining, exposure, PredictionLog(settings))
     resources = _resources(settings, parts, rehearsal, first)
     resources.reference = Reference(catalog.registry, lambda: url_map, exposure.secured)
     url_map = routes.build(resources)
-    sweeps = [catalog.sweep, parts.predictions.sweep] if first else []
+    sweeps = [catalog.sweep, parts.predictions.sweep, remembered.sweep] if first else []
     background = Background(resources.warming, revision, sweeps, draining)
     return Application(settings, parts, url_map, background)
 
@@ -187,7 +191,7 @@ def _resources(settings: Settings, parts: Parts, rehearsal: Rehearsal | None, fi
         system=system,
         warming=warming,
         pages=pages,
-        page_actions=PageActions(catalog, uploads, switchboard, pages, parts.exposure.log_in),
+        page_actions=PageActions(catalog, uploads, switchboard, pages, parts.exposure),
     )
 
 

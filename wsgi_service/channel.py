@@ -43,7 +43,7 @@ class ErrorTask(WaitressErrorTask):  # type: ignore[misc]
         refusal = Refusal.of(self.request.error)
         access.info(
             '%s - "%s" %s refused by its headers %s',
-            self.channel.addr[0],
+            self.request.origin,
             getattr(self.request, "command", "-"),
             refusal.status[:3],
             refusal.request_id,
@@ -67,7 +67,7 @@ class Task(WSGITask):  # type: ignore[misc]
     def get_environment(self) -> dict[str, Any]:
         """That of an earlier attempt if there was one, with the id of the request and when it began."""
         if self.request.environ is None:
-            self.request.environ = self._new_environment()
+            self.request.environ = self.request.forwarding.apply(self._new_environment())
         kept: dict[str, Any] = self.request.environ
         return kept
 
@@ -136,7 +136,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def parser_class(self, adjustments: Any) -> Parser:
         """What reads the next request; it decides by the address as well."""
         parser = Parser(adjustments)
-        parser.address = self.addr[0]
+        parser.peer, parser.forwarding = self.addr[0], self.server.forwarding
         return parser
 
     def send(self, data: bytes, do_close: bool = True) -> int:
@@ -246,7 +246,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         except OSError:
             data = b""
         self.discarded += len(data)
-        if not data or self.discarded > LINGER_BYTES or self.lingered_enough(time.time()):
+        if not data or self.discarded > LINGER_BYTES or self.lingered_enough(time.monotonic()):
             super().handle_close()
 
     def _receive_into(self, vacant: memoryview) -> None:
@@ -270,7 +270,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if not self.refused or self.lingering_since is not None or not self.connected:
             super().handle_close()
             return
-        self.lingering_since = time.time()
+        self.lingering_since = time.monotonic()
         self.will_close = False
         try:
             self.socket.shutdown(socket.SHUT_WR)

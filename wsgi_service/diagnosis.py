@@ -13,6 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from model_store.private import make_folder
 from wsgi_service import launch
 from wsgi_service.listening import bind
 from wsgi_service.settings import MEGABYTE, Settings, is_loopback
@@ -75,7 +76,7 @@ def _folder(settings: Settings) -> Iterator[Finding]:
     """Whether files can be made, turned over and removed in the data folder."""
     folder = settings.folder
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         probe = folder / f".doctor-{os.getpid()}"
         probe.write_bytes(b"1")
         written = probe.stat().st_mtime
@@ -94,6 +95,24 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         "" if verdict == "ok" else "; uploads are spooled there. Make room, or choose another disk with --data"
     )
     yield Finding("disk", verdict, f"{free // MEGABYTE} MB are free{advice}")
+
+
+def _privacy(settings: Settings) -> Iterator[Finding]:
+    """Whether what is in the data folder is its user's alone; on Windows its access list says that."""
+    from wsgi_service.privacy import loose
+
+    if os.name == "nt":
+        return
+    try:
+        found = next(iter(loose(settings.folder)), None)
+    except OSError as error:
+        yield Finding("privacy", "wrong", f"The data folder cannot be looked at: {error.strerror}")
+        return
+    if found is None:
+        yield Finding("privacy", "ok", "nobody else can look at the registry, artifacts, predictions and sessions")
+    else:
+        advice = "A start of the server takes that from them, or: chmod -R go-rwx"
+        yield Finding("privacy", "wrong", f"Others can look at {found.relative_to(settings.folder)}. {advice}")
 
 
 def _clock(written: float) -> Iterator[Finding]:
@@ -172,6 +191,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _python,
     _extras,
     _folder,
+    _privacy,
     _registry,
     _port,
     _access,

@@ -7,6 +7,7 @@ of a refused body is stored; dispatch asks it again, because other WSGI servers 
 import hmac
 import logging
 import re
+from collections.abc import Iterator
 
 from werkzeug.datastructures import Headers
 
@@ -108,6 +109,12 @@ class Exposure:
             return None
         return self._sessions.cookie(*_holder_and_proof(grant, self._token))
 
+    def log_out(self, cookies: str) -> None:
+        """End the sessions that a Cookie header has, and no others of their holders. Raises StorageError."""
+        for grant, value in self._sessions_in(cookies):
+            log.info("a session of %s was ended", grant.actor)
+            self._sessions.end(value)
+
     def _grant_of(self, headers: Headers, address: str) -> Grant | None:
         scheme, _, secret = headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
@@ -133,12 +140,15 @@ class Exposure:
         return _grant(self._keyring.find(secret))
 
     def _session(self, cookies: str) -> Grant | None:
+        return next((grant for grant, _ in self._sessions_in(cookies)), None)
+
+    def _sessions_in(self, cookies: str) -> Iterator[tuple[Grant, str]]:
+        """Who has the sessions of a Cookie header that hold, each with its cookie."""
         for holder, value in self._sessions.holders(cookies):
             token = self._keyring.get(holder)
             grant = OWNER if self._token and holder == OWNER.actor else _grant(token)
             if grant is not None and self._sessions.verify(value, _holder_and_proof(grant, self._token)[1]):
-                return grant
-        return None
+                yield grant, value
 
     def check_origin(self, method: str, headers: Headers) -> None:
         """Raises a 403 Problem for an unsafe request that a page of another site had a browser send."""

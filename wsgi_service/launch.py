@@ -59,7 +59,7 @@ def _serve_alone(chosen: Settings, listener: socket.socket, announce: Announce) 
     except (OSError, StoreError, RuntimeError) as error:
         raise CannotServe(f"The data folder {chosen.folder} cannot be used: {error}") from None
     check_exposure(app)
-    serve_app(app, listener, lambda stop: announce(app.catalog.registry.count_models(), listener, stop))
+    serve_app(app, listener, lambda stop, _: announce(app.catalog.registry.count_models(), listener, stop))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What is done around every request: its id, one line in the access log, and that it is counted."""
+"""What is done around every request: its id, one line in the access log, that it is counted, and `nosniff`."""
 
 import logging
 import os
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgi_service.metrics import BEYOND, Metrics
 from wsgi_service.requests import ACTOR, BEGAN, REQUEST_ID, ROUTE, trace_of
+from wsgi_service.responses import NOSNIFF
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -49,7 +50,7 @@ class Traced:
             self._metrics.answered(
                 method if method in METHODS else BEYOND, environ.get(ROUTE, BEYOND), status[:3], seconds
             )
-            return start_response(status, [*headers, ("X-Request-Id", request_id)], *exc_info)
+            return start_response(status, [*headers, NOSNIFF, ("X-Request-Id", request_id)], *exc_info)
 
         return self._app(environ, start)
 

@@ -17,9 +17,11 @@ from model_store.errors import StoreError
 from wsgi_service.app import Application
 from wsgi_service.chunked import Chunks
 from wsgi_service.dispatch import Matches
+from wsgi_service.forwarding import Forwarding
 from wsgi_service.heads import Head
 from wsgi_service.problems import Problem, problem
 from wsgi_service.requests import too_large
+from wsgi_service.responses import NOSNIFF
 from wsgi_service.spool import Held, Spool
 from wsgi_service.strictness import Unreadable, check_beginning, check_head
 
@@ -58,7 +60,8 @@ class Refusal(Struct):
         """The problem document for an exception, with an id of its own for the log."""
         request_id = uuid.uuid4().hex
         answer = problem(error, path, request_id)
-        return cls(answer.status, [*answer.headers, ("X-Request-Id", request_id)], answer.content, request_id)
+        headers = [*answer.headers, NOSNIFF, ("X-Request-Id", request_id)]
+        return cls(answer.status, headers, answer.content, request_id)
 
 
 class _Refused(Error):  # type: ignore[misc]
@@ -89,15 +92,9 @@ class Admission:
         named = Headers([(key.replace("_", "-"), value) for key, value in headers.items()])
         self._exposure.check_host(named)
         route, _ = self._matches.find(path, method)
-        self._exposure.authenticate(route, named, self._who(address, named))
+        self._exposure.authenticate(route, named, address)
         self._exposure.check_origin(method, named)
         return route.body_limit(self._settings)
-
-    def _who(self, address: str, headers: Headers) -> str:
-        """Where a request comes from: the trusted proxy says it in the last entry of X-Forwarded-For."""
-        if address != self._settings.trusted_proxy:
-            return address
-        return headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or address
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
@@ -107,14 +104,20 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     error: Any
     body_rcv: Any
     header_plus: bytes
-    #: Where the request came from.
-    address = ""
+    #: Who sent the request here, and how it is known where it came from.
+    peer = ""
+    forwarding: Forwarding
     #: What is kept of a request that was put off: its environment, how it goes on, and what it waited for.
     environ: dict[str, Any] | None = None
     #: What is kept of a head like this one.
     head: Head | None = None
     rest: Callable[[], Any] | None = None
     found: Any = None
+
+    @property
+    def origin(self) -> str:
+        """Where the request came from, as far as its head was read."""
+        return self.forwarding.origin(self.peer, self.headers.get("X_FORWARDED_FOR", ""))
 
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the headers, then decide about the body that follows them."""
@@ -191,7 +194,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     def _admit(self) -> None:
         limit = UNLIMITED
         try:
-            limit = self.adj.admission.limit(self.command, self.path, self.headers, self.address)
+            limit = self.adj.admission.limit(self.command, self.path, self.headers, self.origin)
         except (HTTPException, StoreError) as error:
             self.error = _Refused(Refusal.from_exception(error, self.path))
         self.adj = copy.copy(self.adj)  # shared by all connections until here

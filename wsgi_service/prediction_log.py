@@ -22,6 +22,7 @@ import numpy as np
 from msgspec import Struct
 
 from model_store.entities import now
+from model_store.private import make_folder, open_new
 from wsgi_service.outputs.answer import Answer
 from wsgi_service.serving.tables import Cells, Table
 from wsgi_service.settings import MEGABYTE, Settings
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 FOLDER, SUFFIX = "predictions", ".ndjson"
 #: How the names of files begin.
 BEGUN = "%Y%m%dT%H%M%S%f"
+#: A file may seem to be begun so much later than now: clocks of several machines differ.
+AHEAD = timedelta(days=1)
 LARGEST_FILE = 64 * MEGABYTE
 #: Requests, and rows in them, that wait to be written; what comes beyond them is not kept.
 MOST_WAITING, MOST_ROWS = 1_000, 200_000
@@ -217,16 +220,21 @@ class Files:
     def _begin(self) -> None:
         """Begin a file, and remove what is too old or too much."""
         self.close()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         self.sweep()
         begun = datetime.now(UTC)
-        self._file = (self._folder / f"{begun.strftime(BEGUN)}-{os.getpid()}{SUFFIX}").open("xb")
+        path = self._folder / f"{begun.strftime(BEGUN)}-{os.getpid()}{SUFFIX}"
+        self._file = open(path, "xb", opener=open_new)  # noqa: SIM115 - Path.open takes no opener
         self._size, self._day = 0, begun.date()
 
     def sweep(self) -> None:
         """Remove what is too old, or too much. Raises OSError."""
-        earliest = datetime.now(UTC) - timedelta(days=self._days)
+        present = datetime.now(UTC)
+        earliest = present - timedelta(days=self._days)
         room = self._limit - self._largest
+        for path in self._folder.glob(f"*{SUFFIX}"):
+            if _begun(path) > present + AHEAD:
+                _begin_anew(path, present)
         for path in sorted(self._folder.glob(f"*{SUFFIX}"), reverse=True):
             with suppress(FileNotFoundError):  # another process was first
                 room -= path.stat().st_size
@@ -240,6 +248,12 @@ def _begun(path: Path) -> datetime:
         return datetime.strptime(path.name.partition("-")[0], BEGUN).replace(tzinfo=UTC)
     except ValueError:
         return datetime.now(UTC)
+
+
+def _begin_anew(path: Path, present: datetime) -> None:
+    """Let a file age from now on that was begun before the clock went back: it would outlive all later ones."""
+    with suppress(OSError):  # another process was first; or, on Windows, writes it
+        path.rename(path.with_name(f"{present.strftime(BEGUN)}-{path.name.partition('-')[2]}"))
 
 
 def _remove(path: Path) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 JSON = "application/json; charset=utf-8"
+#: On every answer: browsers take it for what its Content-Type says (https://fetch.spec.whatwg.org/#x-content-type-options-header).
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
 _encoder = msgspec.json.Encoder()
 
 

@@ -29,6 +29,7 @@ from wsgi_service.app import Application
 from wsgi_service.at_once import QUICKLY_READ, Elsewhere, must_not_wait, never
 from wsgi_service.channel import SENT_AT_ONCE, Channel
 from wsgi_service.dispatch import Matches
+from wsgi_service.forwarding import Forwarding
 from wsgi_service.heads import Heads
 from wsgi_service.listening import BACKLOG
 from wsgi_service.parser import Admission
@@ -63,6 +64,10 @@ RINGING = 1.0
 SWITCH_SECONDS = 0.0005
 
 
+#: Is told that a server serves: a function that has it stop, and one that says how often its loop has turned.
+Announce = Callable[[Callable[[], None], Callable[[], int]], None]
+
+
 class _Call:
     """Has a thread of Waitress's call a function."""
 
@@ -87,6 +92,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._app = app
         self._drain_deadline = app.settings.drain_deadline
         self.metrics = app.metrics
+        #: Who is believed where a request came from. The Host a proxy has to pass on as it is.
+        self.forwarding = Forwarding(app.settings.trusted_proxy)
         self._matches = Matches(app.url_map)
         #: Address -> until when requests for it are not tried at once, since the last one had to wait, and whether
         #: they would be refused by now.
@@ -101,6 +108,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._ready: deque[tuple[Channel, Any]] = deque()
         self._rung = False
         self._watch_due = False
+        self._turns = 0
+        #: By how much the clock that may be set is ahead of the one that only grows.
+        self._ahead = time.time() - time.monotonic()
         self._fresh_until = 0.0
         #: Connections of addresses that have too many.
         self._turned_away = 0
@@ -169,7 +179,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """The next connection, None if there is none, or its address has as many as it may have."""
         accepted = super().accept()
         most = self._app.settings.connections_per_address
-        if accepted is None or not most or accepted[1][0] == self._app.settings.trusted_proxy:
+        if accepted is None or not most or self.forwarding.is_proxy(accepted[1][0]):
             return accepted
         connection, address = accepted
         if sum(channel.addr[0] == address[0] for channel in self.active_channels.values()) < most:
@@ -181,6 +191,16 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def set_reuse_addr(self) -> None:
         """Nothing: `listening.bind` has set what the system needs, and on Windows this would undo it."""
+
+    def readable(self) -> bool:
+        """Whether to take connections. Waitress looks after idle ones here, by a clock that may be set."""
+        moved = time.time() - time.monotonic() - self._ahead
+        if abs(moved) > HOUSEKEEPING:
+            self._ahead += moved
+            self.next_channel_cleanup += moved
+            for channel in self.active_channels.values():
+                channel.last_activity += moved
+        return bool(super().readable())
 
     def maintenance(self, now: float) -> None:
         """Have connections closed that have idled for too long; the others are looked at after this turn.
@@ -199,7 +219,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             if slow is not None:
                 log.info("%s was too slow with its %s and is cut off", channel.addr[0], slow)
                 channel.reset()
-            elif channel.lingered_enough(time.time()):
+            elif channel.lingered_enough(now):
                 HTTPChannel.handle_close(channel)
 
     def run(self) -> None:
@@ -221,6 +241,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._told.wait(RINGING)
         wasyncore.close_all(self._map)
 
+    def turns(self) -> int:
+        """How often the loop has turned, which it does once a second at the least."""
+        return self._turns
+
     def _accept_all(self) -> None:
         """Take all who have connected already: to them, the server was there."""
         while len(self._map) < CONNECTION_LIMIT:
@@ -241,6 +265,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
         Before a joined call is made, what has arrived by now is read, so that it can be in it.
         """
+        self._turns += 1
         calls = len(self._calls)
         wasyncore.loop(0.0 if calls else timeout, hasattr(select, "poll"), self._map, count=1)
         self._rung = False
@@ -304,13 +329,13 @@ def _most(request: Any) -> int:
     return QUICKLY_READ
 
 
-def serve(app: Application, listener: socket.socket, announce: Callable[[Callable[[], None]], None]) -> None:
+def serve(app: Application, listener: socket.socket, announce: Announce) -> None:
     """Start the application's hosts, serve, and stop cleanly on SIGINT, SIGTERM or SIGBREAK.
 
     Args:
         app: the application.
         listener: a bound socket.
-        announce: is called when it serves, with a function that has it stop.
+        announce: is called when it serves.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     server = Server(app, listener)
@@ -318,7 +343,7 @@ def serve(app: Application, listener: socket.socket, announce: Callable[[Callabl
     app.start()
     gc.freeze()  # collections need not look at the modules and at what was made from settings, ever
     try:
-        announce(server.stop)
+        announce(server.stop, server.turns)
         server.run()
     finally:
         app.close()
@@ -337,14 +362,6 @@ def _on_stop_signals(stop: Callable[[], None], stopped: Callable[[], bool]) -> N
             signal.signal(number, handle)
 
 
-def _trust(proxy: str) -> dict[str, Any]:
-    """One proxy that is believed who asks, and whether by https; the Host it has to pass on as it is."""
-    if not proxy:
-        return {}
-    headers = {"x-forwarded-for", "x-forwarded-proto"}
-    return {"trusted_proxy": proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": headers}
-
-
 def _adjustments(app: Application) -> Any:
     settings = app.settings
     adjustments = Adjustments(
@@ -359,8 +376,7 @@ def _adjustments(app: Application) -> Any:
         channel_request_lookahead=1,  # else nobody would notice that a client has gone while it is served
         cleanup_interval=HOUSEKEEPING,
         channel_timeout=60,
-        clear_untrusted_proxy_headers=True,
-        **_trust(settings.trusted_proxy),
+        clear_untrusted_proxy_headers=False,  # `forwarding` does it
         log_socket_errors=False,
     )
     adjustments.send_bytes = SENT_AT_ONCE  # as an argument it warns that a later Waitress will not have it

@@ -4,7 +4,8 @@ What travels is lines of words through two pipes. A process asks all others by `
 what they know of the registry) or `measure N` (they are to say what they have counted). Each of them reads
 `forget M` or `count M` and answers `done M`, with what it has counted in base64. The first one reads `said N` with
 that as soon as one of them has answered, and `all N` when all have. Besides, `started MODELS` goes to the
-supervisor, and `stop` comes from it; the end of the pipe means stop as well.
+supervisor, and `stop` comes from it; the end of the pipe means stop as well. `turn` asks how often the loop has
+turned, and `turned TURNS` says it.
 """
 
 import base64
@@ -61,17 +62,31 @@ class Siblings:
             self._waiting.pop(number, None)
         return question
 
-    def listen(self, forget: Callable[[], None], count: Callable[[], bytes], stop: Callable[[], None]) -> None:
+    def listen(
+        self,
+        forget: Callable[[], None],
+        count: Callable[[], bytes],
+        stop: Callable[[], None],
+        turns: Callable[[], int],
+    ) -> None:
         """Do what the supervisor says, in a thread of its own, until it says stop or is gone.
 
         Args:
             forget: what was remembered of the registry.
             count: gives what this process has counted.
             stop: serving.
+            turns: how often the loop has turned.
         """
-        threading.Thread(target=self._listen, args=(forget, count, stop), name="siblings", daemon=True).start()
+        told = (forget, count, stop, turns)
+        threading.Thread(target=self._listen, args=told, name="siblings", daemon=True).start()
 
-    def _listen(self, forget: Callable[[], None], count: Callable[[], bytes], stop: Callable[[], None]) -> None:
+    def _listen(
+        self,
+        forget: Callable[[], None],
+        count: Callable[[], bytes],
+        stop: Callable[[], None],
+        turns: Callable[[], int],
+    ) -> None:
         for line in iter(self._incoming.readline, b""):
             match line.decode().split():
                 case ["forget", number]:
@@ -79,6 +94,8 @@ class Siblings:
                     self._say(f"done {number}")
                 case ["count", number]:
                     self._say(f"done {number} {base64.b64encode(_counted(count)).decode()}")
+                case ["turn"]:
+                    self._say(f"turned {turns()}")
                 case ["said", number, answer]:
                     self._said(int(number), answer)
                 case ["all", number]:

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, BinaryIO, cast
 
@@ -29,8 +30,38 @@ MERCY = 5.0
 #: A process that served for fewer seconds than this is started again only after a pause.
 SHORT_LIFE, PAUSE = 10.0, 1.0
 TICK = 0.2
+#: Looks at a process between two questions how often its loop has turned, which it does each second, and after how
+#: many without a turn it is replaced: 5 and 30 seconds.
+LOOKS_PER_QUESTION, MOST_LOOKS = 25, 150
 #: What a process says -> what the others are told to do.
 ASKS = {"changed": "forget", "measure": "count"}
+
+
+class Pulse:
+    """Tells a process whose loop does not turn by how often that was looked for in vain.
+
+    It has no clock: a supervisor that was stopped itself, with all of the machine, has not looked meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._looks = 0
+        self._seen = self._said = -1
+
+    def look(self) -> bool:
+        """Look once more; whether to ask how often the loop has turned."""
+        if self._said != self._seen:
+            self._seen, self._looks = self._said, 0
+        self._looks += 1
+        return self._looks % LOOKS_PER_QUESTION == 0
+
+    def said(self, turns: int) -> None:
+        """So often the loop has turned by now; said by another thread than the one that looks."""
+        self._said = turns
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the loop did not turn for too long."""
+        return self._looks >= MOST_LOOKS
 
 
 class Supervisor:
@@ -80,6 +111,7 @@ class Supervisor:
         """Start again what has ended; whether that makes sense: not if none of them has ever served."""
         for place, worker in list(self._workers.items()):
             if worker.alive:
+                self._feel(worker)
                 continue
             if not self._announced:
                 return False
@@ -88,6 +120,19 @@ class Supervisor:
                 return True
             self._start(place)
         return True
+
+    def _feel(self, worker: "_Worker") -> None:
+        """Ask a process that serves whether its loop turns, and end one whose loop does not.
+
+        What it has not answered is lost to its clients, as with any crash; it is started again at the next look.
+        """
+        if not worker.serves:
+            return
+        if worker.pulse.look():
+            worker.say("turn")
+        if worker.pulse.stopped:
+            log.error("server process %d did not turn for %g seconds and is ended", worker.pid, MOST_LOOKS * TICK)
+            worker.kill()
 
     def _stop(self) -> None:
         """Have all processes finish what is under way, and end those that do not."""
@@ -104,12 +149,16 @@ class Supervisor:
         for line in iter(worker.incoming.readline, b""):
             match line.decode().split():
                 case ["started", models]:
+                    worker.serves = True
                     self._greet(int(models))
+                case ["turned", turns]:
+                    worker.pulse.said(int(turns))
                 case ["changed" | "measure" as what, number]:
                     self._pass_on(worker, int(number), ASKS[what])
                 case ["done", number, *answer]:
                     self._done(worker, int(number), answer)
         self._gone(worker)
+        worker.close()
 
     def _greet(self, models: int) -> None:
         with self._lock:
@@ -181,6 +230,9 @@ class _Worker:
         )
         self._began = time.monotonic()
         self._lock = threading.Lock()
+        #: Whether it has said that it serves; until then it may take its time.
+        self.serves = False
+        self.pulse = Pulse()
         self.incoming = cast("BinaryIO", self._process.stdout)
         self.say(msgspec.json.encode(Task(settings, place, *_handed_over(listener, self.pid))).decode())
 
@@ -209,14 +261,25 @@ class _Worker:
             except (OSError, ValueError):  # it has ended, which is seen elsewhere
                 return
 
+    def close(self) -> None:
+        """Close the pipes to it."""
+        self.incoming.close()
+        with self._lock, suppress(OSError):  # something may wait to be written that nobody reads any more
+            assert self._process.stdin is not None  # noqa: S101 - it was asked for
+            self._process.stdin.close()
+
+    def kill(self) -> None:
+        """End it, whether it hangs or was stopped."""
+        self._process.kill()
+        self._process.wait()
+
     def end(self, until: float) -> None:
         """Wait for the end of the process until then, and end it."""
         try:
             self._process.wait(max(0.1, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             log.error("server process %d did not stop in time", self.pid)  # noqa: TRY400
-            self._process.kill()
-            self._process.wait()
+            self.kill()
 
 
 class Task(msgspec.Struct, frozen=True):

@@ -40,8 +40,8 @@ def _serve(task: Task, listener: socket.socket, siblings: Siblings) -> int:
     app.catalog.registry.subscribe(siblings.changed)
     app.metrics.others = siblings.counted
 
-    def begin(stop: Callable[[], None]) -> None:
-        siblings.listen(app.background.forget, app.metrics.said, stop)
+    def begin(stop: Callable[[], None], turns: Callable[[], int]) -> None:
+        siblings.listen(app.background.forget, app.metrics.said, stop, turns)
         siblings.started(app.catalog.registry.count_models())
 
     serve(app, listener, begin)

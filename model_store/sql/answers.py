@@ -29,6 +29,6 @@ def forget_model(connection: Connection, model: str) -> None:
     connection.execute(delete(answered).where(answered.c.key.startswith(f"{model} ", autoescape=True)))
 
 
-def forget(connection: Connection, before: str) -> None:
-    """Forget the answers of uploads from before a moment."""
-    connection.execute(delete(answered).where(answered.c.created_at < before))
+def forget(connection: Connection, before: str, after: str) -> None:
+    """Forget the answers of uploads from before a moment, or from after another one, when the clock was ahead."""
+    connection.execute(delete(answered).where((answered.c.created_at < before) | (answered.c.created_at > after)))

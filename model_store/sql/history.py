@@ -6,7 +6,7 @@ from model_store.entities import Action, Attribution, Event, Guard, Patience, St
 from model_store.errors import NotQuarantined
 from model_store.sql import statements, tables
 from model_store.sql.connection import reading
-from model_store.sql.log import crashes_since, log
+from model_store.sql.log import crashes_between, log
 from model_store.sql.transactions import Transactions
 
 events, versions = tables.events, tables.versions
@@ -20,7 +20,7 @@ class HistoryTransactions(Transactions):
         model, number = version.model, version.version
         with self._writing() as connection:
             log(connection, by, Action.CRASH, model, version=number, after={"reason": reason})
-            crashes = crashes_since(connection, model, number, now(-patience.seconds))
+            crashes = crashes_between(connection, model, number, now(-patience.seconds), now(patience.seconds))
             if version.state != "ready" or crashes < patience.crashes:
                 return version.state
             statements.set_state(connection, model, number, "quarantined")

@@ -42,8 +42,8 @@ def _last_hash(connection: Connection, model: str) -> str | None:
     return connection.execute(query).scalar()
 
 
-def crashes_since(connection: Connection, model: str, number: int, since: str) -> int:
-    """How often a version took a host down since a moment, and since its quarantine was last lifted."""
+def crashes_between(connection: Connection, model: str, number: int, since: str, until: str) -> int:
+    """How often a version took a host down between two moments, and since its quarantine was last lifted."""
     of_version = (events.c.model == model) & (events.c.version == number)
     lifted = (
         select(func.max(events.c.id))
@@ -53,7 +53,7 @@ def crashes_since(connection: Connection, model: str, number: int, since: str) -
     query = select(func.count()).where(
         of_version
         & (events.c.action == Action.CRASH)
-        & (events.c.at >= since)
+        & events.c.at.between(since, until)
         & (events.c.id > func.coalesce(lifted, 0))
     )
     return int(connection.execute(query).scalar_one())

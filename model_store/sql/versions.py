@@ -72,10 +72,10 @@ class VersionTransactions(Transactions):
         with reading(self._engine) as connection:
             return answers.find(connection, key)
 
-    def forget_answers(self, before: str) -> None:
+    def forget_answers(self, before: str, after: str) -> None:
         """See `Registry`."""
         with writing(self._engine) as connection:
-            answers.forget(connection, before)
+            answers.forget(connection, before, after)
 
     def update_version(
         self, model: str, number: int, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded

@@ -627,9 +627,17 @@ def test_an_upload_with_a_key_is_answered_once(registry: Registry) -> None:
 def test_keys_are_forgotten(registry: Registry) -> None:
     key = UploadKey("iris k", "sha256:f")
     registry.add_version("iris", draft(), BY, key=key)
-    registry.forget_answers(now(-60))
+    registry.forget_answers(now(-60), now(60))
     assert registry.answered(key) is not None
-    registry.forget_answers(now(60))
+    registry.forget_answers(now(60), now(120))
+    assert registry.answered(key) is None
+
+
+def test_a_key_of_the_future_is_forgotten_too(registry: Registry) -> None:
+    """It was kept when the clock was ahead."""
+    key = UploadKey("iris k", "sha256:f")
+    registry.add_version("iris", draft(), BY, key=key)
+    registry.forget_answers(now(-120), now(-60))
     assert registry.answered(key) is None
 
 

@@ -115,6 +115,21 @@ def test_a_host_that_hangs_is_ended_at_its_deadline(own_pool: HostPool, stored: 
         assert not host.alive
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="stops a process")
+def test_a_host_that_was_stopped_while_it_was_idle_costs_one_predict(folder: Path, own_pool: HostPool) -> None:
+    app = create_app(Settings(data=str(folder), predict_deadline=1.0), own_pool)
+    client = StrictClient(validator(app))
+    assert client.put_model("line", models.line()).status_code == 201
+    wait_for_both(own_pool)
+    stopped = [host.pid for host in own_pool._idle]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    said = [client.post("/predict", json={"instances": [[1.0]]}).status_code for _ in range(len(stopped) + 1)]
+    assert said[0] == 504
+    assert said.index(200) <= len(stopped)
+    app.catalog.registry.close()
+
+
 class Waiting:
     """A call that is never answered, because the request is never sent whole."""
 

@@ -146,3 +146,75 @@ def test_what_is_not_written_is_a_406_and_a_format_that_is_none_a_422(iris: Stri
 def test_a_link_answers_in_csv_when_asked(iris: StrictClient) -> None:
     link = f"{ADDRESS}?x0=5.1&x1=3.5&x2=1.4&x3=0.2"
     assert table(iris.get(link, headers={"Accept": "text/csv"}))[1][0] == "setosa"
+
+
+def for_spreadsheet(client: StrictClient, *cells: str, query: str = "&spreadsheet=true") -> list[list[str]]:
+    """What comes back of carried-along columns with these cells, in one row."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([*(f"c{place}" for place in range(len(cells))), "x0", "x1", "x2", "x3"])
+    writer.writerow([*cells, *ROWS[0]])
+    return table(send(client, f"?format=csv&method=predict{query}", text.getvalue()))
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+def test_for_a_spreadsheet_no_text_begins_as_a_formula_does(iris: StrictClient, begin: str) -> None:
+    heading, row = for_spreadsheet(iris, f"{begin}1+1", f"it;{begin}1+1", f'a "{begin}b",{begin}c')
+    assert row[0] == f"'{begin}1+1"
+    assert row[1] == (f"it;{begin}1+1" if begin.isspace() else f"it;'{begin}1+1")
+    assert row[2] == f'a "{begin}b",{begin}c'
+    assert heading[:3] == ["c0", "c1", "c2"]
+    assert for_spreadsheet(iris, f"{begin}1+1", query="")[1][0] == f"{begin}1+1"
+
+
+def test_for_a_spreadsheet_numbers_and_other_texts_are_as_they_were(iris: StrictClient) -> None:
+    cells = ["-12.5", "+4", "-1,5", "1e-3", "-2E+5", "a-b", "a=b", "", "'=1", "x\r\ny", "me@example.com"]
+    assert for_spreadsheet(iris, *cells)[1][: len(cells)] == cells
+
+
+def test_for_a_spreadsheet_numbers_that_go_on_as_formulas_are_none(iris: StrictClient) -> None:
+    cells = ["-1+1", "+1|calc", "-1 ", "--1", "+-1", "-", "1;=2", "x\n=2"]
+    expected = ["'-1+1", "'+1|calc", "'-1 ", "'--1", "'+-1", "'-", "1;'=2", "x\n'=2"]
+    assert for_spreadsheet(iris, *cells)[1][: len(cells)] == expected
+
+
+def test_for_a_spreadsheet_headings_labels_and_errors_are_harmless_too(client: StrictClient) -> None:
+    client.put_model(
+        "iris", models.iris(), class_names='["=a()", "+b", "@c"]', column_names='["=w", "x", "y", "z"]'
+    )
+    body = "@id,=w,x,y,z\n=1,5.1,3.5,1.4,0.2\n2,tall,3.5,1.4,0.2\n"
+    heading, first, second = table(send(client, "?format=csv&spreadsheet=1&on_error=row", body))
+    assert heading[:3] == ["'@id", "prediction", "probability_=a()"]
+    assert first[:2] == ["'=1", "'=a()"]
+    assert second[-1].startswith("'=w: ")
+
+
+@pytest.mark.parametrize("value", ["false", "0"])
+def test_spreadsheet_false_leaves_texts_as_they_are(iris: StrictClient, value: str) -> None:
+    assert for_spreadsheet(iris, "=1", query=f"&spreadsheet={value}")[1][0] == "=1"
+
+
+@pytest.mark.parametrize("query", ["spreadsheet=yes", "spreadsheet=true&spreadsheet=false", "spreadsheets=true"])
+def test_anything_else_than_true_and_false_is_refused(iris: StrictClient, query: str) -> None:
+    assert send(iris, f"?format=csv&{query}").status_code == 422
+
+
+def test_other_formats_have_texts_as_they_are(client: StrictClient) -> None:
+    client.put_model("iris", models.iris(), class_names='["=a()", "+b", "@c"]')
+    answer = client.post(f"{ADDRESS}?spreadsheet=true", json={"instances": ROWS[:1]})
+    assert answer.json["labels"] == ["=a()"]
+    accepted = client.post(
+        f"{ADDRESS}?spreadsheet=true", json={"instances": ROWS[:1]}, headers={"Accept": "text/csv"}
+    )
+    assert table(accepted)[1][0] == "'=a()"
+
+
+def test_a_column_may_be_called_spreadsheet(iris: StrictClient) -> None:
+    body = INPUT.replace("id,", "spreadsheet,", 1)
+    assert table(send(iris, "?format=csv&spreadsheet=true", body))[0][0] == "spreadsheet"
+
+
+def test_the_download_of_a_page_is_for_spreadsheets(iris: StrictClient) -> None:
+    assert (
+        "/predict?format=csv&amp;on_error=row&amp;spreadsheet=true" in iris.get("/ui/models/iris/versions/1").text
+    )

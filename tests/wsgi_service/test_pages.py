@@ -268,13 +268,13 @@ def test_a_session_ends_and_cannot_be_made_up(monkeypatch: pytest.MonkeyPatch, t
     assert Sessions(tmp_path / "key").verify(value, known)
     assert not made.verify(value, "another")
     assert not Sessions(tmp_path / "another key").verify(value, known)
-    holder, until, signature = value.split(".")
+    holder, salt, until, signature = value.split(".")
     for forged in (
         "",
         "x",
-        f"{holder}.{int(until) + 9}.{signature}",
-        f"ben.{until}.{signature}",
-        f"{holder}.{until}.{signature[:-1]}",
+        f"{holder}.{salt}.{int(until) + 9}.{signature}",
+        f"ben.{salt}.{until}.{signature}",
+        f"{holder}.{salt}.{until}.{signature[:-1]}",
         f"..{signature}",
         "é.é.é",
         "9" * 99,

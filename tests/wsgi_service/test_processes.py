@@ -1,5 +1,6 @@
 """Several processes: what one changes the others know, what ends is started again, and all stop together."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -15,8 +16,10 @@ import pytest
 from conftest import PATIENCE, LiveServer
 from running import until
 
-from wsgi_service import siblings
+from wsgi_service import siblings, supervisor
 from wsgi_service.client import Client
+from wsgi_service.listening import bind
+from wsgi_service.settings import Settings
 from wsgi_service.siblings import Siblings
 
 pytestmark = pytest.mark.live
@@ -94,6 +97,61 @@ def test_a_process_that_hangs_does_not_keep_a_change_waiting_for_long(start_serv
             os.kill(hanging, signal.SIGCONT)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="stops a process for a while")
+def test_a_process_that_was_stopped_is_replaced_while_the_others_answer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervisor, "LOOKS_PER_QUESTION", 2)
+    monkeypatch.setattr(supervisor, "MOST_LOOKS", 50)
+    caplog.set_level(logging.ERROR, "wsgi_service.supervisor")
+    greeted = threading.Event()
+    listener = bind("127.0.0.1", 0)
+    settings = Settings(data=str(folder), processes=2, hosts=2, acceleration="off", startup_limit=PATIENCE)
+    supervised = supervisor.Supervisor(settings, listener, lambda _models: greeted.set())
+    thread = threading.Thread(target=supervised.run)
+    thread.start()
+    try:
+        assert greeted.wait(PATIENCE)
+        until(lambda: len(children()) == 2)
+        first = children()[0]
+        os.kill(first, signal.SIGSTOP)
+        until(lambda: first not in children() and len(children()) == 2)
+        assert f"server process {first} did not turn" in caplog.text
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/healthz"
+        for _ in range(5):
+            with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
+                assert answer.status == 200
+    finally:
+        supervised.stop()
+        thread.join(PATIENCE)
+        listener.close()
+
+
+def children() -> list[int]:
+    """The server processes that this one has started."""
+    line = ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())]
+    found = subprocess.run(line, capture_output=True, check=True).stdout.decode().splitlines()
+    return [int(process.split()[0]) for process in found if process.endswith("wsgi_service.worker")]
+
+
+def test_a_pulse_is_the_turns_of_a_loop_not_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "LOOKS_PER_QUESTION", 2)
+    monkeypatch.setattr(supervisor, "MOST_LOOKS", 6)
+    turning, hanging, silent = supervisor.Pulse(), supervisor.Pulse(), supervisor.Pulse()
+    for look in range(20):
+        turning.look()
+        turning.said(look)
+        hanging.look()
+        hanging.said(7)  # a thread of its own answers for a loop that hangs
+        silent.look()
+    assert (turning.stopped, hanging.stopped, silent.stopped) == (False, True, True)
+    for _ in range(5):
+        turning.look()
+    assert not turning.stopped
+    turning.look()
+    assert turning.stopped
+
+
 def changed(server: LiveServer) -> bool:
     line = [
         "curl", "-s", "-m", "2", "-X", "PUT", "-H", "Content-Type: application/json",
@@ -152,7 +210,7 @@ def test_a_change_waits_until_all_others_have_heard_of_it(
 ) -> None:
     monkeypatch.setattr(siblings, "PATIENCE", PATIENCE)
     forgotten, stopped = threading.Event(), threading.Event()
-    end.siblings.listen(forgotten.set, bytes, stopped.set)
+    end.siblings.listen(forgotten.set, bytes, stopped.set, int)
     changing = threading.Thread(target=end.siblings.changed)
     changing.start()
     assert end.heard.readline() == b"changed 1\n"
@@ -171,7 +229,7 @@ def test_a_process_says_what_it_has_counted_and_hears_what_the_others_have(
     end: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(siblings, "PATIENCE", PATIENCE)
-    end.siblings.listen(lambda: None, lambda: b"mine", lambda: None)
+    end.siblings.listen(lambda: None, lambda: b"mine", lambda: None, int)
     end.say("count 3\n")
     assert end.heard.readline() == b"done 3 bWluZQ==\n"
     counted: list[list[bytes]] = []
@@ -199,7 +257,7 @@ def test_one_that_is_late_does_not_take_what_the_others_said_with_it(
             monkeypatch.setattr(self.answered, "wait", lambda _seconds: until(lambda: self.answers))
 
     monkeypatch.setattr(siblings, "_Question", Late)
-    end.siblings.listen(lambda: None, bytes, lambda: None)
+    end.siblings.listen(lambda: None, bytes, lambda: None, int)
     counted: list[list[bytes]] = []
     asking = threading.Thread(target=lambda: counted.append(end.siblings.counted()))
     asking.start()
@@ -226,7 +284,7 @@ def test_the_metrics_of_any_process_are_those_of_all(start_server: Any) -> None:
 
 def test_a_process_whose_supervisor_is_gone_stops(end: Supervised) -> None:
     stopped = threading.Event()
-    end.siblings.listen(lambda: None, bytes, stopped.set)
+    end.siblings.listen(lambda: None, bytes, stopped.set, int)
     end.hang_up()
     assert stopped.wait(PATIENCE)
 

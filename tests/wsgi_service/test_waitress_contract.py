@@ -77,6 +77,12 @@ def test_limits_are_read_from_the_parsers_own_adjustments_after_the_headers() ->
     assert source.index("self.parse_header(header_plus)") < source.index("self.adj.max_request_body_size")
 
 
+def test_idle_connections_are_looked_after_by_the_time_that_stands_there() -> None:
+    source = inspect.getsource(server.BaseWSGIServer.readable)
+    assert source.index("now >= self.next_channel_cleanup") < source.index("self.maintenance(now)")
+    assert "channel.last_activity < cutoff" in inspect.getsource(server.BaseWSGIServer.maintenance)
+
+
 def test_the_loop_takes_a_count_and_a_map() -> None:
     assert {"timeout", "use_poll", "map", "count"} <= inspect.signature(wasyncore.loop).parameters.keys()
 
@@ -87,7 +93,7 @@ def test_adjustments_take_what_is_set() -> None:
         connection_limit=480,
         inbuf_overflow=1,
         max_request_header_size=1,
-        clear_untrusted_proxy_headers=True,
+        clear_untrusted_proxy_headers=False,
     )
 
 

@@ -52,6 +52,8 @@ def predict(  # noqa: PLR0913, PLR0917 - one for each option
     format that the name of the --output says. Rows are counted from 0. Or ROWS is JSON, @FILE with JSON, or - for
     JSON from standard input.
 
+    CSV is for programs and has texts as they are: to a spreadsheet, one that begins with = + - or @ is a formula.
+
     For example: wsgi-service predict iris "{\"instances\": [[5.1, 3.5, 1.4, 0.2]]}"
     """
     if number and alias:

@@ -22,14 +22,14 @@ TABLES: dict[str, Callable[[Answer, bool], bytes]] = {
 }
 
 
-def write(answer: Answer, formats: Sequence[str], row_by_row: bool) -> Rendered:
+def write(answer: Answer, formats: Sequence[str], row_by_row: bool, spreadsheet: bool = False) -> Rendered:
     """The answer in the first of the formats that can hold this answer. Raises NotAcceptable."""
     for format_ in formats[:-1]:
         try:
-            return _write(answer, format_, row_by_row)
+            return _write(answer, format_, row_by_row, spreadsheet)
         except NotAcceptable:
             continue
-    return _write(answer, formats[-1], row_by_row)
+    return _write(answer, formats[-1], row_by_row, spreadsheet)
 
 
 def content_of(answer: Answer, format_: str, row_by_row: bool) -> bytes:
@@ -37,8 +37,11 @@ def content_of(answer: Answer, format_: str, row_by_row: bool) -> bytes:
     return TABLES[format_](answer, row_by_row) if format_ in TABLES else WRITERS[format_](answer)
 
 
-def _write(answer: Answer, format_: str, row_by_row: bool) -> Rendered:
+def _write(answer: Answer, format_: str, row_by_row: bool, spreadsheet: bool) -> Rendered:
     version = answer.version
-    content = content_of(answer, format_, row_by_row)
+    if spreadsheet and format_ == CSV:
+        content = csv_answer.write(answer, row_by_row, spreadsheet)
+    else:
+        content = content_of(answer, format_, row_by_row)
     headers = {"X-Model": version.model, "X-Model-Version": str(version.version), "X-Model-Digest": version.digest}
     return bytes_response(content, MEDIA_TYPES[format_], headers)

@@ -16,7 +16,6 @@ POLICY = (
 #: Swagger UI sets styles on its elements.
 VIEWER_POLICY = POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 HEADERS = {
-    "X-Content-Type-Options": "nosniff",
     # Not "no-referrer": with that, browsers say "Origin: null" in the posts of our own forms.
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-cache",

@@ -1,7 +1,6 @@
 """What the forms of the pages do: upload a model, point an alias, go back, log in and out."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -11,6 +10,7 @@ from model_store.entities import MAX_VERSION, Alias, Guard, check_name
 from model_store.errors import AliasMoved, ChecksFailed, NothingBefore, Refused, RehearsalFailed, StoreError
 from model_store.switching import Switch, Switchboard
 from wsgi_service import sessions
+from wsgi_service.exposure import Exposure
 from wsgi_service.forms import read_form
 from wsgi_service.grants import check_new_model
 from wsgi_service.inputs import form_body
@@ -33,7 +33,7 @@ class PageActions:
         uploads: publishes them.
         switchboard: moves aliases.
         pages: shows what came of it.
-        log_in: gives the cookie for a secret and the address that it came from, None for one that is none of ours.
+        exposure: gives a session for a token, and ends it.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class PageActions:
         uploads: Uploads,
         switchboard: Switchboard,
         pages: Pages,
-        log_in: Callable[[str, str], str | None],
+        exposure: Exposure,
     ) -> None:
         self._catalog = catalog
         self._uploads = uploads
         self._switchboard = switchboard
         self._pages = pages
-        self._log_in = log_in
+        self._exposure = exposure
 
     @consumes(FORM)
     def upload(self, request: Request) -> Response:
@@ -105,7 +105,7 @@ class PageActions:
         """Give a browser that knows the token a session."""
         fields = form_body.parse(read_body(request))
         onwards = _own_address(fields.get("next", ""))
-        cookie = self._log_in(fields.get("token", ""), request.remote_addr or "")
+        cookie = self._exposure.log_in(fields.get("token", ""), request.remote_addr or "")
         if cookie is None:
             return page(
                 "login.html", 401, failed="This is no token of this server, or it has ended.", next=onwards
@@ -114,8 +114,9 @@ class PageActions:
         sessions.begin(response, cookie, secure=request.scheme == "https")
         return response
 
-    def log_out(self, _request: Request) -> Response:
-        """End a session."""
+    def log_out(self, request: Request) -> Response:
+        """End a session: whoever has a copy of its cookie has nothing."""
+        self._exposure.log_out(request.headers.get("Cookie", ""))
         response = _see("/ui")
         sessions.end(response)
         return response

@@ -90,8 +90,7 @@ class Pages:
         if file not in assets.FILES:
             raise NotFound
         content, media_type = assets.content(file)
-        headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-        return Response(content, headers=headers, content_type=media_type)
+        return Response(content, headers={"Cache-Control": "no-cache"}, content_type=media_type)
 
     def model(self, request: Request, model: str) -> Response:
         """One model: versions, aliases, history."""

@@ -31,7 +31,7 @@ from wsgi_service.outputs.answer import Answer
 from wsgi_service.outputs.negotiation import wanted_formats
 from wsgi_service.outputs.writing import write
 from wsgi_service.problems import RowsRefused
-from wsgi_service.requests import BEGAN, attribution, check_parameters, consumes, query, trace_of
+from wsgi_service.requests import BEGAN, attribution, check_parameters, consumes, flag_parameter, query, trace_of
 from wsgi_service.responses import Rendered
 from wsgi_service.serving.directory import Directory, Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
@@ -65,6 +65,7 @@ WRITING = (
     text("format", "How the answer is written; otherwise Accept decides.", enum=list(negotiation.MEDIA_TYPES)),
     text("on_error", "Whether a wrong row fails the request, or only has no prediction.", enum=["fail", "row"]),
     text("decimal", "The decimal mark in texts.", enum=[".", ","]),
+    flag("spreadsheet", "Whether texts in CSV that a spreadsheet would take for formulas get an apostrophe."),
 )
 COLUMNS = Parameter(
     "columns",
@@ -78,7 +79,7 @@ WRONG = (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge)
 DISCONNECTED = "waitress.client_disconnected"
 SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 #: What may stand in the query string of a request with a body.
-WRITTEN = ("format", "on_error", "decimal")
+WRITTEN = ("format", "on_error", "decimal", "spreadsheet")
 
 
 class Predictions:
@@ -180,6 +181,7 @@ class Predictions:
         """The answer to rows; `how` it is read and written stands in the query string, unless that is the row."""
         reading = _reading(request, self._row_limit, self._unpack) if how else Reading(self._row_limit)
         formats = wanted_formats(request, how)
+        spreadsheet = how and bool(query(request)) and flag_parameter(request, "spreadsheet")
         target = self._find(request, control)
         try:
             question = Question(
@@ -202,7 +204,7 @@ class Predictions:
             except WRONG as error:
                 raise RowsRefused(error, _help(target)) from error
             answered.example = example
-            written = write(answered, formats, reading.row_by_row)
+            written = write(answered, formats, reading.row_by_row, spreadsheet)
             self._note(answered, _kept(request, read), _seconds_of(request), _trace_of(request))
             return written
 

@@ -65,8 +65,7 @@ class Reference:
         if file not in viewer.FILES:
             raise NotFound
         content, media_type = viewer.content(file)
-        headers = {"Cache-Control": "max-age=86400", "X-Content-Type-Options": "nosniff"}
-        return Response(content, headers=headers, content_type=media_type)
+        return Response(content, headers={"Cache-Control": "max-age=86400"}, content_type=media_type)
 
 
 def _viewer(title: str, address: str) -> Response:

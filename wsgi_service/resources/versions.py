@@ -26,6 +26,7 @@ from wsgi_service.inputs.examples import read_examples, show_examples
 from wsgi_service.openapi.operations import BYTES, header, operation, text
 from wsgi_service.preconditions import check_if_match, guard, representation
 from wsgi_service.problems import Problem
+from wsgi_service.ranges import settle
 from wsgi_service.representations import ChecksList, ShownExamples, StoredExamples, VersionList
 from wsgi_service.requests import change_by, check_media_type, chunks, names_parameter, read_body, read_json
 from wsgi_service.resources.keys import idempotency_key, turn
@@ -299,8 +300,7 @@ def _download(request: Request, version: Version, file: BinaryIO) -> Response:
         conditional=False,
     )
     response.content_length = version.size
-    if request.method == "HEAD":
-        request.environ.pop("HTTP_RANGE", None)  # a range is for GET (RFC 9110, section 14.2)
+    settle(request, version.digest, version.size)
     response.headers["Repr-Digest"] = repr_digest(version.digest)
     response.make_conditional(request.environ, accept_ranges=True, complete_length=version.size)
     if response.status_code == HTTPStatus.OK:  # a part of it has another digest
