@@ -89,7 +89,7 @@ def main() -> None:
         seconds = time.perf_counter() - started
     answers = each * chosen.threads
     print(f"{answers} answers to {chosen.threads} threads with one Client in {seconds:.0f} s: {wrong} wrong")
-    sys.exit(wrong > 0)
+    sys.exit(1 if wrong else 0)
 
 
 if __name__ == "__main__":
