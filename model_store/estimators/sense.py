@@ -61,9 +61,8 @@ def check_sense(results: Mapping[str, Any], rows: int, expected: Expected) -> No
 
 def _faults(method: str, result: Any, rows: int, expected: Expected, several: bool) -> list[str]:
     parts = [_dense(part) for part in (result if isinstance(result, list) else [result])]
-    shapeless = next((part for part in parts if part.ndim < 1 or len(part) != rows), None)
-    if shapeless is not None:
-        return [f"{method} gives {_entries(shapeless)} for {rows} rows."]
+    if any(part.ndim < 1 or len(part) != rows for part in parts):
+        return [f"{method} does not give one entry for each row."]
     if any(map(_is_strange, parts)):
         return [f"{method} gives something else than numbers, texts, booleans and dates."]
     return list(LOOKS.get(method, _nothing)(method, parts, expected, several))
@@ -76,7 +75,7 @@ def _probabilities(method: str, parts: Sequence[Array], expected: Expected, seve
             continue
         values = part[:, None] if part.ndim == 1 else part
         if count is not None and values.shape[1] != count:
-            yield f"{method} gives {values.shape[1]} columns for {count} classes."
+            yield f"{method} gives rows of {values.shape[1]}, and there are {count} classes."
         yield from _range(method, values.astype(np.float64))
         if expected.adds_up and not several and (count is not None or values.shape[1] > 1):
             yield from _sums(method, values.astype(np.float64), bool(expected.others))
@@ -121,7 +120,7 @@ def _labels(method: str, parts: Sequence[Array], expected: Expected, _several: b
     columns = values.reshape(len(values), -1).T
     types = {output.type for output in schema.outputs}
     if len(schema.outputs) > 1 and width != len(schema.outputs):
-        yield f"{method} gives {width} columns, and there are {len(schema.outputs)} outputs."
+        yield f"{method} gives rows of {width}, and there are {len(schema.outputs)} outputs."
     elif schema.classes is not UNSET:
         known = _known_labels(schema, width)
         pairs = zip(columns, known, strict=False)
@@ -180,7 +179,3 @@ def _present(values: Array) -> list[Scalar]:
 
 def _flat(labels: Any) -> list[Scalar]:
     return scalars(np.ravel(labels))
-
-
-def _entries(part: Array) -> str:
-    return "one value" if part.ndim < 1 else f"{len(part)} entries"

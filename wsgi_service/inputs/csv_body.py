@@ -170,7 +170,7 @@ def _split(body: bytes) -> Iterator[NumberedRow]:
 
 
 def is_heading(line: list[str], names: Collection[str], also: Sequence[str] = ()) -> bool:
-    """Whether a first line names columns: by a name that is known, or because nothing in it is a number or a boolean."""
+    """Whether a first line names columns: by a name that is known, or because nothing in it is a value."""
     cells = [cell.strip() for cell in line]
     if any(cell in names or cell.startswith(tuple(also)) for cell in cells):
         return True

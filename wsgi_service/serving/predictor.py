@@ -492,7 +492,7 @@ def _check_servable(version: Version) -> None:
     if version.state == "quarantined" and version.faults:
         raise ModelQuarantined(
             f"The answers of this version make no sense, so it is in quarantine: {' '.join(version.faults)} "
-            "Upload a version that was saved with the releases that run here."
+            "Upload one that was fitted with the releases that run here."
         )
     if version.state == "quarantined":
         raise ModelQuarantined(
