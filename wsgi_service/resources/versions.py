@@ -226,7 +226,7 @@ class Versions:
 
     @operation({204: None}, parameters=(REASON,), fails=(409,), guarded=True)
     def lift_quarantine(self, request: Request, model: str, number: int) -> Response:
-        """Let a version that crashed too often serve again; one whose answers made no sense, if they do now."""
+        """Let a version in quarantine serve again, if its answers make sense."""
         self._catalog.lift_quarantine(model, number, change_by(request), guard(request, self._show))
         return no_content()
 
