@@ -1,6 +1,7 @@
 """Rows like those that an estimator was fitted on, as far as what it keeps says where these lay."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from model_store.schema import Column, Scalar, Schema
 
 #: How many rows are made, and of how many values of a column.
 ROWS, VALUES = 32, 200
+#: Estimators inside that are looked at, values that are taken from a column of each, and columns of a table for
+#: which this is done at all: what a feature was before a scaler takes time for each.
+INSIDE, TAKEN, WIDEST = 10, 16, 300
 #: Words of a text.
 WORDS = 5
 #: Numbers that are tried where nothing is known.
@@ -32,11 +36,15 @@ def typical_rows(estimator: Any, schema: Schema) -> list[list[Scalar]]:
         words = _words(estimator)
         return [[" ".join(random.choice(words, WORDS))] for _ in range(ROWS)] if words else []
     numbers: list[list[Array]] = [[] for _ in schema.inputs]
-    for inner, features in inside(estimator, columns(len(schema.inputs))):
+    narrow = len(schema.inputs) <= WIDEST
+    for inner, features in islice(inside(estimator, columns(len(schema.inputs))), INSIDE if narrow else 0):
         for feature, values in _kept(inner):
             origin = features[feature] if feature < len(features) else None
-            if origin is not None:
-                numbers[origin.column].append(origin.back(values[np.isfinite(values)]))
+            finite = values[np.isfinite(values)]
+            if origin is not None and len(finite):
+                numbers[origin.column].append(
+                    origin.back(random.choice(finite, min(TAKEN, len(finite)), replace=False))
+                )
     choices = [_values(column, found, random) for column, found in zip(schema.inputs, numbers, strict=True)]
     return [[values[random.integers(len(values))] for values in choices] for _ in range(ROWS)]
 
