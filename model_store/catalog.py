@@ -36,6 +36,7 @@ from model_store.environment import OnDrift, drift
 from model_store.errors import (
     ArtifactCorrupt,
     EnvironmentDrift,
+    Implausible,
     InvalidExamples,
     NotAccelerated,
     RehearsalFailed,
@@ -184,15 +185,18 @@ class Catalog:
         found = self._inspector.inspect(staged.path, options.column_names)
         check_class_names(found.facts.schema, options.class_names)
         self._check_drift(found)
-        examples, wrong = self._rehearse(staged, found.facts, options)
+        if options.examples is None:
+            examples, notes, faults = None, _silence(found), found.facts.faults
+        else:
+            examples, notes, faults = self._rehearse(staged, found.facts, options)
         return Draft(
             digest=staged.digest,
             size=staged.size,
-            facts=_with_examples(found.facts, examples, wrong),
+            facts=_with_examples(found.facts, examples, notes, faults),
             safety=found.safety,
             class_names=options.class_names,
             examples=examples,
-            proven=not wrong,
+            proven=not notes and not faults,
         )
 
     def _check_drift(self, found: Inspection) -> None:
@@ -202,10 +206,11 @@ class Catalog:
                 f"{drifted[0]} This server takes only models of the releases that it runs.", found.safety
             )
 
-    def _rehearse(self, staged: Staged, facts: Facts, options: Publication) -> tuple[Examples | None, int]:
-        """The examples of an upload with their outputs, and how many it answers otherwise than was given."""
-        if options.examples is None:
-            return None, 0
+    def _rehearse(
+        self, staged: Staged, facts: Facts, options: Publication
+    ) -> tuple[Examples, tuple[str, ...], tuple[str, ...]]:
+        """The examples of an upload with their outputs, what is to be said of them, and what makes no sense."""
+        assert options.examples is not None  # noqa: S101 - the caller has looked
         given = options.examples.read(facts, options.class_names)
         try:
             whole, wrong = _tried(
@@ -213,7 +218,9 @@ class Catalog:
             )
         except RehearsalFailed as error:
             raise InvalidExamples(f"The model does not answer its examples: {error}") from error
-        return whole, len({mismatch.row for mismatch in wrong})
+        except Implausible as error:
+            return given, (), facts.faults or (str(error),)
+        return whole, _mistakes(whole, wrong), facts.faults
 
     def set_examples(
         self,
@@ -230,6 +237,7 @@ class Catalog:
         Raises:
             InvalidExamples: they do not fit the version.
             RehearsalFailed, ArtifactCorrupt: the version does not answer them.
+            Implausible: its answers make no sense.
         """
         whole, wrong = _tried(given, version, lambda methods: rehearsal.answers(version, given.rows, methods, by))
         self.registry.set_examples(version.model, version.version, whole, by, guard)
@@ -269,6 +277,32 @@ class Catalog:
             f"{reason} To try it again: POST /models/{version.model}/versions/{version.version}/acceleration"
         )
 
+    def lift_quarantine(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> Version:
+        """Let a version serve again; if its answers made no sense, only if they do when they are judged anew.
+
+        Raises:
+            VersionNotFound, NotQuarantined: there is no such version, or no quarantine.
+            Implausible: its answers make no sense, with the releases that run here.
+            ArtifactCorrupt, RehearsalFailed, Refused: they cannot be judged.
+        """
+        version = self.registry.version(model, number)
+        if version.faults:
+            self._judge_again(version)
+        return self.registry.lift_quarantine(model, number, by, guard, sensible=bool(version.faults))
+
+    def _judge_again(self, version: Version) -> None:
+        """Raises Implausible if the answers of a stored version make no sense now."""
+        self.artifacts.verify(version.digest)
+        path = self.artifacts.path(version.digest)
+        facts = self._inspector.inspect(path, None).facts
+        if facts.faults:
+            raise Implausible(f"Its answers make no sense still: {' '.join(facts.faults)}")
+        examples = self.registry.examples(version.model, version.version)
+        if examples is not None:
+            described = msgspec.structs.replace(facts, schema=version.schema)
+            staged = Staged(path, version.digest, version.size)
+            self._inspector.answers(staged, described, examples.rows, wanted(version.methods))
+
     def delete_version(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> None:
         """Delete a version and retire its number. Raises VersionNotFound or VersionInUse."""
         digests = self.registry.delete_version(model, number, by, guard)
@@ -291,18 +325,33 @@ def _tried(
     return completed(given, answers), wrong
 
 
-def _with_examples(facts: Facts, examples: Examples | None, wrong: int) -> Facts:
-    """Facts whose columns have the first example as sample, with a warning if examples were answered wrong."""
-    if examples is None:
-        return facts
-    schema = facts.schema.with_samples(examples.rows[0])
-    if not wrong:
-        return msgspec.structs.replace(facts, schema=schema)
-    warning = (
-        f"At the upload {wrong} of {len(examples.rows)} examples were answered otherwise than was given, "
-        "so no alias came to this version by itself."
+def _with_examples(
+    facts: Facts, examples: Examples | None, notes: tuple[str, ...], faults: tuple[str, ...]
+) -> Facts:
+    """Facts whose columns have the first example as sample, with what was found out."""
+    schema = facts.schema if examples is None else facts.schema.with_samples(examples.rows[0])
+    return msgspec.structs.replace(facts, schema=schema, warnings=(*facts.warnings, *notes), faults=faults)
+
+
+def _silence(found: Inspection) -> tuple[str, ...]:
+    """What is said of a version that does not answer its own sample."""
+    if not found.silent:
+        return ()
+    return (
+        f"{found.silent} on a sample row made up from the schema, so no alias came to this version by itself. "
+        "Give it examples, or point an alias to it.",
     )
-    return msgspec.structs.replace(facts, schema=schema, warnings=(*facts.warnings, warning))
+
+
+def _mistakes(examples: Examples, wrong: list[Mismatch]) -> tuple[str, ...]:
+    """What is said of a version that answers examples otherwise than was given."""
+    if not wrong:
+        return ()
+    rows = len({mismatch.row for mismatch in wrong})
+    return (
+        f"At the upload {rows} of {len(examples.rows)} examples were answered otherwise than was given, "
+        "so no alias came to this version by itself.",
+    )
 
 
 def _upload_key(model: str, staged: Staged, options: Publication) -> UploadKey | None:

@@ -13,6 +13,8 @@ from model_store.schema import Column, Schema
 Status = Literal["passed", "warning", "failed"]
 #: Entries that a report names of each kind; it says how many there are in all.
 NAMED = 20
+#: The check that force does not overrule.
+SENSE = "sense"
 #: Methods whose loss breaks requests; estimators come and go with the others, and few ask for them.
 RELIED_UPON = frozenset({"predict", "transform", "predict_proba"})
 
@@ -83,6 +85,11 @@ def check_examples(examples: Examples | None, answers: dict[str, list[Any]], cla
         return Check(check="examples", status="failed", message=message, details=details)
     message = f"{len(examples.rows)} examples are answered as expected."
     return Check(check="examples", status="passed", message=message, details=details)
+
+
+def check_sense(faults: str) -> Check:
+    """What is said of a version whose answers make no sense; no alias is moved to it, by force neither."""
+    return Check(check=SENSE, status="failed", message=f"Its answers make no sense: {faults}")
 
 
 def check_environment(version: Version, on_drift: OnDrift) -> Check:

@@ -17,3 +17,13 @@ class SelfDescribed(ABC):
     @abstractmethod
     def schema(self) -> Schema:
         """Inputs, outputs and classes."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the probabilities of a row, where there are some, add up to 1."""
+        return True
+
+    @property
+    def names_of_scores(self) -> tuple[str, ...]:
+        """Methods that give the same numbers, of which the first is what they are if they make sense as such."""
+        return ()

@@ -60,6 +60,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     Attributes:
         environment: the releases that judged it.
         fitted: the releases that the artifact says it was fitted with.
+        faults: what does not make sense in its answers; then it serves nobody.
     """
 
     format: str
@@ -69,13 +70,19 @@ class Facts(Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
     fitted: dict[str, str] = {}
     warnings: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 class Inspection(Struct, frozen=True):
-    """Everything an inspection gives: the facts, and the safety report."""
+    """Everything an inspection gives.
+
+    Attributes:
+        silent: why the estimator does not answer the sample that was read off it; empty if it does.
+    """
 
     facts: Facts
     safety: Report
+    silent: str = ""
 
 
 class Version(Struct, frozen=True, kw_only=True):
@@ -86,6 +93,7 @@ class Version(Struct, frozen=True, kw_only=True):
         pinned: the engine that somebody chose; without it a program answers as soon as it is proven.
         acceleration: what came of proving one.
         program: the one that is proven.
+        faults: what does not make sense in its answers. It is in quarantine then, and no alias can point to it.
     """
 
     model: str
@@ -108,6 +116,7 @@ class Version(Struct, frozen=True, kw_only=True):
     tags: Tags = {}
     aliases: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
     created_at: str = ""
 
 
@@ -115,7 +124,8 @@ class Draft(Struct, frozen=True, kw_only=True):
     """A version that has been checked and stored, but has no number and no row yet.
 
     Attributes:
-        proven: whether it answers its examples as it should; only then `live` may come to it by itself.
+        proven: whether it answers its sample, and its examples as it should; only then `live` may come to it by
+            itself.
     """
 
     digest: str

@@ -19,6 +19,7 @@
     │   ├── NotAccelerated       the version has not the engine that was chosen
     │   ├── TokenExists          another token has that name
     │   ├── RehearsalFailed      the version does not load or answer
+    │   ├── Implausible          the version's answers make no sense
     │   └── ChecksFailed         a version did not pass what is checked before a switch
     ├── Invalid
     │   ├── InvalidName
@@ -126,6 +127,10 @@ class NotAccelerated(Conflict):
 
 class RehearsalFailed(Conflict):
     """The version does not load, or does not answer."""
+
+
+class Implausible(Conflict):
+    """The version's answers make no sense."""
 
 
 class ChecksFailed(Conflict):

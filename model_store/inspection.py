@@ -9,7 +9,7 @@ from typing import Protocol
 
 from model_store.artifacts import Staged
 from model_store.entities import Facts, Inspection
-from model_store.errors import RehearsalFailed
+from model_store.errors import Implausible, RehearsalFailed
 from model_store.rehearsal import Answers, Rows
 from model_store.safety import STRICT, Policy
 
@@ -32,7 +32,7 @@ class Inspector(Protocol):
     def answers(self, staged: Staged, facts: Facts, rows: Rows, methods: Sequence[str]) -> Answers:
         """What a staged artifact, which was inspected, answers for rows in the order of its columns.
 
-        Raises RehearsalFailed.
+        Raises RehearsalFailed, or Implausible if the answers make no sense.
         """
 
 
@@ -58,6 +58,8 @@ class LocalInspector:
 
         try:
             loaded = load(staged.path, staged.digest, facts.format, self._policy)
-            return {method: loaded.answers(method, rows) for method in methods}
+            return loaded.answers(methods, rows)
+        except Implausible:
+            raise
         except Exception as error:
             raise RehearsalFailed(f"The estimator raised {type(error).__name__} for these rows.") from error

@@ -219,8 +219,22 @@ class Registry(Protocol):
         Raises ModelNotFound or VersionNotFound.
         """
 
-    def lift_quarantine(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> Version:
-        """Atomically let a version serve again. Raises VersionNotFound or NotQuarantined."""
+    def lift_quarantine(
+        self, model: str, number: int, by: Attribution, guard: Guard = unguarded, *, sensible: bool = False
+    ) -> Version:
+        """Atomically let a version serve again.
+
+        Args:
+            model: of the version.
+            number: of it.
+            by: who asks.
+            guard: asked, inside the transaction, whether it may.
+            sensible: whether its answers were judged anew and make sense.
+
+        Raises:
+            VersionNotFound, NotQuarantined: there is no such version, or no quarantine.
+            Implausible: its answers made no sense, and were not judged anew.
+        """
 
     def events(self, model: str, limit: int | None = None, after: int = 0) -> list[Event]:
         """What happened to a model of this name, oldest first, beginning behind the event with the id `after`."""

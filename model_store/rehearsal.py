@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from model_store.artifacts import Artifacts
 from model_store.entities import Attribution, Version
-from model_store.errors import RehearsalFailed, StoreError
+from model_store.errors import Implausible, RehearsalFailed, StoreError
 from model_store.safety import STRICT, Policy
 from model_store.schema import Scalar
 
@@ -27,7 +27,10 @@ class Rehearsal(Protocol):
         """
 
     def answers(self, version: Version, rows: Rows, methods: Sequence[str], by: Attribution) -> Answers:
-        """What a version answers for rows in the order of its columns. Raises like `load`."""
+        """What a version answers for rows in the order of its columns.
+
+        Raises like `load`, or Implausible if the answers make no sense.
+        """
 
 
 class LocalRehearsal:
@@ -50,9 +53,12 @@ class LocalRehearsal:
         """See `Rehearsal`."""
         loaded = self._load(version)
         try:
-            return {method: loaded.answers(method, rows) for method in methods}
+            answers: Answers = loaded.answers(methods, rows)
+        except Implausible:
+            raise
         except Exception as error:
             raise RehearsalFailed(f"The version raised {type(error).__name__} for these rows.") from error
+        return answers
 
     def _load(self, version: Version) -> Any:
         from model_store.estimators.loaded import load

@@ -4,12 +4,29 @@ import time
 
 from msgspec import UNSET, Struct
 
-from model_store.checks import Check, Checks, check_environment, check_examples, check_schema, verdict_of
+from model_store.checks import (
+    SENSE,
+    Check,
+    Checks,
+    check_environment,
+    check_examples,
+    check_schema,
+    check_sense,
+    verdict_of,
+)
 from model_store.entities import Alias, Attribution, Guard, Version, now, unguarded
 from model_store.environment import OnDrift
-from model_store.errors import AliasMoved, AliasNotFound, ArtifactCorrupt, ChecksFailed, RehearsalFailed
+from model_store.errors import (
+    AliasMoved,
+    AliasNotFound,
+    ArtifactCorrupt,
+    ChecksFailed,
+    Implausible,
+    RehearsalFailed,
+)
+from model_store.examples import Examples, wanted
 from model_store.registry import Registry
-from model_store.rehearsal import Rehearsal
+from model_store.rehearsal import Answers, Rehearsal
 
 #: How often the checks are made anew because somebody else moved the alias meanwhile.
 ATTEMPTS = 3
@@ -20,7 +37,7 @@ class Switch(Struct, frozen=True, kw_only=True):
 
     Attributes:
         model, alias, version: what is to point where.
-        force: move it also if the checks fail.
+        force: move it also if the checks fail, unless its answers make no sense.
         dry_run: make the checks and move nothing.
         guard: asked, inside the transaction, whether the alias may be moved from where it is.
     """
@@ -67,7 +84,7 @@ class Switchboard:
             current = self._pointed_to(switch.model, switch.alias)
             switch.guard(current)
             report = self._report(switch, current, by)
-            if switch.dry_run or (report.verdict == "failed" and not switch.force):
+            if switch.dry_run or (report.verdict == "failed" and not report.forced):
                 return self._only_report(switch, report)
             try:
                 return self._move(switch, current, report, by)
@@ -125,18 +142,20 @@ class Switchboard:
         started = time.perf_counter()
         version = self._registry.version(switch.model, switch.version)
         old = self._registry.version(switch.model, current.version) if current else None
-        checks = (*self._rehearse(version, by), check_environment(version, self._on_drift))
+        rehearsed = self._rehearse(version, by)
+        checks = (*rehearsed, check_environment(version, self._on_drift))
         if old is not None and old.version != version.version:
             checks = (*checks, check_schema(old, version))
         verdict = verdict_of(checks)
+        forced = verdict == "failed" and switch.force and not any(check.check == SENSE for check in rehearsed)
         return Checks(
             model=switch.model,
             version=switch.version,
             alias=switch.alias,
             against=old.version if old else None,
             verdict=verdict,
-            moved=not switch.dry_run and (verdict != "failed" or switch.force) and old != version,
-            forced=verdict == "failed" and switch.force,
+            moved=not switch.dry_run and (verdict != "failed" or forced) and old != version,
+            forced=forced,
             dry_run=switch.dry_run,
             checks=checks,
             at=now(),
@@ -144,20 +163,33 @@ class Switchboard:
         )
 
     def _rehearse(self, version: Version, by: Attribution) -> tuple[Check, ...]:
-        """Load the version and have it answer its examples."""
+        """Load the version and have it answer its examples, or its sample if it has none."""
+        if version.faults:
+            return (check_sense(" ".join(version.faults)),)
         examples = self._registry.examples(version.model, version.version)
         try:
             self._rehearsal.load(version, by)
         except (RehearsalFailed, ArtifactCorrupt) as error:
             return (Check(check="loads", status="failed", message=str(error)),)
         loads = Check(check="loads", status="passed", message="It loads in a model host, and its digest holds.")
-        if examples is None:
-            return loads, check_examples(None, {}, False)
         try:
-            answers = self._rehearsal.answers(version, examples.rows, tuple(examples.outputs), by)
+            answers = self._answers(version, examples, by)
+        except Implausible as error:
+            return loads, check_sense(str(error))
         except (RehearsalFailed, ArtifactCorrupt) as error:
-            return loads, Check(check="examples", status="failed", message=str(error))
+            what = "examples" if examples else "sample"
+            return loads, Check(check=what, status="failed", message=str(error))
         return loads, check_examples(examples, answers, version.schema.classes is not UNSET)
+
+    def _answers(self, version: Version, examples: Examples | None, by: Attribution) -> Answers:
+        """What a version answers for its examples, or for its sample, if there is one. Raises like `Rehearsal`."""
+        if examples is not None:
+            return self._rehearsal.answers(version, examples.rows, tuple(examples.outputs), by)
+        inputs = version.schema.inputs
+        if any(column.sample is None and not column.nullable for column in inputs):
+            return {}
+        sample = tuple(column.sample for column in inputs)
+        return self._rehearsal.answers(version, [sample], wanted(version.methods), by)
 
     def _only_report(self, switch: Switch, report: Checks) -> Switched:
         self._registry.add_checks(report)

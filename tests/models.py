@@ -19,6 +19,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from model_store.catalog import GivenExamples
+from model_store.examples import Examples
+
 SPECIES = ["setosa", "versicolor", "virginica"]
 MEASURES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 
@@ -32,6 +35,15 @@ def iris() -> Pipeline:
 @cache
 def forest() -> RandomForestClassifier:
     return RandomForestClassifier(20, random_state=0).fit(*load_breast_cancer(return_X_y=True))
+
+
+def forest_of_counts() -> RandomForestClassifier:
+    """A forest as a later scikit-learn reads one of 1.3: with counts where it takes the leaves for shares."""
+    counting = RandomForestClassifier(10, random_state=0).fit(*load_iris(return_X_y=True))
+    for tree in counting.estimators_:
+        shares = tree.tree_.value
+        shares *= tree.tree_.weighted_n_node_samples[:, None, None]
+    return counting
 
 
 @cache
@@ -117,6 +129,16 @@ def homes() -> Pipeline:
         ]
     )
     return make_pipeline(columns, LinearRegression()).fit(table, np.arange(30.0) ** 1.5)
+
+
+def examples_of(rows: list[list[Any]]) -> Examples:
+    """Examples of these rows, whose outputs are recorded."""
+    return Examples(rows=tuple(map(tuple, rows)))
+
+
+def given_examples(examples: Examples) -> GivenExamples:
+    """The same as they come with an upload."""
+    return GivenExamples("none", lambda _facts, _names: examples)
 
 
 def skops_bytes(estimator: Any) -> bytes:

@@ -43,7 +43,8 @@ LATE = {
     "wsgi_service/batches/chunks.py": {"pyarrow"},
     "wsgi_service/batches/local.py": {"model_store.estimators", "wsgi_service.serving.columnar"},
     "wsgi_service/batches/sinks.py": {"pyarrow"},
-    "wsgi_service/client.py": {"pandas", "skops.io"},
+    "wsgi_service/client.py": {"skops.io"},
+    "wsgi_service/dataframes.py": {"pyarrow", "pyarrow.interchange"},
     "wsgi_service/outputs/arrow_answer.py": {"pyarrow"},
     "wsgi_service/commands/convert.py": {"joblib", "skops.io"},
 }

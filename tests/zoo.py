@@ -215,6 +215,7 @@ def judge(name: str, estimator: Any, rows: Any) -> Verdict:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about logarithms of zero and the like, which are as before
             check_answers(name, estimator, rows, path, found)
+    assert found.facts.faults == (), name
     changed = sorted({finding.rule for finding in found.safety.normalised})
     why = ", ".join([*changed, *NEARLY.get(name, ())])
     return Verdict(name, kind_of(estimator), "accepted", why, joined(name, estimator))

@@ -2,25 +2,23 @@
 
 import io
 import json
-import math
 import os
 import secrets
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import numpy as np
-from numpy.lib import format as npy
 
-from wsgi_service.remote import DEFAULT_URL, Body, Remote, RemoteError, address
+from wsgi_service.remote import DEFAULT_URL, Remote, RemoteError, address
+from wsgi_service.sending import JSON, NPY, body_of
 
 __all__ = ["Client", "RemoteError"]
 
-NPY, JSON = "application/x-npy", "application/json"
 #: Seconds for which a busy server is asked again.
 PATIENCE = 30.0
 
@@ -28,7 +26,7 @@ PATIENCE = 30.0
 class Client:
     """A server.
 
-    It keeps one connection, so each thread needs a client of its own.
+    Threads may share it: each request has a connection to itself, and those that are idle are kept.
 
     Args:
         url: of the server; otherwise WSGI_SERVICE_URL, or this machine.
@@ -50,7 +48,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close all connections; those that a request is using are closed when it is over."""
         self._remote.close()
 
     def push(
@@ -107,20 +105,23 @@ class Client:
 
         Args:
             name: of the model.
-            rows: an array (rows x columns), a DataFrame, or a list of lists, records or texts.
+            rows: an array (rows x columns), also a sparse or a masked one; a DataFrame of pandas or polars, or
+                anything that hands out columns as Arrow does; a list or an iterator of lists, records or texts;
+                a dict with a list for each column. One record or one text is one row.
             method: one of the version's methods; otherwise `predict`, or `transform`.
             version: which one; otherwise the one that the alias points to.
             alias: which one; otherwise `live`.
 
         Returns:
-            An array with one entry for each row; for a DataFrame a Series or DataFrame with its index. Numbers
-            that are not finite are NaN. Where the entries are of several lengths (probabilities of several
+            An array with one entry for each row; for a DataFrame of pandas a Series or DataFrame with its index.
+            Numbers that are not finite are NaN. Where the entries are of several lengths (probabilities of several
             outputs) or have parts (neighbours), a list with one of these for each row.
 
         Raises:
+            ValueError: the rows are none of these, or hold what cannot be sent; nothing was.
             RemoteError: `document["errors"]` says which rows and columns were wrong.
         """
-        body, type_ = _written(rows, {"method": method} if method else {})
+        body, type_ = body_of(rows, {"method": method} if method else {})
         query = f"?{urlencode({'method': method})}" if method and type_ == NPY else ""
         wanted = {"Content-Type": type_, "Accept": f"{NPY}, {JSON};q=0.5" if type_ == NPY else JSON}
         reply = self._remote.fetch("POST", _place(name, version, alias) + query, body, wanted, safe=True)
@@ -141,7 +142,7 @@ class Client:
             alias: likewise.
             more: further keys of the request, such as `method`.
         """
-        body, type_ = _written(rows.tolist() if isinstance(rows, np.ndarray) else rows, more)
+        body, type_ = body_of(rows, more, arrays=False)
         place = _place(name, version, alias)
         answer: dict[str, Any] = json.loads(
             self._remote.fetch("POST", place, body, {"Content-Type": type_}, safe=True).content
@@ -189,58 +190,6 @@ def _place(name: str, version: int | None, alias: str | None) -> str:
     return address("models", name, *who, "predict")
 
 
-def _written(rows: Any, beside: Mapping[str, Any]) -> tuple[Body, str]:
-    """Rows as a body, with what is said beside them if it is JSON, and its type. Raises ValueError."""
-    rows = rows.toarray() if hasattr(rows, "toarray") else rows  # a sparse matrix
-    if isinstance(rows, np.ndarray) and rows.dtype.kind in "iufb":
-        if rows.ndim != 2:  # noqa: PLR2004
-            raise ValueError(f"The array must have rows and columns, and it has {rows.ndim} dimensions.")
-        return _array_body(rows), NPY
-    if _is_frame(rows):
-        data = [list(map(_plain, row)) for row in rows.itertuples(index=False, name=None)]
-        split = {"columns": [str(name) for name in rows.columns], "data": data}
-        return _json({"dataframe_split": split, **beside}), JSON
-    return _json({"instances": [_row(row) for row in rows], **beside}), JSON
-
-
-def _array_body(rows: Any) -> tuple[bytes, memoryview]:
-    """A .npy file: its header, and the numbers where they are."""
-    rows = np.ascontiguousarray(rows)
-    header = io.BytesIO()
-    npy.write_array_header_1_0(header, npy.header_data_from_array_1_0(rows))
-    return header.getvalue(), rows.reshape(-1).view(np.uint8).data
-
-
-def _json(value: Any) -> bytes:
-    try:
-        return json.dumps(value, allow_nan=False).encode()
-    except ValueError:
-        raise ValueError("The rows have an infinite number, which cannot be sent.") from None
-
-
-def _row(row: Any) -> Any:
-    if isinstance(row, Mapping):
-        return {str(name): _plain(value) for name, value in row.items()}
-    return row if isinstance(row, str) else [_plain(value) for value in row]
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it; None for what is missing."""
-    if isinstance(value, np.datetime64):
-        value = value.astype("datetime64[us]").item()  # finer ones would become integers
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, date):  # which pandas' timestamps are as well, also the one that is missing
-        return value.isoformat() if value == value else None  # noqa: PLR0124
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    return None if type(value).__name__ == "NAType" else value
-
-
-def _is_frame(rows: Any) -> bool:
-    return hasattr(rows, "itertuples") and hasattr(rows, "columns")
-
-
 def _array(entries: list[Any]) -> Any:
     """An array of numbers, of texts, or of objects where there are several kinds; a list where no array fits."""
     if any(isinstance(part, list) for entry in entries if isinstance(entry, list) for part in entry):
@@ -255,11 +204,10 @@ def _array(entries: list[Any]) -> Any:
 
 
 def _as_given(array: Any, rows: Any, classes: list[Any] | None) -> Any:
-    """The array itself, or for a DataFrame something with its index."""
-    if not _is_frame(rows) or isinstance(array, list):
+    """The array itself, or for a DataFrame of pandas something with its index."""
+    pd: Any = sys.modules.get("pandas")
+    if pd is None or not isinstance(rows, pd.DataFrame) or isinstance(array, list):
         return array
-    import pandas as pd
-
     if array.ndim == 1:
         return pd.Series(array, index=rows.index, name="prediction")
     names = classes if classes and len(classes) == array.shape[1] else None

@@ -39,6 +39,7 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     store.AliasMoved: (409, "alias-moved"),
     store.NothingBefore: (409, "nothing-before"),
     store.RehearsalFailed: (409, "rehearsal-failed"),
+    store.Implausible: (409, "implausible"),
     store.ChecksFailed: (409, "checks-failed"),
     store.NoExamples: (404, "no-examples"),
     store.InvalidExamples: (422, "invalid-examples"),

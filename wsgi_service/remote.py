@@ -1,4 +1,4 @@
-"""Speaking to a server with the standard library's HTTP: one connection that is kept, and some patience."""
+"""Speaking to a server with the standard library's HTTP: connections that are kept, and some patience."""
 
 import http.client
 import itertools
@@ -7,18 +7,16 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from email.message import Message
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
+from wsgi_service.connections import Broken, Connections, Reply
+
 DEFAULT_URL = "http://127.0.0.1:8080"
-TIMEOUT = 600.0
 CHUNK = 1 << 16
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-#: What can be sent twice: bytes, or pieces of them that stay where they are.
-Body = bytes | tuple[bytes | memoryview, ...]
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -37,16 +35,8 @@ class RemoteError(Exception):
         self.document = document or {}
 
 
-class Reply(NamedTuple):
-    """What a server answered."""
-
-    status: int
-    headers: Message
-    content: bytes
-
-
 class Remote:
-    """A server at a URL. It keeps one connection, so each thread needs a remote of its own.
+    """A server at a URL. Threads may share it.
 
     Args:
         url: `http://HOST:PORT`, also with a path in front, or https.
@@ -57,9 +47,7 @@ class Remote:
     def __init__(self, url: str, token: str = "", patience: float = 0.0) -> None:
         self.url = url.rstrip("/")
         self._patience = patience
-        self._connection: http.client.HTTPConnection | None = None
-        self._parts = _parts_of(self.url)
-        self._tag: str | None = None
+        self._connections = Connections(_parts_of(self.url))
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         if not token.isascii() or not token.isprintable():
             raise RemoteError("The token must be of printable ASCII characters.")
@@ -71,12 +59,11 @@ class Remote:
     def tag(self, path: str) -> str | None:
         """The validator of what is at a path, None if nothing is. Raises RemoteError."""
         try:
-            self._send("GET", path, None, {})
+            return self.fetch("GET", path).headers.get("ETag")
         except RemoteError as error:
             if error.status == http.client.NOT_FOUND:
                 return None
             raise
-        return self._tag
 
     def send_json(self, method: str, path: str, body: Any, headers: Mapping[str, str] = NO_HEADERS) -> Any:
         """Send JSON and return the answer's. Raises RemoteError."""
@@ -122,7 +109,7 @@ class Remote:
         Args:
             method: of the request.
             path: with the query string.
-            body: a Body, or pieces that come once and cannot be sent twice.
+            body: a `connections.Body`, or pieces that come once and cannot be sent twice.
             headers: further ones.
             safe: whether the request may be sent twice although its method does not say so.
 
@@ -140,16 +127,13 @@ class Remote:
             if pause is None or time.monotonic() + pause > until:
                 break
             time.sleep(pause)
-        self._tag = reply.headers.get("ETag")
         if reply.status >= http.client.BAD_REQUEST:
             raise _refusal(reply)
         return reply
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Close all connections; one that a request is using is closed when it is over."""
+        self._connections.close()
 
     def _send(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Any:
         reply = self.fetch(method, path, body, headers)
@@ -159,25 +143,17 @@ class Remote:
             raise RemoteError(f"The server answered {reply.status}, but not in JSON.", reply.status) from None
 
     def _reply(self, method: str, path: str, body: Any, headers: dict[str, str], again: bool) -> Reply:
-        kept = self._connection is not None
         try:
-            return self._exchange(method, path, body, headers)
+            try:
+                return self._connections.exchange(method, path, body, headers)
+            except Broken:  # the server may have closed a connection that was idle
+                if not again:
+                    raise
+                return self._connections.exchange(method, path, body, headers, fresh=True)
         except (OSError, http.client.HTTPException) as error:
-            self.close()
-            if kept and again:  # the server may have closed a connection that was idle
-                return self._reply(method, path, body, headers, again=False)
             raise RemoteError(
                 f"No answer from {self.url} ({error}). Is the server running? Start it with: wsgi-service serve"
             ) from None
-
-    def _exchange(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Reply:
-        if self._connection is None:
-            secure = self._parts.scheme == "https"
-            make = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-            self._connection = make(self._parts.netloc, timeout=TIMEOUT)
-        self._connection.request(method, self._parts.path + path, body, headers)
-        response = self._connection.getresponse()
-        return Reply(response.status, response.headers, response.read())
 
 
 def _pause_after(reply: Reply) -> int | None:

@@ -28,7 +28,7 @@ class Uploads:
     ) -> tuple[Version, bool]:
         """The version, and whether it is new; raises like `Catalog.publish`."""
         version, new = self._catalog.publish(model, chunks, by, options)
-        if not new:
+        if not new or version.state != "ready":
             return version, new
         try:
             return self.accelerate(version, by), new

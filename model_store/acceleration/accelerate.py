@@ -41,7 +41,7 @@ from model_store.schema import Schema
 #: The least number of rows that a proof stands on.
 LEAST_ROWS = 2_000
 #: Of the rows near the data, the part that is the estimator's at the most.
-MOST_LEFT = 0.01
+MOST_LEFT = 0.02
 #: What converts and computes.
 RELEASES = ("scikit-learn", "skl2onnx", "onnxruntime")
 #: What the outputs of a program may answer, by their order.

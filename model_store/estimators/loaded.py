@@ -1,6 +1,6 @@
 """A verified artifact's estimator, ready to be called with columns as they arrive."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from model_store.estimators.frames import as_input, assemble
 from model_store.estimators.inputs import missing_texts
 from model_store.estimators.passes import Passes
 from model_store.estimators.rowwise import answers_row_by_row
+from model_store.estimators.sense import check_sense, expected_of
 from model_store.outcomes import row_major
 from model_store.safety import STRICT, Policy
 
@@ -56,12 +57,15 @@ class Loaded:
         ]
         return assemble(self.schema, arrays)
 
-    def answers(self, method: str, rows: Sequence[Sequence[Any]]) -> list[Any]:
-        """One entry for each row of Python values, as an answer has them."""
-        (result,) = self._passes.call([method], as_input(self.schema, rows))
-        dense = result.toarray() if hasattr(result, "toarray") else result
-        entries, _ = row_major(dense if isinstance(dense, list) else np.asarray(dense))
-        return entries
+    def answers(self, methods: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
+        """Method -> one entry for each row of Python values, as an answer has them. Raises Implausible."""
+        found = {method: self._passes.call([method], as_input(self.schema, rows))[0] for method in methods}
+        self.check_sense(found, len(rows))
+        return {method: _entries(result) for method, result in found.items()}
+
+    def check_sense(self, results: Mapping[str, Any], rows: int) -> None:
+        """Raises Implausible if something does not make sense in the results of methods for so many rows."""
+        check_sense(results, rows, expected_of(self.estimator, self.schema))
 
 
 def load(path: Path, digest: str, format_: str, policy: Policy = STRICT) -> Loaded:
@@ -77,6 +81,12 @@ def load(path: Path, digest: str, format_: str, policy: Policy = STRICT) -> Load
     except FileNotFoundError:
         raise ArtifactCorrupt("The stored bytes of this version are gone.") from None
     return Loaded(formats.load(format_, path, policy))
+
+
+def _entries(result: Any) -> list[Any]:
+    dense = result.toarray() if hasattr(result, "toarray") else result
+    entries, _ = row_major(dense if isinstance(dense, list) else np.asarray(dense))
+    return entries
 
 
 def _require_pandas() -> None:

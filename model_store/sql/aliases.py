@@ -4,7 +4,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from model_store.checks import Checks
 from model_store.entities import LIVE, Action, Alias, Attribution, Guard, unguarded
-from model_store.errors import AliasMoved, AliasNotFound, NothingBefore
+from model_store.errors import AliasMoved, AliasNotFound, Implausible, NothingBefore
 from model_store.sql import evidence, statements, tables
 from model_store.sql.connection import reading
 from model_store.sql.log import log, trail
@@ -42,7 +42,9 @@ class AliasTransactions(Transactions):
         """See `Registry`."""
         with self._writing() as connection:
             statements.model_row(connection, model)
-            statements.read_version(connection, model, number)
+            version = statements.read_version(connection, model, number)
+            if version.faults:
+                raise Implausible(statements.senseless(version))
             before = _find(connection, model, alias)
             guard(before)
             if checks is not None:

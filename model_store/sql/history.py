@@ -3,7 +3,7 @@
 from sqlalchemy import select, update
 
 from model_store.entities import Action, Attribution, Event, Guard, Patience, State, Version, now, unguarded
-from model_store.errors import NotQuarantined
+from model_store.errors import Implausible, NotQuarantined
 from model_store.sql import statements, tables
 from model_store.sql.connection import reading
 from model_store.sql.log import crashes_between, log
@@ -39,7 +39,9 @@ class HistoryTransactions(Transactions):
             if changed.rowcount:
                 log(connection, by, Action.DAMAGE, version.model, version=version.version)
 
-    def lift_quarantine(self, model: str, number: int, by: Attribution, guard: Guard = unguarded) -> Version:
+    def lift_quarantine(
+        self, model: str, number: int, by: Attribution, guard: Guard = unguarded, *, sensible: bool = False
+    ) -> Version:
         """See `Registry`."""
         with self._writing() as connection:
             statements.model_row(connection, model)
@@ -47,7 +49,9 @@ class HistoryTransactions(Transactions):
             guard(version)
             if version.state != "quarantined":
                 raise NotQuarantined(f"Version {number} of '{model}' is not in quarantine.")
-            statements.set_state(connection, model, number, "ready")
+            if version.faults and not sensible:
+                raise Implausible(statements.senseless(version))
+            statements.absolve(connection, version)
             log(connection, by, Action.LIFT_QUARANTINE, model, version=number)
             return statements.read_version(connection, model, number)
 

@@ -160,6 +160,19 @@ def set_state(connection: Connection, model: str, number: int, state_: State) ->
     connection.execute(update(versions).where(is_version(model, number)).values(state=state_))
 
 
+def senseless(version: Version) -> str:
+    """Why no alias can point to a version whose answers make no sense."""
+    return f"The answers of version {version.version} make no sense: {' '.join(version.faults)}"
+
+
+def absolve(connection: Connection, version: Version) -> None:
+    """Let a version serve again, with nothing against it."""
+    facts = msgspec.convert(version, Facts, from_attributes=True)
+    absolved = msgspec.to_builtins(msgspec.structs.replace(facts, faults=()))
+    which = is_version(version.model, version.version)
+    connection.execute(update(versions).where(which).values(state="ready", facts=absolved))
+
+
 def next_number(connection: Connection, model: str) -> int:
     """The highest number ever used for this model plus one."""
     highest = [
@@ -201,7 +214,7 @@ def insert_version(connection: Connection, model: str, number: int, draft: Draft
         insert(versions).values(
             model=model,
             version=number,
-            state="ready",
+            state="quarantined" if draft.facts.faults else "ready",
             digest=draft.digest,
             size=draft.size,
             facts=msgspec.to_builtins(draft.facts),

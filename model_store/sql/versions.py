@@ -171,7 +171,9 @@ def _insert(connection: Connection, model: str, number: int, draft: Draft, by: A
     log(connection, by, Action.UPLOAD, model, version=number, after={"digest": draft.digest})
     if draft.examples is not None:
         insert_examples(connection, model, number, draft.examples)
-    if draft.proven:
+    if draft.facts.faults:
+        log(connection, by, Action.QUARANTINE, model, version=number, after={"faults": list(draft.facts.faults)})
+    elif draft.proven:
         statements.give_live(connection, model, number, by)
 
 

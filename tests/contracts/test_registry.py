@@ -15,6 +15,7 @@ from model_store.entities import Attribution, Draft, Facts, Model, Patience, Upl
 from model_store.errors import (
     AliasMoved,
     AliasNotFound,
+    Implausible,
     KeyReused,
     ModelExists,
     ModelNotFound,
@@ -335,6 +336,21 @@ def test_a_lifted_quarantine_counts_from_nothing(registry: Registry) -> None:
     assert registry.note_crash(version, "ModelCrashed", Patience(2, 600.0), BY) == "ready"
     with pytest.raises(NotQuarantined):
         registry.lift_quarantine("iris", 1, BY)
+
+
+def test_what_makes_no_sense_is_in_quarantine_from_the_first(registry: Registry) -> None:
+    sensible = draft()
+    faulty = msgspec.structs.replace(sensible, facts=msgspec.structs.replace(sensible.facts, faults=("No.",)))
+    version, _ = registry.add_version("iris", faulty, BY)
+    assert (version.state, version.faults, version.aliases) == ("quarantined", ("No.",), ())
+    assert registry.events("iris")[-1].after == {"faults": ["No."]}
+    with pytest.raises(Implausible, match="make no sense"):
+        registry.set_alias("iris", "live", 1, BY)
+    with pytest.raises(Implausible):
+        registry.lift_quarantine("iris", 1, BY)
+    lifted = registry.lift_quarantine("iris", 1, BY, sensible=True)
+    assert (lifted.state, lifted.faults) == ("ready", ())
+    assert registry.set_alias("iris", "live", 1, BY)[0].version == 1
 
 
 def activated(registry: Registry, *numbers: int) -> None:

@@ -220,7 +220,7 @@ ROW_ERRORS = [
     ([["nan", 1, 1, 1]], "expected a number, got text"),
     ([["1_000", 1, 1, 1]], "expected a number, got text"),
     ([["", 1, 1, 1]], "expected a number, got text"),
-    ([[1, True, 1, 1]], "column 'sepal width (cm)': expected a number, got true or false"),
+    ([[1, {}, 1, 1]], "column 'sepal width (cm)': expected a number, got a record"),
     ([[1, None, 1, 1]], "column 'sepal width (cm)': a missing value (null) is not taken here"),
     ([[1, {}, 1, 1]], "expected a number, got a record"),
     ([{"sepal length (cm)": 1}], "row 0, column 'sepal width (cm)': is missing"),

@@ -48,6 +48,8 @@ def _text(report: Report, found: Inspection | None) -> str:
     lines = [f"verdict  {report.verdict}", f"format   {report.format}"]
     if found is not None:
         lines.append(f"model    {found.facts.estimator}: {', '.join(found.facts.methods)}")
+        lines += [f"fault    {fault}" for fault in found.facts.faults]
+        lines += [f"warning  {found.silent} on a sample row made up from the schema"] if found.silent else []
     lines += [_line(finding) for finding in (*report.findings, *report.normalised)]
     lines += [f"class    {name}" for name in report.classes]
     lines.append(f"took     {report.seconds:.3f} s, {report.memory / 1e6:.1f} MB")

@@ -89,6 +89,7 @@ def _report(version: dict[str, Any], live: int | None) -> str:
         f"digest   {version['digest']}",
         f"engine   {version['engine']}{' (a program is being proven)' if _pending(version) else ''}",
         *(f"warning  {warning}" for warning in version["warnings"]),
+        *(f"fault    {fault} No alias can point to this version." for fault in version["faults"]),
         f"live     {f'version {live}' if live else 'not set'}",
     ]
     if live != number:

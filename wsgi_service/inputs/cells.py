@@ -13,6 +13,7 @@ DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*", re.ASCII)
 NUMERIC = frozenset({"number", "integer"})
 INT64 = (-(2**63), 2**63 - 1)
 SHOWN_CATEGORIES = 20
+BOOLEANS = {"true": True, "false": False}
 #: What a cell becomes: None is a missing value.
 Cell = float | int | bool | str | None
 
@@ -47,6 +48,8 @@ def read_text_cell(column: Column, value: str | None, allowed: Allowed) -> Cell:
         return read_cell(column, None, allowed)
     if column.type == "any" and NUMBER.fullmatch(value):
         return _number(value)
+    if column.type in NUMERIC and value.lower() in BOOLEANS:
+        return read_cell(column, BOOLEANS[value.lower()], allowed)
     if column.type in NUMERIC and DECIMAL_COMMA.fullmatch(value):
         raise BadCell("expected a number with a decimal point; to have decimal commas read, add ?decimal=,")
     return read_cell(column, value, allowed)
@@ -66,9 +69,10 @@ def _cannot_be_empty(column: Column) -> bool:
 
 
 def _number(value: Any) -> float:
+    """A number; true is 1 and false is 0, as everywhere in numpy and so in estimators."""
     if isinstance(value, str) and NUMBER.fullmatch(value):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not isinstance(value, int | float):
         raise BadCell(f"expected a number, got {_kind(value)}")
     try:
         number = float(value)
@@ -91,7 +95,7 @@ def _integer(value: Any) -> int:
 def _boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    known = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}
+    known = BOOLEANS | {"1": True, "0": False, 1: True, 0: False}
     choice = known.get(value.lower() if isinstance(value, str) else value) if _hashable(value) else None
     if choice is None:
         raise BadCell(f"expected true or false, got {_kind(value)}")

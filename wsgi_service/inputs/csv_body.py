@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from model_store.schema import Schema
-from wsgi_service.inputs.cells import NUMBER, read_decimal_comma, read_text_cell
+from wsgi_service.inputs.cells import BOOLEANS, NUMBER, read_decimal_comma, read_text_cell
 from wsgi_service.inputs.csv_numbers import delimiter_of, numbers_of
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, MalformedBody, RowError
 from wsgi_service.inputs.json_body import UTF16, check_row_limit
@@ -170,11 +170,13 @@ def _split(body: bytes) -> Iterator[NumberedRow]:
 
 
 def is_heading(line: list[str], names: Collection[str], also: Sequence[str] = ()) -> bool:
-    """Whether a first line names columns: by a name that is known, or because nothing in it is a number."""
+    """Whether a first line names columns: by a name that is known, or because nothing in it is a value."""
     cells = [cell.strip() for cell in line]
     if any(cell in names or cell.startswith(tuple(also)) for cell in cells):
         return True
-    return len(cells) > 1 and not any(not cell or NUMBER.fullmatch(cell) for cell in cells)
+    return len(cells) > 1 and not any(
+        not cell or NUMBER.fullmatch(cell) or cell.lower() in BOOLEANS for cell in cells
+    )
 
 
 def _by_name(heading: list[str], index: int, line: list[str]) -> dict[str, str]:

@@ -225,10 +225,10 @@ class Versions:
         shown = show(examples)
         return changed(StoredExamples(**msgspec.structs.asdict(shown), mismatches=list(wrong[:SHOWN])), shown)
 
-    @operation({204: None}, parameters=(REASON,), guarded=True)
+    @operation({204: None}, parameters=(REASON,), fails=(409,), guarded=True)
     def lift_quarantine(self, request: Request, model: str, number: int) -> Response:
-        """Let a version that crashed too often serve again."""
-        self._registry.lift_quarantine(model, number, change_by(request), guard(request, self._show))
+        """Let a version in quarantine serve again, if its answers make sense."""
+        self._catalog.lift_quarantine(model, number, change_by(request), guard(request, self._show))
         return no_content()
 
     def _list(self, model: str) -> VersionList:

@@ -110,11 +110,16 @@ class Unload(Struct, frozen=True, tag="unload"):
 
 
 class Predict(Struct, frozen=True, tag="predict"):
-    """Call methods of the estimator under `key`; the table's buffers follow."""
+    """Call methods of the estimator under `key`; the table's buffers follow.
+
+    Attributes:
+        judged: whether it is looked at whether the results make sense.
+    """
 
     key: str
     methods: tuple[str, ...]
     table: Table
+    judged: bool = False
 
 
 class Unpack(Struct, frozen=True, tag="unpack"):

@@ -193,6 +193,8 @@ class _Bench:
         estimator = self._estimators[request.key]
         arrays = [(cells.values, cells.valid) for cells in table.columns]
         results = estimator.call(request.methods, table.matrix, arrays)
+        if request.judged:
+            estimator.check_sense(dict(zip(request.methods, results, strict=True)), table.rows)
         outcomes, answer = encode_results(results, request.table.rows)
         return frames.Predicted(outcomes), answer
 

@@ -55,7 +55,7 @@ class HostInspector:
         try:
             with self._pool.judging(self._limit) as host:
                 host.call(load, [], self._limit, allowance)
-                request = frames.Predict(REHEARSED, tuple(methods), header)
+                request = frames.Predict(REHEARSED, tuple(methods), header, judged=True)
                 try:
                     return _answers(methods, *host.call(request, buffers, self._limit, allowance))
                 finally:

@@ -75,6 +75,7 @@ class Asked(NamedTuple):
     table: Table
     by: Attribution
     wanted: Wanted = ALWAYS
+    judged: bool = False
 
     @property
     def key(self) -> Hashable:
@@ -331,9 +332,9 @@ class Predictor:
         table: Table,
         by: Attribution,
     ) -> list[Any]:
-        """What `predict` gives, always from a host, and for this table alone."""
+        """What `predict` gives, always from a host, and for this table alone; also raises Implausible."""
         _check_servable(version)
-        return self._predict_alone(Asked(version, methods, table, by), self._until())
+        return self._predict_alone(Asked(version, methods, table, by, judged=True), self._until())
 
     def _is_idle(self) -> bool:
         figures = self._pool.figures()
@@ -406,7 +407,8 @@ class Predictor:
             table, last, requests = take()
             self._counts.joined(requests, table.rows)
             header, buffers = encode_table(table)
-            return frames.Predict(asked.version.digest, tuple(asked.methods), header), buffers, last
+            wanted = frames.Predict(asked.version.digest, tuple(asked.methods), header, asked.judged)
+            return wanted, buffers, last
 
         def call() -> Replied:
             return self._call(asked.version, until, prepare, asked.wanted)
@@ -548,6 +550,11 @@ class Predictor:
 def _check_servable(version: Version) -> None:
     if version.state == "corrupt":
         raise ArtifactCorrupt("The stored bytes of this version are damaged, so it is not served.")
+    if version.state == "quarantined" and version.faults:
+        raise ModelQuarantined(
+            f"The answers of this version make no sense, so it is in quarantine: {' '.join(version.faults)} "
+            "Upload one that was fitted with the releases that run here."
+        )
     if version.state == "quarantined":
         raise ModelQuarantined(
             "This version took its process down too often and is in quarantine. When you know why, lift it: "

@@ -39,8 +39,8 @@ class Session:
 
     Args:
         model: a program that has passed every rule.
-        methods: that its outputs answer, in their order; by default `predict` is the first output, and the scores
-            or probabilities are the second.
+        methods: that its outputs answer, in their order; by default `predict` is the first output, and what scores
+            or probabilities are called is the second.
     """
 
     def __init__(self, model: ModelProto, methods: Sequence[str] = ()) -> None:
@@ -49,9 +49,10 @@ class Session:
         self._dtypes = [NUMPY[type_of(value)] for value in inputs]
         self._ranks = [len(shape_of(value) or [0, 0]) for value in inputs]
         self._run = runner_of(model.SerializeToString())
-        self._output_of = dict(
-            zip(methods or methods_of(model), (value.name for value in model.graph.output), strict=False)
-        )
+        first, *further = [value.name for value in model.graph.output]
+        self._output_of = dict(zip(methods, [first, *further], strict=False)) if methods else {"predict": first}
+        if not methods and further:
+            self._output_of |= dict.fromkeys(scores_methods(model), further[0])
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -98,8 +99,21 @@ class Program(Session, SelfDescribed):
     def __init__(self, model: ModelProto) -> None:
         super().__init__(model)
         self._model = model
-        if scores := scores_method(model):
-            setattr(self, scores, partial(self.call, scores))
+        for name in self.names_of_scores:
+            setattr(self, name, partial(self.call, name))
+
+    @property
+    def names_of_scores(self) -> tuple[str, ...]:
+        """See `SelfDescribed`."""
+        return scores_methods(self._model)
+
+    @property
+    def adds_up(self) -> bool:
+        """See `SelfDescribed`: not if each class may have a logistic function of its own."""
+        return not any(
+            node.op_type == "Sigmoid" or attributes_of(node).get("post_transform") in {b"LOGISTIC", b"PROBIT"}
+            for node in self._model.graph.node
+        )
 
     @property
     def title(self) -> str:
@@ -155,18 +169,17 @@ def runner_of(program: bytes) -> Any:
     return session._sess.run
 
 
-def methods_of(model: ModelProto) -> tuple[str, ...]:
-    """What the outputs of a program answer that is a model of its own."""
-    scores = scores_method(model)
-    return ("predict", scores) if scores else ("predict",)
+def scores_methods(model: ModelProto) -> tuple[str, ...]:
+    """The methods that the second output may answer.
 
-
-def scores_method(model: ModelProto) -> str | None:
-    """The method that the second output answers: the probabilities or the scores of the classes."""
+    Converters write "probabilities" over scores as well; so both are known here, and the inspection finds out
+    which it is.
+    """
     if len(model.graph.output) < 2 or type_of(model.graph.output[1]) not in SCORES:  # noqa: PLR2004
-        return None
+        return ()
     name = model.graph.output[1].name.lower()
-    return "decision_function" if "score" in name or "decision" in name else "predict_proba"
+    scores = "score" in name or "decision" in name
+    return ("decision_function",) if scores else ("predict_proba", "decision_function")
 
 
 def classes_of(model: ModelProto) -> Classes | None:
