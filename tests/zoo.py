@@ -155,7 +155,7 @@ ACCELERATED = frozenset({
     "RandomizedSearchCV", "Ridge", "RidgeCV", "RidgeClassifier", "RidgeClassifierCV", "RobustScaler",
     "SGDClassifier", "SGDRegressor", "SVC", "SVR", "SelectFdr", "SelectFpr", "SelectFromModel", "SelectFwe",
     "SelectKBest", "SelectPercentile", "SimpleImputer", "StackingClassifier", "StackingRegressor",
-    "StandardScaler", "TargetEncoder", "TheilSenRegressor", "TruncatedSVD", "TunedThresholdClassifierCV",
+    "StandardScaler", "TargetEncoder", "TfidfTransformer", "TruncatedSVD", "TunedThresholdClassifierCV",
     "VarianceThreshold", "VotingRegressor", "a union in a pipeline", "a stack of pipelines",
     "a vote of pipelines", "a calibrated machine", "columns of numbers and categories",
 })  # fmt: skip
