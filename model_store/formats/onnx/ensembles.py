@@ -25,8 +25,12 @@ def fault(node: NodeProto, width: int = MAX_WIDTH) -> str | None:
         node: TreeEnsembleClassifier or TreeEnsembleRegressor.
         width: columns of the rows that reach it, where that is known.
     """
-    lists = attributes_of(node)
-    kind = "class" if node.op_type == "TreeEnsembleClassifier" else "target"
+    return ensemble_fault(node.op_type, attributes_of(node), width)
+
+
+def ensemble_fault(op_type: str, lists: Attributes, width: int = MAX_WIDTH) -> str | None:
+    """`fault` for attributes that were read already."""
+    kind = "class" if op_type == "TreeEnsembleClassifier" else "target"
     length = len(lists.get("nodes_treeids", ()))
     if not length or not _equally_long(lists, "nodes_", length):
         return "A list of the tree ensemble is missing or too short."
@@ -34,7 +38,11 @@ def fault(node: NodeProto, width: int = MAX_WIDTH) -> str | None:
         return "A node of the tree ensemble is of an unknown kind."
     if kind == "class" and (outputs_of(lists, kind) < 2 or {*LABELS} <= lists.keys()):  # noqa: PLR2004
         return "A classifier has fewer than two classes, or two lists of them."
-    return _nodes_fault(lists, width) or _leaves_fault(lists, kind, outputs_of(lists, kind))
+    return (
+        _nodes_fault(lists, width)
+        or _leaves_fault(lists, kind, outputs_of(lists, kind))
+        or _start_fault(lists, kind, outputs_of(lists, kind))
+    )
 
 
 def attributes_of(node: NodeProto) -> Attributes:
@@ -65,7 +73,7 @@ def _equally_long(lists: Attributes, prefix: str, length: int) -> bool:
 
 
 def _nodes_fault(lists: Attributes, width: int) -> str | None:
-    leaf = np.array([mode == LEAF for mode in lists["nodes_modes"]])
+    leaf = _leaves(lists)
     if not (lists["nodes_featureids"][~leaf] < width).all() or (lists["nodes_featureids"] < 0).any():
         return "A tree of the ensemble asks for a column that there is not."
     place = _places(lists["nodes_treeids"], lists["nodes_nodeids"])
@@ -83,12 +91,9 @@ def _places(trees: NDArray[Any], numbers: NDArray[Any]) -> dict[tuple[int, int],
 
 def _reach_fault(lists: Attributes, leaf: NDArray[Any], place: dict[tuple[int, int], int]) -> str | None:
     """Whether every node but one in each tree has exactly one parent, and is reached from that one."""
-    trees, inner = lists["nodes_treeids"], np.flatnonzero(~leaf)
-    children: dict[int, list[int]] = {}
+    trees = lists["nodes_treeids"]
     try:
-        for index in inner.tolist():
-            tree = int(trees[index])
-            children[index] = [place[tree, int(lists[f"nodes_{way}nodeids"][index])] for way in ("true", "false")]
+        children = _children(lists, leaf, place)
     except KeyError:
         return "A tree of the ensemble has a child that there is not."
     parents = np.bincount([child for pair in children.values() for child in pair] or [0], minlength=len(leaf))
@@ -103,7 +108,48 @@ def _reach_fault(lists: Attributes, leaf: NDArray[Any], place: dict[tuple[int, i
     return None
 
 
-def _descend(roots: list[int], children: dict[int, list[int]]) -> tuple[int, int]:
+def _children(
+    lists: Attributes, leaf: NDArray[Any], place: dict[tuple[int, int], int]
+) -> dict[int, tuple[int, int]]:
+    """Position of each inner node -> those of its children. Raises KeyError for one that there is not."""
+    inner = np.flatnonzero(~leaf)
+    names = ("nodes_treeids", "nodes_truenodeids", "nodes_falsenodeids")
+    columns = [lists[name][inner].tolist() for name in names]
+    return {
+        index: (place[tree, true], place[tree, false])
+        for index, tree, true, false in zip(inner.tolist(), *columns, strict=True)
+    }
+
+
+def depth_of(lists: Attributes) -> int:
+    """Levels of the deepest tree of an ensemble that has no `fault`."""
+    leaf = _leaves(lists)
+    place = _places(lists["nodes_treeids"], lists["nodes_nodeids"])
+    children = _children(lists, leaf, place or {})
+    below = {child for pair in children.values() for child in pair}
+    _, depth = _descend([index for index in range(len(leaf)) if index not in below], children)
+    return depth
+
+
+def most_in_a_leaf(lists: Attributes, kind: str) -> int:
+    """Values of the leaf that has most of them."""
+    pairs = np.column_stack([lists[f"{kind}_treeids"], lists[f"{kind}_nodeids"]])
+    return int(np.unique(pairs, axis=0, return_counts=True)[1].max())
+
+
+def _start_fault(lists: Attributes, kind: str, outputs: int) -> str | None:
+    """The runtime reads as many base values as it has scores, whether they are there or not."""
+    scores = 1 if outputs == 2 and len(np.unique(lists[f"{kind}_ids"])) == 1 else outputs  # noqa: PLR2004
+    if len(lists.get("base_values", ())) not in (0, scores, outputs):
+        return "The tree ensemble has another number of base values than of scores."
+    return None
+
+
+def _leaves(lists: Attributes) -> NDArray[np.bool_]:
+    return np.array([mode == LEAF for mode in lists["nodes_modes"]])
+
+
+def _descend(roots: list[int], children: dict[int, tuple[int, int]]) -> tuple[int, int]:
     """How many nodes are reached, and how deep; no more levels than are let pass. None is reached twice."""
     reached, depth, level = 0, 0, roots
     while level and depth <= MAX_DEPTH:

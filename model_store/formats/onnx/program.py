@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
 from model_store.described import SelfDescribed
-from model_store.formats.onnx.checks import inputs_of, shape_of, type_of, width_of
+from model_store.formats.onnx.checks import CLASSIFIERS, inputs_of, shape_of, type_of, width_of
 from model_store.formats.onnx.ensembles import attributes_of
 from model_store.naming import positional
 from model_store.schema import Classes, Column, ColumnType, Output, Scalar, Schema
@@ -29,8 +29,6 @@ TYPES: dict[int, ColumnType] = {
 }  # fmt: skip
 SAMPLES: dict[ColumnType, Scalar] = {"number": 0.0, "integer": 0, "boolean": False, "string": "some text"}
 SCORES = (TensorProto.FLOAT, TensorProto.DOUBLE)
-#: Operators that know the labels of their classes.
-CLASSIFIERS = ("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
 LABELS = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
 
 
