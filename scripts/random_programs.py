@@ -11,7 +11,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 F, D, I32, I64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64
 B, S = TensorProto.BOOL, TensorProto.STRING
-DTYPES = {F: np.float32, D: np.float64, I32: np.int32, I64: np.int64, B: np.bool_}
+DTYPES: dict[int, Any] = {F: np.float32, D: np.float64, I32: np.int32, I64: np.int64, B: np.bool_}
 ML = "ai.onnx.ml"
 FLOATS = [
     0.0,
@@ -51,10 +51,12 @@ def made(seed: int) -> ModelProto:
     return _Maker(random.Random(seed)).program()  # noqa: S311 - it must be made again, not kept secret
 
 
-def rows_of(seed: int, rows: int, width: int) -> Any:
-    """Rows of numbers, usual and unusual."""
+def rows_of(seed: int, rows: int, width: int, unusual: float = 0.5) -> Any:
+    """Rows of numbers, so many of them unusual."""
     chance = random.Random(-seed - 1)  # noqa: S311
-    values = [chance.choice(FLOATS) if chance.random() < 0.5 else chance.gauss(0, 3) for _ in range(rows * width)]
+    values = [
+        chance.choice(FLOATS) if chance.random() < unusual else chance.gauss(0, 3) for _ in range(rows * width)
+    ]
     return np.array(values, dtype=np.float64).reshape(rows, width)
 
 
@@ -114,7 +116,7 @@ class _Maker:
         one = self.chance.random() < 0.5
         values = [self.value(kind) for _ in range(1 if one else min(size, 50))]
         with np.errstate(all="ignore"):
-            array = np.resize(np.array(values, dtype=DTYPES[kind]), shape)
+            array = np.resize(np.array(values, dtype=DTYPES[kind]), size).reshape(shape)
         self.constants.append(numpy_helper.from_array(array, name))
         self.pool[kind, shape] = name
         return name
@@ -146,7 +148,7 @@ class _Maker:
         inputs = [name, self.beside(kind, width)]
         if self.chance.random() < 0.4:
             inputs.reverse()
-        given = {"direction": "LEFT"} if operator == "BitShift" else {}
+        given: dict[str, Any] = {"direction": "LEFT"} if operator == "BitShift" else {}
         if operator == "Mod" and kind in (F, D):
             given = {"fmod": 1}
         if operator == "Mean" and self.chance.random() < 0.9:
@@ -291,10 +293,16 @@ class _Maker:
         chance = self.chance
         classes, each = chance.choice([2, 2, 3, 12]), chance.choice([1, 3, 20])
         vectors, pairs = classes * each, classes * (classes - 1) // 2
-        likely = {"prob_a": [-1.0] * pairs, "prob_b": [0.1] * pairs} if chance.random() < 0.5 else {}
+        likely: dict[str, Any] = (
+            {"prob_a": [-1.0] * pairs, "prob_b": [0.1] * pairs} if chance.random() < 0.5 else {}
+        )
         kernel = chance.choice(["LINEAR", "POLY", "RBF", "SIGMOID"])
-        shared = {"support_vectors": [chance.gauss(0, 1) for _ in range(vectors * width)], "kernel_type": kernel,
-                  "kernel_params": [0.5, 0.1, 3.0], "domain": ML}  # fmt: skip
+        shared: dict[str, Any] = {
+            "support_vectors": [chance.gauss(0, 1) for _ in range(vectors * width)],
+            "kernel_type": kernel,
+            "kernel_params": [0.5, 0.1, 3.0],
+            "domain": ML,
+        }
         if chance.random() < 0.3:
             self.add(
                 "SVMRegressor", [name], F, 1, coefficients=[1.0] * vectors, rho=[0.1], n_supports=vectors, **shared

@@ -38,6 +38,7 @@ from wsgi_service.serving.process import Host
 from wsgi_service.serving.programs import AT_ONCE, Call, Programs, Runnable, runnable
 from wsgi_service.serving.tables import Table, decode_results, encode_table, values_in
 from wsgi_service.serving.tickets import Posted
+from wsgi_service.serving.verdicts import Verdicts
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 log = logging.getLogger(__name__)
@@ -95,9 +96,10 @@ class Predictor:
         policy: what the operator allows beyond what is safe for everybody.
         patience: how many crashes put a version in quarantine.
         note: is told for how many requests and rows each call of a host is.
+        uploaded: whether ONNX programs that were uploaded may run in this process as well.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what the composition root chooses
         self,
         pool: HostPool,
         artifacts: Artifacts,
@@ -106,7 +108,10 @@ class Predictor:
         policy: Policy = STRICT,
         patience: Patience = Patience(),  # noqa: B008 - frozen
         note: Callable[[int, int], None] = lambda _requests, _rows: None,
+        uploaded: bool = False,
     ) -> None:
+        self._uploaded = uploaded
+        self.verdicts = Verdicts(artifacts, pool)
         self._pool = pool
         self._artifacts = artifacts
         self._registry = registry
@@ -115,7 +120,7 @@ class Predictor:
         self._computing = COMPUTING * deadline
         self._policy = policy
         self._patience = patience
-        self._programs = Programs(artifacts, deadline, min(available(), pool.size))
+        self._programs = Programs(artifacts, deadline, min(available(), pool.size), self.verdicts)
         # The last free host is not for a version that has one already, so more calls at once would only wait.
         self._batches = Batches(pool.size - 1)
         self._note_call = note
@@ -167,7 +172,7 @@ class Predictor:
         turn = current_turn()
         if turn is not None and turn.found is not None:
             return self._go_on(asked, turn.found)
-        found = None if exact else runnable(version)
+        found = None if exact else self._runnable(version)
         if taken := self._programs.take(found, methods, table):
             try:
                 return Computed(self._call_program(taken, asked), ONNX)
@@ -229,8 +234,16 @@ class Predictor:
 
     def prepare(self, version: Version) -> None:
         """Have the program of a version ready in this process, where a host has shown already that it computes."""
-        if found := runnable(version):
+        if found := self._runnable(version):
             self._programs.prepare(found)
+
+    @property
+    def slow_programs(self) -> int:
+        """Programs that took too long in this process, and stay in hosts."""
+        return self._programs.slow
+
+    def _runnable(self, version: Version) -> Runnable | None:
+        return runnable(version, self._uploaded)
 
     def load(self, version: Version, by: Attribution) -> None:
         """Prove that a version's bytes have their digest and that a host can load it. Raises like `predict`."""
@@ -241,7 +254,7 @@ class Predictor:
 
         _check_servable(version)
         self._noting(version, by, read_again)
-        if (found := runnable(version)) and found.methods:
+        if (found := self._runnable(version)) and found.methods:
             self._prove(version, found, by)
 
     def _prove(self, version: Version, found: Runnable, by: Attribution) -> None:
@@ -319,10 +332,11 @@ class Predictor:
 
     def _joins(self, asked: Asked) -> bool:
         """Whether rows may stand in one call with those of other requests."""
-        version = asked.version
-        return (
-            version.digest in self._joinable and asked.table.rows <= MOST_ROWS and not self._is_suspected(version)
-        )
+        version, matrix = asked.version, asked.table.matrix
+        if version.digest not in self._joinable or asked.table.rows > MOST_ROWS or self._is_suspected(version):
+            return False
+        # Where a number is missing, what ONNX Runtime makes of it depends on how many rows it computes at once.
+        return version.format != ONNX or matrix is None or bool(np.isfinite(matrix).all())
 
     def _caller(self, asked: Asked, until: float) -> Caller[Replied]:
         """How a host is asked, within the time of this request."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from model_store.formats.onnx.checks import inputs_of, shape_of, type_of
+from model_store.formats.onnx.cost import Cost
 from model_store.formats.onnx.ensembles import (
     Attributes,
     attributes_of,
@@ -53,7 +54,7 @@ GROWTH, PART = 20, 2048
 CALL = 2_000
 #: Elementary steps for a level of a tree that a row passes, for a function of a kernel or of a score, and for each
 #: value of operators that take longer than to add two numbers.
-LEVEL, KERNEL = 20, 100
+LEVEL, KERNEL = 20, 40
 SLOW = {
     "Div": 4, "Reciprocal": 4, "Sqrt": 8, "Round": 8, "Exp": 30, "Log": 30, "Sigmoid": 30, "Tanh": 40, "Pow": 100,
     "Softmax": 40, "LogSoftmax": 60, "Normalizer": 10, "ReduceLogSumExp": 60,
@@ -86,24 +87,6 @@ class Tensor(NamedTuple):
     def values(self) -> int:
         """How many values there are for a row."""
         return self.width or 1
-
-
-class Cost(NamedTuple):
-    """What a program takes at the most.
-
-    Attributes:
-        steps: elementary steps for a row: one number read and combined with another.
-        call: steps for a call, whatever the rows.
-        bytes: of everything that is computed for a row, as if all of it were there at the same time.
-        kept: bytes of a session.
-        given: values in the answer for a row.
-    """
-
-    steps: int
-    call: int
-    bytes: int
-    kept: int
-    given: int
 
 
 class Operator(NamedTuple):
@@ -571,9 +554,9 @@ def _nothing(_node: Node, _inputs: list[Tensor], _outputs: Sequence[Tensor]) -> 
     return 0
 
 
-def _multiplied(_node: Node, inputs: list[Tensor], outputs: Sequence[Tensor]) -> int:
-    """A sum over the columns for each value of the last result."""
-    return (inputs[0].values + KERNEL) * outputs[-1].values
+def _multiplied(node: Node, inputs: list[Tensor], outputs: Sequence[Tensor]) -> int:
+    """A sum over the columns for each value of the last result, and what is made of it."""
+    return (inputs[0].values + (KERNEL if node.op_type.startswith("Linear") else 2)) * outputs[-1].values
 
 
 def _descended(node: Node, _inputs: list[Tensor], outputs: Sequence[Tensor]) -> int:

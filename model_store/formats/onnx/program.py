@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
 from model_store.described import SelfDescribed
-from model_store.formats.onnx.checks import CLASSIFIERS, inputs_of, shape_of, type_of, width_of
+from model_store.formats.onnx.bounds import Unbounded, cost_of
+from model_store.formats.onnx.checks import CLASSIFIERS, inputs_of, type_of, width_of
 from model_store.formats.onnx.ensembles import attributes_of
 from model_store.naming import positional
 from model_store.schema import Classes, Column, ColumnType, Output, Scalar, Schema
@@ -28,7 +29,12 @@ TYPES: dict[int, ColumnType] = {
     TensorProto.INT32: "integer", TensorProto.BOOL: "boolean", TensorProto.STRING: "string",
 }  # fmt: skip
 SAMPLES: dict[ColumnType, Scalar] = {"number": 0.0, "integer": 0, "boolean": False, "string": "some text"}
-SCORES = (TensorProto.FLOAT, TensorProto.DOUBLE)
+#: The same by what the runtime calls them.
+TENSORS: dict[str, Any] = {
+    "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32, "tensor(bool)": np.bool_, "tensor(string)": np.object_,
+}  # fmt: skip
+SCORES = ("tensor(float)", "tensor(double)")
 LABELS = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
 
 
@@ -36,20 +42,25 @@ class Session:
     """What computes the outputs of a program; nothing else of the program is kept.
 
     Args:
-        model: a program that has passed every rule.
+        program: that has passed every rule, or its bytes, which are not looked at here.
         methods: that its outputs answer, in their order; by default `predict` is the first output, and the scores
             or probabilities are the second.
+
+    Attributes:
+        metadata: what stands in the program under names of its own.
     """
 
-    def __init__(self, model: ModelProto, methods: Sequence[str] = ()) -> None:
-        inputs = inputs_of(model)
+    def __init__(self, program: ModelProto | bytes, methods: Sequence[str] = ()) -> None:
+        session = session_of(program if isinstance(program, bytes) else program.SerializeToString())
+        inputs, outputs = session.inputs_meta, session.outputs_meta
         self._names = [value.name for value in inputs]
-        self._dtypes = [NUMPY[type_of(value)] for value in inputs]
-        self._ranks = [len(shape_of(value) or [0, 0]) for value in inputs]
-        self._run = runner_of(model.SerializeToString())
+        self._dtypes = [TENSORS[value.type] for value in inputs]
+        self._ranks = [len(value.shape) for value in inputs]
+        self._run = session.run
         self._output_of = dict(
-            zip(methods or methods_of(model), (value.name for value in model.graph.output), strict=False)
+            zip(methods or _methods_of(outputs), (value.name for value in outputs), strict=False)
         )
+        self.metadata: dict[str, str] = session.model_meta.custom_metadata_map
 
     def call(self, method: str, rows: Any, options: Any = None) -> NDArray[Any]:
         """A method's result.
@@ -91,7 +102,7 @@ class Program(Session, SelfDescribed):
     def __init__(self, model: ModelProto) -> None:
         super().__init__(model)
         self._model = model
-        if scores := scores_method(model):
+        for scores in [*self._output_of][1:]:
             setattr(self, scores, partial(self.call, scores))
 
     @property
@@ -113,6 +124,15 @@ class Program(Session, SelfDescribed):
             classes=UNSET if classes is None else classes,
             names_from="estimator" if len(self._names) > 1 else "position",
         )
+
+    @property
+    def row_by_row(self) -> bool:
+        """See `SelfDescribed`: all operators whose work can be told look at one row at a time."""
+        try:
+            cost_of(self._model)
+        except Unbounded:
+            return False
+        return True
 
     def predict(self, rows: Any) -> NDArray[Any]:
         """The first output, one entry for each row."""
@@ -136,30 +156,28 @@ def _entries(method: str, result: NDArray[Any]) -> NDArray[Any]:
     return result[:, 0] if single else result
 
 
-def runner_of(program: bytes) -> Any:
-    """What computes a program, on one thread, without a word."""
+def session_of(program: bytes) -> Any:
+    """ONNX Runtime's session of a program, on one thread, without a word.
+
+    What is usually around it keeps the bytes of the file, to begin anew elsewhere, and looks at every input once
+    more. Patterns of memory would be kept for each number of rows that ever came.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = FATAL_ONLY
+    options.enable_mem_pattern = False
     session = onnxruntime.InferenceSession(
         program, options, providers=["CPUExecutionProvider"], disabled_optimizers=IMPRECISE
     )
-    # What is around it keeps the bytes of the file, to begin anew elsewhere, and looks at every input once more.
-    return session._sess.run
+    return session._sess
 
 
-def methods_of(model: ModelProto) -> tuple[str, ...]:
-    """What the outputs of a program answer that is a model of its own."""
-    scores = scores_method(model)
-    return ("predict", scores) if scores else ("predict",)
-
-
-def scores_method(model: ModelProto) -> str | None:
-    """The method that the second output answers: the probabilities or the scores of the classes."""
-    if len(model.graph.output) < 2 or type_of(model.graph.output[1]) not in SCORES:  # noqa: PLR2004
-        return None
-    name = model.graph.output[1].name.lower()
-    return "decision_function" if "score" in name or "decision" in name else "predict_proba"
+def _methods_of(outputs: Sequence[Any]) -> tuple[str, ...]:
+    """What the outputs of a program answer that is a model of its own: the second has scores or probabilities."""
+    if len(outputs) < 2 or outputs[1].type not in SCORES:  # noqa: PLR2004
+        return ("predict",)
+    name = outputs[1].name.lower()
+    return ("predict", "decision_function" if "score" in name or "decision" in name else "predict_proba")
 
 
 def classes_of(model: ModelProto) -> Classes | None:
