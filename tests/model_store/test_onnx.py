@@ -147,6 +147,24 @@ def chain(depth: int) -> Any:
     )
 
 
+def ladder(depth: int) -> Any:
+    """A tree whose nodes have the next one as both their children: the ways double from level to level."""
+    below = [*range(1, depth), 0]
+    return tree(
+        nodes_treeids=[0] * depth,
+        nodes_nodeids=list(range(depth)),
+        nodes_featureids=[0] * depth,
+        nodes_values=[0.5] * depth,
+        nodes_modes=["BRANCH_LEQ"] * (depth - 1) + ["LEAF"],
+        nodes_truenodeids=below,
+        nodes_falsenodeids=below,
+        class_treeids=[0, 0],
+        class_nodeids=[depth - 1] * 2,
+        class_ids=[0, 1],
+        class_weights=[1.0, 1.0],
+    )
+
+
 def test_a_tree_of_usual_depth_is_taken(judge: Any) -> None:
     assert judge(chain(60)).facts.methods == ("predict", "predict_proba")
 
@@ -206,6 +224,7 @@ REFUSED: dict[str, tuple[Any, type[Refused]]] = {
     "child out of range": (lambda: tree(nodes_truenodeids=[77, 0, 0]), Unsafe),
     "a loop": (lambda: tree(nodes_truenodeids=[0, 0, 0]), Unsafe),
     "shared child": (lambda: tree(nodes_falsenodeids=[1, 0, 0]), Unsafe),
+    "children shared from level to level": (lambda: ladder(40), Unsafe),
     "negative feature": (lambda: tree(nodes_featureids=[-5, 0, 0]), Unsafe),
     "class out of range": (lambda: tree(class_ids=[0, 9, 0, 1]), Unsafe),
     "value of no node": (lambda: tree(class_nodeids=[1, 1, 2, 44]), Unsafe),

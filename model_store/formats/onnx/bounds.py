@@ -22,6 +22,7 @@ from model_store.formats.onnx.ensembles import (
     ensemble_fault,
     most_in_a_leaf,
     outputs_of,
+    trees_of,
 )
 from model_store.formats.onnx.ranges import Range, full, holds, of_constant, of_result
 
@@ -563,8 +564,7 @@ def _descended(node: Node, _inputs: list[Tensor], outputs: Sequence[Tensor]) -> 
     """A way through each tree, and what is added at its end."""
     lists = node.attributes
     kind = "class" if node.op_type == "TreeEnsembleClassifier" else "target"
-    trees = len(np.unique(lists["nodes_treeids"]))
-    return trees * LEVEL * (depth_of(lists) + most_in_a_leaf(lists, kind)) + KERNEL * outputs[-1].values
+    return trees_of(lists) * LEVEL * (depth_of(lists) + most_in_a_leaf(lists, kind)) + KERNEL * outputs[-1].values
 
 
 def _supported(node: Node, inputs: list[Tensor], outputs: Sequence[Tensor]) -> int:
