@@ -170,6 +170,8 @@ class Predictor:
         _check_servable(version)
         asked = Asked(version, methods, table, by, wanted)
         turn = current_turn()
+        if turn is not None and must_not_wait():
+            turn.about(version)
         if turn is not None and turn.found is not None:
             return self._go_on(asked, turn.found)
         found = None if exact else self._runnable(version)

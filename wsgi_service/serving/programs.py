@@ -49,7 +49,7 @@ FEWEST_ROWS, MOST_ROWS = 256, 4096
 PIECE_BYTES, PIECE_STEPS = 8 << 20, 50_000_000
 #: Values that one call may give where others wait for it: its answer must not fill the connection's buffers.
 AT_ONCE = 200_000
-#: Seconds after which a call is stopped where others wait for it. What computed for half of that stays in hosts.
+#: Seconds after which a call is stopped where others wait for it; the program stays in hosts then.
 QUICK = 0.25
 #: Larger numbers are not for programs that stand in for estimators: in single precision their squares have none.
 LARGEST = 1e15
@@ -229,7 +229,7 @@ class Programs:
     def _run_shortly(self, taken: "Call", methods: Sequence[str]) -> list[Any]:
         """The results of a call that should be over soon; what holds others up for too long is for hosts."""
         quick = must_not_wait()
-        began = time.thread_time()
+        began = time.monotonic()
         try:
             with self._terminator.stopping(
                 taken.session.run_options(), QUICK if quick else self._deadline
@@ -239,9 +239,9 @@ class Programs:
             elsewhere(lasting=False)
             raise
         finally:
-            if quick and time.thread_time() - began > QUICK / 2:
+            if quick and time.monotonic() - began > QUICK:
                 self._slow.add(taken.digest)
-                log.warning("a program took too long where others wait, and runs in hosts from now on")
+                log.warning("the program %s took too long where others wait, and runs in hosts", taken.digest)
 
     @contextmanager
     def _place(self, until: float, wanted: Wanted) -> Iterator[None]:
@@ -320,9 +320,14 @@ class Programs:
             log.info("a program runs in a host: %s", error)
         return None
 
+    @property
+    def bytes(self) -> int:
+        """What the sessions take, as far as it is known beforehand."""
+        return sum(_size_of(future) for future in self._kept.values())
+
     def _make_room(self) -> None:
         with self._lock:
-            while sum(_size_of(future) for future in self._kept.values()) > MAX_KEPT:
+            while self.bytes > MAX_KEPT:
                 self._forget(next(iter(self._kept)))
 
     def _forget(self, digest: str) -> None:

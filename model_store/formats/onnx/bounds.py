@@ -135,18 +135,19 @@ def _cost_of(model: ModelProto) -> Cost:
     known = {tensor.name: _constant_of(numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
     entering = {value.name: _input(value) for value in inputs_of(model)}
     known |= entering
-    steps, used = 0, sum(_bytes(one) for one in entering.values())
+    steps, aside, used = 0, 0, 2 * sum(_bytes(one) for one in entering.values())
     for one in model.graph.node:
         node = Node(one.op_type, attributes_of(one))
         inputs, outputs = _computed(node, one.input, known)
         steps += OPERATORS[node.op_type].work(node, inputs, outputs)
-        used += sum(_bytes(output) for output in outputs) + _aside(node, inputs, outputs)
+        used += sum(_bytes(output) for output in outputs)
+        aside = max(aside, _aside(node, inputs, outputs))
         known |= dict(zip(one.output, outputs, strict=False))
     given = [_given(known, output.name) for output in model.graph.output]
     return Cost(
         steps=steps,
         call=CALL * (1 + len(model.graph.node)),
-        bytes=used + sum(_bytes(one) for one in given),
+        bytes=used + aside + sum(_bytes(one) for one in given),
         kept=GROWTH * model.ByteSize() + PART * parts,
         given=sum(one.values for one in given),
     )

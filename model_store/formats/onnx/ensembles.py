@@ -112,7 +112,8 @@ class _Places:
 def _distinct(values: NDArray[Any]) -> NDArray[Any]:
     """The values in their order, each once; numpy's own way to it is slow where there are many."""
     ordered = np.sort(values)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    kept: NDArray[Any] = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    return kept
 
 
 def _place(known: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int64]:
