@@ -5,9 +5,10 @@
 
 The files of the estimator zoo (`tests/zoo.py`), of two ONNX programs and of a linear npz model are changed in
 their bytes, their arrays, the nodes of their schema and the references between them, then uploaded; or random ONNX
-programs are (`random_programs.py`). What is accepted is asked to predict, and deleted again. Meanwhile a healthy model is asked and /healthz is timed. The run
-fails if the server ended, if it ever said 500, if the healthy model gave another answer, or if anything was left.
-Needs an environment with the `test` extra. The long run's figures are in docs/security.md.
+programs are (`random_programs.py`). What is accepted is asked to predict, and deleted again. Meanwhile a healthy
+model is asked and /healthz is timed. The run fails if the server ended, if it ever said 500, if the healthy model
+gave another answer, or if anything was left. Needs an environment with the `test` extra. The long run's figures
+are in docs/security.md.
 """
 
 import argparse
