@@ -393,6 +393,32 @@ def test_scores_are_made_of_the_file_alone(
     assert answer("predict_proba", ROW).max() <= 2
 
 
+def test_probabilities_of_many_classes_and_shared_vectors_cost_what_they_take() -> None:
+    """They are searched for in turns, each of which goes through all pairs of classes."""
+    costs = []
+    for classes in (10, 100):
+        pairs = classes * (classes - 1) // 2
+        costs.append(
+            cost_of(
+                machine(
+                    classlabels_ints=list(range(classes)), vectors_per_class=[1] * classes,
+                    support_vectors=[1.0] * 2 * classes, coefficients=[1.0] * classes * (classes - 1),
+                    rho=[0.1] * pairs, prob_a=[-1.0] * pairs, prob_b=[0.1] * pairs,
+                )
+            )
+        )  # fmt: skip
+    assert costs[1].steps > 90 * costs[0].steps
+    assert costs[1].bytes > 50 * costs[0].bytes
+
+
+def test_an_output_that_is_given_twice_counts_twice() -> None:
+    model = programs.adder()
+    once = cost_of(model)
+    model.graph.output.append(model.graph.output[0])
+    assert cost_of(model).given == 2 * once.given
+    assert cost_of(model).bytes > once.bytes
+
+
 def test_machines_and_labels_are_bounded() -> None:
     """What the wrong ones below are made of is right."""
     for model in (machine(), regression_machine(), labelled(["a", "b"])):
@@ -456,6 +482,29 @@ UNTOLD: dict[str, Any] = {
     "labels that lie": lambda: without_last(labelled(["a", "b"])),
     "an output that is a constant": lambda: program(
         [node("Neg", "x", "z")], constants={"y": np.zeros((1, 2), np.float32)}
+    ),
+    "constants that become large when a session is made": lambda: program(
+        [node("Expand", "c s", "z"), node("ReduceMax", "z", "m", keepdims=0), node("Add", "x m", "y")],
+        opsets=OLDER,
+        constants={"c": np.ones((1, 1), np.float32), "s": np.array([1 << 15, 1 << 15])},
+    ),
+    "a table of a size that stands in a constant": lambda: program(
+        [node("ConstantOfShape", "s", "z"), node("Add", "x z", "y")], constants={"s": np.array([1 << 31])}
+    ),
+    "very many targets": lambda: program(
+        [
+            node(
+                "TreeEnsembleRegressor",
+                "x",
+                "y",
+                n_targets=1 << 40,
+                target_treeids=[0],
+                target_nodeids=[1],
+                target_ids=[0],
+                target_weights=[1.0],
+                **{name: values for name, values in programs.TREE.items() if name.startswith("nodes")},
+            )
+        ]
     ),
     "two lists of labels": lambda: machine(classlabels_strings=["a"]),
     "very many constants": lambda: program(
