@@ -155,7 +155,7 @@ def test_a_call_for_many_rows_counts_among_what_is_kept(artifacts: Artifacts, st
     found = runnable_of(stored(shifted(1)))
     kept = Programs(artifacts, 30.0)
     kept.answered(found.digest)
-    sizes = []
+    sizes: list[int] = []
     for rows in (1, 5000, 1):
         assert kept.take(found, ["predict"], Table(rows, matrix=np.zeros((rows, 2)))) is not None
         sizes.append(kept.bytes)

@@ -42,7 +42,7 @@ Matrix = NDArray[np.float64]
 MAX_BYTES = 160 << 20
 MAX_STEPS = 2_000_000_000
 #: So few steps take a few milliseconds.
-SHORT, SHORT_BYTES = 5_000_000, 4 << 20
+SHORT, SHORT_BYTES = 5_000_000, 16 << 20
 #: So many rows are computed at once, and no more bytes and steps for them: few enough to stay near a core, and to
 #: be stopped in between.
 FEWEST_ROWS, MOST_ROWS = 256, 4096
@@ -58,6 +58,8 @@ FEW = 64
 #: Bytes of sessions that are kept here, and of what they keep of the largest call: of each byte of a call, two.
 MAX_KEPT = 256 << 20
 KEPT_OF_CALL = 2
+#: Of each number of rows that came, the runtime keeps where its tensors lay: a byte for so many steps of a call.
+KEPT_OF_STEPS = 32
 #: Seconds that are waited for a session that somebody else makes, and for which one that had to make room is not
 #: made again.
 PATIENCE = 0.5
@@ -198,7 +200,7 @@ class Programs:
         if not short or table.rows * kept.cost.given > AT_ONCE:
             elsewhere(lasting=False)
         at_once = table.rows if short else kept.rows_at_once(table.rows)
-        if kept.grows(at_once * (1 if short else self._cores)):
+        if kept.grows(table.rows, at_once, 1 if short else self._cores):
             self._make_room()
         return Call(found.digest, kept.session, matrix, short, at_once)
 
@@ -228,18 +230,17 @@ class Programs:
 
     def _run_shortly(self, taken: "Call", methods: Sequence[str]) -> list[Any]:
         """The results of a call that should be over soon; what holds others up for too long is for hosts."""
-        quick = must_not_wait()
-        began = time.monotonic()
-        try:
-            with self._terminator.stopping(
-                taken.session.run_options(), QUICK if quick else self._deadline
-            ) as options:
+        if not must_not_wait():
+            with self._terminator.stopping(taken.session.run_options(), self._deadline) as options:
                 return self._run(taken, methods, options)
+        options = self._terminator.begin(taken.session, QUICK)
+        try:
+            return self._run(taken, methods, options)
         except DeadlineExceeded:
             elsewhere(lasting=False)
             raise
         finally:
-            if quick and time.monotonic() - began > QUICK:
+            if self._terminator.end() > QUICK:
                 self._slow.add(taken.digest)
                 log.warning("the program %s took too long where others wait, and runs in hosts", taken.digest)
 
@@ -376,22 +377,25 @@ class _Kept:
         from model_store.formats.onnx.program import Session
 
         self.cost = cost
-        self.session = Session(data, found.methods)
+        self.session = Session(data, found.methods, patterns=True)
         said = self.session.metadata.get(codes.KEY) if found.methods else None
         self._codes = codes.Codes(msgspec.json.decode(said, type=codes.Known)) if said else None
-        #: Bytes of the largest call, of which the runtime keeps some.
+        #: Bytes of the largest call, and numbers of rows that have come, of all of which the runtime keeps some.
         self._largest = 0
+        self._counts: set[int] = set()
 
     @property
     def size(self) -> int:
         """Bytes that it takes."""
-        return self.cost.kept + KEPT_OF_CALL * self._largest
+        of_counts = self.cost.call * len(self._counts) // KEPT_OF_STEPS
+        return self.cost.kept + KEPT_OF_CALL * self._largest + of_counts
 
-    def grows(self, rows: int) -> bool:
-        """Whether a call for so many rows is the largest yet."""
-        larger = rows * self.cost.bytes > self._largest
-        self._largest = max(self._largest, rows * self.cost.bytes)
-        return larger
+    def grows(self, rows: int, at_once: int, cores: int) -> bool:
+        """Whether to compute rows, so many at once on so many cores, is larger or other than what has been."""
+        before = self._largest, len(self._counts)
+        self._largest = max(self._largest, at_once * cores * self.cost.bytes)
+        self._counts |= {at_once, rows % at_once}
+        return before != (self._largest, len(self._counts))
 
     def is_short(self, rows: int) -> bool:
         """Whether so many rows are computed in a few milliseconds."""
@@ -421,16 +425,18 @@ class Terminator:
 
     def __init__(self) -> None:
         self._running: dict[int, tuple[float, Any]] = {}
+        #: Until when the call of the one thread that must not wait may take, None if there is none.
+        self._due: float | None = None
+        self._began = 0.0
+        self._options: Any = None
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def stopping(self, options: Any, seconds: float) -> Iterator[Any]:
         """The call that is made inside with these options is stopped after so many seconds."""
+        self._start()
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._stop_the_overdue, name="terminator", daemon=True)
-                self._thread.start()
             self._running[id(options)] = (time.monotonic() + seconds, options)
         try:
             yield options
@@ -438,10 +444,35 @@ class Terminator:
             with self._lock:
                 del self._running[id(options)]
 
+    def begin(self, session: Any, seconds: float) -> Any:
+        """The options of a call that is stopped after so many seconds, unless `end` is called before.
+
+        For one thread only, so that nothing has to be locked.
+        """
+        if self._options is None or self._options.terminate:
+            self._start()
+            self._options = session.run_options()
+        self._began = time.monotonic()
+        self._due = self._began + seconds
+        return self._options
+
+    def end(self) -> float:
+        """How many seconds that call took."""
+        self._due = None
+        return time.monotonic() - self._began
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._stop_the_overdue, name="terminator", daemon=True)
+                self._thread.start()
+
     def _stop_the_overdue(self) -> None:
         pause = threading.Event()
         while not pause.wait(TICK):
             now = time.monotonic()
+            if (due := self._due) is not None and due <= now:
+                self._options.terminate = True
             with self._lock:
                 for due, options in self._running.values():
                     if due <= now:

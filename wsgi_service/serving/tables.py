@@ -124,8 +124,11 @@ def check_entries(results: Sequence[NDArray[Any]], rows: int) -> None:
         ValueError: one is not a number, a truth or a text, one entry for each row.
     """
     for result in results:
+        kind = result.dtype.kind
+        if kind in "biuf" and result.ndim and result.shape[0] == rows and result.size <= MAX_VALUES:
+            continue  # as nearly all of them are
         _check_shape([result], rows)
-        if result.dtype.kind not in "biufU" and not all(isinstance(one, str) for one in result.ravel().tolist()):
+        if kind not in "biufU" and not all(isinstance(one, str) for one in result.ravel().tolist()):
             raise ValueError("the result is not made of numbers or texts")
 
 

