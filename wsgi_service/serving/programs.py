@@ -316,7 +316,7 @@ class Programs:
             log.info("a program runs in a host, since it would take too much of the server's memory")
         except Busy:  # the host that judges has no time for it now
             with self._lock:
-                self._forget(found.digest)
+                self._kept.pop(found.digest, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, a host can serve it
             log.info("a program runs in a host: %s", error)
         return None
