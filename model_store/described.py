@@ -14,6 +14,11 @@ class SelfDescribed(ABC):
         """What the model is, in place of a class's name."""
 
     @property
+    def row_by_row(self) -> bool:
+        """Whether an answer for a row does not depend on the rows beside it."""
+        return False
+
+    @property
     @abstractmethod
     def schema(self) -> Schema:
         """Inputs, outputs and classes."""

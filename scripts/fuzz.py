@@ -1,12 +1,14 @@
 """Sends changed model files through the real server and counts what that does to it.
 
     .venv/bin/python scripts/fuzz.py --files 20000 --seed 1
+    .venv/bin/python scripts/fuzz.py --files 20000 --random-programs --first 0 --in-process all
 
 The files of the estimator zoo (`tests/zoo.py`), of two ONNX programs and of a linear npz model are changed in
-their bytes, their arrays, the nodes of their schema and the references between them, then uploaded. What is
-accepted is asked to predict, and deleted again. Meanwhile a healthy model is asked and /healthz is timed. The run
-fails if the server ended, if it ever said 500, if the healthy model gave another answer, or if anything was left.
-Needs an environment with the `test` extra. The long run's figures are in docs/security.md.
+their bytes, their arrays, the nodes of their schema and the references between them, then uploaded; or random ONNX
+programs are (`random_programs.py`). What is accepted is asked to predict, and deleted again. Meanwhile a healthy
+model is asked and /healthz is timed. The run fails if the server ended, if it ever said 500, if the healthy model
+gave another answer, or if anything was left. Needs an environment with the `test` extra. The long run's figures
+are in docs/security.md.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -34,9 +37,13 @@ from train_iris import train
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
+#: Numbers that models are asked about as well.
+EXTREMES = (0.0, -1.0, 6.0, 7.0, 1e300, -1e300, 2.0**31, -(2.0**63), 1e-310)
 SHOWN = 20
 JSON = {"Content-Type": "application/json"}
 PATIENCE = 180.0
+#: Gives the name and the bytes of the file that belongs to a number.
+Make = Callable[[int], tuple[str, bytes]]
 
 
 @dataclass
@@ -64,13 +71,13 @@ class Tally:
 class Server:
     """The real command, and requests to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, flags: Sequence[str] = ()) -> None:
         self.folder = folder
         self._connections: list[http.client.HTTPConnection] = []
         self._log = (folder / "log.txt").open("wb")
         command = ["serve", "--listen", "127.0.0.1:0", "--data", str(folder / "data"), "--predict-deadline", "2"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "wsgi_service", *command, "--log-level", "error"],
+            [sys.executable, "-m", "wsgi_service", *command, "--log-level", "error", *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
             env=os.environ | {"PYTHONUTF8": "1"},
         )  # fmt: skip
@@ -108,9 +115,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first file")
     parser.add_argument("--clients", type=int, default=3)
+    parser.add_argument("--random-programs", action="store_true", help="random ONNX programs instead of files")
+    parser.add_argument("--in-process", default="proven", help="see --programs-in-process of the server")
     chosen = parser.parse_args()
-    tally = run(seeds(), chosen.files, chosen.seed, chosen.clients)
+    make = random_program if chosen.random_programs else changed(seeds(), chosen.seed)
+    numbers = range(chosen.first, chosen.first + chosen.files)
+    tally = run(make, numbers, chosen.clients, ["--programs-in-process", chosen.in_process])
     print(text(tally))
     return 0 if tally.held else 1
 
@@ -147,11 +159,29 @@ def _other_formats() -> list[tuple[str, bytes]]:
     ]
 
 
-def run(files: list[tuple[str, bytes]], count: int, seed: int, clients: int) -> Tally:
-    """Send `count` changed files, several at a time, and watch the server meanwhile."""
+def changed(files: list[tuple[str, bytes]], seed: int) -> Make:
+    """Makes the changed file that belongs to a number."""
+
+    def make(number: int) -> tuple[str, bytes]:
+        chance = random.Random(f"{seed}-{number}")  # noqa: S311 - it must be made again, not kept secret
+        name, data = chance.choice(files)
+        return name, change(data, chance, [other for _, other in files])
+
+    return make
+
+
+def random_program(number: int) -> tuple[str, bytes]:
+    """Makes the ONNX program that belongs to a number."""
+    from random_programs import made
+
+    return "random program", made(number).SerializeToString()
+
+
+def run(make: Make, chosen: range, clients: int, flags: Sequence[str] = ()) -> Tally:
+    """Send the files of these numbers, several at a time, and watch the server meanwhile."""
     tally = Tally()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        server = Server(Path(folder))
+        server = Server(Path(folder), flags)
         try:
             expected = _prepare(server)
             over = threading.Event()
@@ -159,11 +189,10 @@ def run(files: list[tuple[str, bytes]], count: int, seed: int, clients: int) -> 
                 threading.Thread(target=_ask_neighbour, args=(server, expected, tally, over)),
                 threading.Thread(target=_time_health, args=(server, tally, over)),
             ]
-            numbers = iter(range(count))
+            numbers = iter(chosen)
             lock = threading.Lock()
             senders = [
-                threading.Thread(target=_send, args=(server, files, seed, numbers, lock, tally))
-                for _ in range(clients)
+                threading.Thread(target=_send, args=(server, make, numbers, lock, tally)) for _ in range(clients)
             ]
             for thread in (*watchers, *senders):
                 thread.start()
@@ -189,7 +218,7 @@ def _prepare(server: Server) -> Any:
     return answer["predictions"]
 
 
-def _send(server: Server, files: Any, seed: int, numbers: Any, lock: threading.Lock, tally: Tally) -> None:
+def _send(server: Server, make: Make, numbers: Any, lock: threading.Lock, tally: Tally) -> None:
     """Take numbers, and send the file that belongs to each."""
     connection = server.connect()
     while True:
@@ -198,11 +227,9 @@ def _send(server: Server, files: Any, seed: int, numbers: Any, lock: threading.L
             if number is None or server.process.poll() is not None:
                 return
             progress(number)
-        chance = random.Random(f"{seed}-{number}")  # noqa: S311 - it must be made again, not kept secret
-        name, data = chance.choice(files)
-        changed = change(data, chance, [other for _, other in files])
+        name, data = make(number)
         try:
-            _try(connection, f"fuzz-{number}", changed, tally, lock)
+            _try(connection, f"fuzz-{number}", data, tally, lock)
         except (OSError, http.client.HTTPException, ValueError) as error:
             with lock:
                 tally.failures.append(f"file {number} ({name}): {type(error).__name__}")
@@ -225,8 +252,11 @@ def _try(connection: Any, model: str, data: bytes, tally: Tally, lock: threading
         return
     inputs = document["schema"]["inputs"]
     row = [column["sample"] for column in inputs]
-    for method in document["methods"]:
-        body = {"instances": row if document["schema"]["text"] else [row, row], "method": method}
+    rows = [row if document["schema"]["text"] else [row, row]]
+    if all(column["type"] == "number" for column in inputs):
+        rows.append([[value] * len(inputs) for value in EXTREMES])
+    for method, instances in itertools.product(document["methods"], rows):
+        body = {"instances": instances, "method": method}
         status, answer = ask(connection, "POST", f"/models/{model}/predict", body)
         with lock:
             tally.predicts[_word(status, answer)] += 1

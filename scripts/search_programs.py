@@ -124,6 +124,7 @@ def searched(seed: int, rows: int) -> Found:
         model = parse(program, Audit())
         trusted = trust.read(model, data.shape[1])
         assert said.program
+        assert trusted is not None
         names = [*said.program.methods, *([trust.MARGIN] if trusted.least is not None else [])]
         session = Session(model, names)
         return compared(

@@ -154,7 +154,13 @@ def _resources(settings: Settings, parts: Parts, rehearsal: Rehearsal | None, fi
     catalog, hosts, metrics, draining = parts.catalog, parts.hosts, parts.metrics, parts.draining.is_set
     registry = catalog.registry
     predictor = Predictor(
-        hosts, catalog.artifacts, registry, settings.predict_deadline, settings.policy, counts=metrics
+        hosts,
+        catalog.artifacts,
+        registry,
+        settings.predict_deadline,
+        settings.policy,
+        counts=metrics,
+        uploaded=settings.programs_in_process == "all",
     )
     metrics.gauges = Gauges(hosts, predictor, registry)
     accelerator = None

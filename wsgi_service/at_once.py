@@ -56,12 +56,14 @@ class Turn(NamedTuple):
         again: has the request go on with what it waited for; any thread may call it.
         found: what it waited for; None at the first attempt.
         rest: how it goes on; None at the first attempt.
+        about: is told which version the request is for.
     """
 
     call: Callable[[Callable[[Exception | None], None]], None]
     again: Callable[[Any], None]
     found: Any = None
     rest: Callable[[], Any] | None = None
+    about: Callable[[Any], None] = lambda _version: None
 
 
 def capable(endpoint: Endpoint) -> Endpoint:

@@ -194,6 +194,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def answer_at_once(self) -> None:
         """Answer a request without waiting, or have that done elsewhere or later."""
         request = self.requests[0]
+        self.server.watchdog.takes(request)
         try:
             with answering(self._turn(request)):
                 self.service()
@@ -204,12 +205,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.server.answer_elsewhere(self, error)
 
     def _turn(self, request: Parser) -> Turn:
-        return Turn(self.server.call_soon, partial(self.server.go_on, self), request.found, request.rest)
+        server = self.server
+        again = partial(server.go_on, self)
+        return Turn(server.call_soon, again, request.found, request.rest, server.watchdog.about)
 
     def go_on(self, found: Any) -> None:
         """Go on with a request that was put off, if its connection was not closed meanwhile."""
         if not self.requests:
             return
+        self.server.watchdog.begins()
         self.requests[0].found = found
         try:
             self.answer_at_once()
@@ -234,6 +238,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def handle_read(self) -> None:
         """Read; of a refused client, to forget it."""
+        self.server.watchdog.begins()
         if self.lingering_since is None:
             vacant = self.request.vacant() if self.request is not None else None
             if vacant:

@@ -53,6 +53,11 @@ class Gauges:
             "counter",
             [("wsgi_service_hosts_ended_total", {}, figures.ended)],
         )
+        yield gauge(
+            "wsgi_service_slow_programs",
+            "Programs that held up the server process, and run in model hosts.",
+            self._predictor.slow_programs,
+        )
         yield gauge("wsgi_service_loaded_models", "Models that are loaded, counted in each host.", figures.models)
         yield gauge("wsgi_service_loaded_bytes", "Memory of loaded models, as measured.", figures.model_bytes)
 

@@ -83,6 +83,9 @@ class Metrics:
         self._rows = self._histogram(
             "wsgi_service_joined_rows", "Rows that a model host answered in one call.", (), ROWS
         )
+        self._late = self._counter(
+            "wsgi_service_late_turns", "Times that nobody looked after the connections for 250 ms.", ()
+        )
         self._children: dict[tuple[str, ...], Any] = {}
         self.gauges: Callable[[], Iterable[Family]] = tuple
         self.others: Callable[[], Sequence[bytes]] = tuple
@@ -111,6 +114,10 @@ class Metrics:
         """A model host is asked for so many requests at once."""
         self._together.observe(requests)
         self._rows.observe(rows)
+
+    def late(self) -> None:
+        """Nobody has looked after the connections for too long."""
+        self._late.inc()
 
     def said(self) -> bytes:
         """What this process has counted, for another one."""

@@ -37,6 +37,7 @@ from wsgi_service.routes import Work
 from wsgi_service.serving.errors import Busy
 from wsgi_service.settings import MEGABYTE
 from wsgi_service.spool import Room
+from wsgi_service.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.metrics = app.metrics
         #: Who is believed where a request came from. The Host a proxy has to pass on as it is.
         self.forwarding = Forwarding(app.settings.trusted_proxy)
+        self.watchdog = Watchdog(app.metrics.late)
         self._matches = Matches(app.url_map)
         #: Address -> until when requests for it are not tried at once, since the last one had to wait, and whether
         #: they would be refused by now.
@@ -225,6 +227,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until `stop` is called, then drain."""
         self._loop_thread = threading.get_ident()
+        self.watchdog.start()
         while not self._app.draining.is_set():
             self._turn()
         log.info("stopping: %d requests under way", self._under_way())
@@ -235,6 +238,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         deadline = time.monotonic() + self._drain_deadline
         while self._under_way() and time.monotonic() < deadline:
             self._turn(0.05)
+        self.watchdog.stop()
         self.task_dispatcher.shutdown(timeout=1)
         # From here on nobody is to ring: the trigger is closed, and its number may be another's.
         self._rung = True
@@ -277,6 +281,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         for _ in range(calls):
             self._call(self._calls.popleft())
         self._let_go_on()
+        self.watchdog.rests()
 
     def _call(self, function: Callable[[Exception | None], None]) -> None:
         """Have a function called by a thread that may wait, if there is a slot for that, or there will be soon."""

@@ -51,6 +51,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     model_memory: int = 0
     acceleration: str = "on"
     acceleration_wait: float = 10.0
+    programs_in_process: str = "proven"
     allow_pickle: bool = False
     trust: str = ""
     on_drift: OnDrift = "warn"
@@ -197,6 +198,12 @@ TABLE = (
         "Seconds that an upload waits for its program; after that it is finished in the background.",
     ),
     Setting(
+        "programs_in_process",
+        "proven or all: which ONNX programs run in the server process itself, where they need no model host. "
+        "proven: those that were made of an estimator here. all: also those that were uploaded, as far as it is "
+        "known beforehand what they take.",
+    ),
+    Setting(
         "allow_pickle",
         "Take pickle and joblib files as well. Reading one runs whatever code is in it, with the server's rights.",
     ),
@@ -238,6 +245,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "log_level": ("debug", "info", "warning", "error"),
     "on_drift": get_args(OnDrift),
     "acceleration": ("on", "off"),
+    "programs_in_process": ("proven", "all"),
     "log_format": ("text", "json"),
 }
 

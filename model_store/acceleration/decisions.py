@@ -18,7 +18,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from model_store.acceleration.report import Unconvertible
 from model_store.acceleration.trust import MARGIN
 from model_store.formats.onnx.ensembles import attributes_of
-from model_store.formats.onnx.program import runner_of
+from model_store.formats.onnx.program import session_of
 
 Array = NDArray[Any]
 #: Operators that only move numbers.
@@ -107,7 +107,7 @@ def _seen(model: ModelProto, rows: Array) -> dict[str, Array]:
     open_.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
     feed = {value.name: rows for value in open_.graph.input}
     try:
-        found = dict(zip(names, runner_of(open_.SerializeToString())(names, feed, None), strict=True))
+        found = dict(zip(names, session_of(open_.SerializeToString()).run(names, feed, None), strict=True))
     except Exception as error:
         raise Unconvertible(f"ONNX Runtime does not compute its program ({type(error).__name__})") from error
     return (

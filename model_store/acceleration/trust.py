@@ -62,15 +62,22 @@ def write(model: "ModelProto", trust: Trust) -> None:
     model.metadata_props.add(key=KEY, value=msgspec.json.encode(trust).decode())
 
 
-def read(model: "ModelProto", width: int) -> Trust:
-    """What stands in a program of so many columns. Raises ValueError if that is nothing, or makes no sense."""
-    said = next((entry.value for entry in model.metadata_props if entry.key == KEY), "")
-    if not said or len(said) > MOST_BYTES:
-        raise ValueError("it does not say which rows it was compared on")
-    try:
-        found = msgspec.json.decode(said, type=Trust)
-    except msgspec.MsgspecError as error:
-        raise ValueError("what it says of the rows it was compared on cannot be read") from error
+def read(model: "ModelProto", width: int) -> Trust | None:
+    """What stands in a program of so many columns; None if nothing does. Raises ValueError for nonsense."""
+    said = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
+    if said is None:
+        return None
+    found = decoded(said)
     if len(found.low) != width or len(found.high) != width:
         raise ValueError("the rows it was compared on are not those of its columns")
     return found
+
+
+def decoded(said: str) -> Trust:
+    """What was written. Raises ValueError for anything else."""
+    if len(said) > MOST_BYTES:
+        raise ValueError("what it says of the rows it was compared on is too long")
+    try:
+        return msgspec.json.decode(said, type=Trust)
+    except msgspec.MsgspecError as error:
+        raise ValueError("it does not say which rows it was compared on") from error

@@ -11,6 +11,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.neural_network import BernoulliRBM
 from sklearn.preprocessing import FunctionTransformer
 
+from model_store.described import SelfDescribed
 from model_store.formats.skops.values.walk import Place, walk
 
 #: What computes until all rows together are good enough, or draws numbers for each row in turn.
@@ -28,6 +29,8 @@ FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType)
 
 def answers_row_by_row(estimator: Any) -> bool:
     """Whether an answer for a row does not depend on the rows beside it, but for its last bits."""
+    if isinstance(estimator, SelfDescribed):
+        return estimator.row_by_row
     return all(_goes_row_by_row(place) for place in walk(estimator))
 
 

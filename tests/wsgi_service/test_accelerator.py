@@ -149,20 +149,6 @@ def test_an_answer_that_would_hold_too_many_values_is_for_a_host_which_refuses_i
     assert several.take(found, ["predict", "predict_proba"], table) is None
 
 
-def test_rows_of_a_program_that_was_uploaded_stay_together(client: StrictClient, app: Application) -> None:
-    """They may look at each other, and nobody has compared it with anything."""
-    from programs import adder
-
-    client.put_model("add", adder().SerializeToString())
-    client.post("/models/add/predict", json={"instances": [[1, 2]]})
-    several = programs.Programs(app.catalog.artifacts, PATIENCE, 2)
-    found = found_in(app, "add")
-    several.answered(found.digest)
-    rows = 2 * programs.SHORT
-    taken = several.take(found, ["predict"], Table(rows, matrix=np.zeros((rows, 2))))
-    assert taken is None or len(taken.pieces()) == 1
-
-
 @pytest.mark.alike
 def test_an_upload_is_answered_by_its_proven_program(client: StrictClient) -> None:
     version = client.put_model("iris", models.iris()).json

@@ -1,6 +1,7 @@
 """Other formats than skops through the service: npz, ONNX, and pickles where they are allowed."""
 
 import pickle
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,32 @@ def test_transformers_transform_when_nothing_else_is_asked(client: StrictClient)
     np.testing.assert_array_equal(answer["predictions"], models.iris()[0].transform([[5.1, 3.5, 1.4, 0.2]]))
 
 
+@pytest.fixture
+def everywhere(folder: Path, pool: Any) -> Iterator[StrictClient]:
+    """A client of a service whose operator lets uploaded programs run in the HTTP process."""
+    app = create_app(Settings(data=str(folder), programs_in_process="all"), pool)
+    yield StrictClient(validator(app))
+    app.catalog.registry.close()
+
+
 @needs_onnx
-def test_a_bounded_program_answers_from_a_host_and_then_in_process(
-    client: StrictClient, monkeypatch: pytest.MonkeyPatch
+def test_an_uploaded_program_answers_from_a_host(client: StrictClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    import programs
+
+    monkeypatch.setattr(engine.Programs, "call", None)
+    assert client.put_model("tree", programs.tree().SerializeToString()).json["format"] == "onnx"
+    for _ in range(3):
+        answer = client.post("/predict", json={"instances": [[0.2, 0], [0.7, 0]]}).json
+        assert (answer["predictions"], answer["engine"]) == (["no", "yes"], "onnx")
+
+
+@needs_onnx
+def test_a_bounded_program_answers_from_a_host_and_then_in_process_where_the_operator_wants_that(
+    everywhere: StrictClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import programs
 
+    client = everywhere
     called = []
     original = engine.Programs.call
     monkeypatch.setattr(engine.Programs, "call", lambda *given: called.append(1) or original(*given))
@@ -73,9 +94,10 @@ def test_a_bounded_program_answers_from_a_host_and_then_in_process(
 
 
 @needs_onnx
-def test_an_unbounded_program_stays_in_its_host(client: StrictClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unbounded_program_stays_in_its_host(everywhere: StrictClient, monkeypatch: pytest.MonkeyPatch) -> None:
     import programs
 
+    client = everywhere
     monkeypatch.setattr(engine.Programs, "call", None)
     model = programs.program([programs.node("Transpose", "x", "z"), programs.node("Transpose", "z", "y")])
     assert client.put_model("turn", model.SerializeToString()).status_code == 201
@@ -84,12 +106,13 @@ def test_an_unbounded_program_stays_in_its_host(client: StrictClient, monkeypatc
 
 
 @needs_onnx
-def test_a_large_table_goes_to_a_host(client: StrictClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_table_goes_to_a_host(everywhere: StrictClient, monkeypatch: pytest.MonkeyPatch) -> None:
     import programs
 
+    client = everywhere
     client.put_model("add", programs.adder().SerializeToString())
     client.post("/predict", json={"instances": [[1, 2]]})
-    monkeypatch.setattr(engine, "MAX_CELLS", 10)
+    monkeypatch.setattr(engine, "MAX_BYTES", 10)
     monkeypatch.setattr(engine.Programs, "call", None)
     rows = [[1, 2]] * 20
     assert client.post("/predict", json={"instances": rows}).json["predictions"] == [[2.0, 4.0]] * 20
@@ -174,7 +197,7 @@ def test_a_program_whose_version_took_a_host_down_is_for_hosts_again(client: Str
     client.put_model("add", programs.adder().SerializeToString())
     for _ in range(2):
         client.post("/predict", json={"instances": [[1, 2]]})
-    found = engine.runnable(app.catalog.registry.version("add", 1))
+    found = engine.runnable(app.catalog.registry.version("add", 1), uploaded=True)
     assert found is not None
     kept = engine.Programs(app.catalog.artifacts, 30.0)
     table = Table(1, matrix=np.array([[1.0, 2.0]]))

@@ -14,11 +14,10 @@ from itertools import islice
 import msgspec
 from msgspec import UNSET
 
-from model_store.acceleration import codes, trust
 from model_store.acceleration.report import PENDING, Acceleration
 from model_store.artifacts import Artifacts
 from model_store.entities import LIVE, ONNX, Attribution, Version, now
-from model_store.errors import NotFound, Refused, StoreError
+from model_store.errors import NotFound, StoreError
 from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
 from wsgi_service.serving import frames
@@ -26,7 +25,8 @@ from wsgi_service.serving.errors import Busy, ServingError
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.limits import CONVERT_SECONDS, allowance_to_convert, give_back
 from wsgi_service.serving.predictor import Predictor
-from wsgi_service.serving.programs import Runnable, checked, runtime
+from wsgi_service.serving.programs import Runnable, runtime
+from wsgi_service.serving.verdicts import Verdict
 from wsgi_service.serving.warming import every_version, live_versions
 
 log = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ class Accelerator:
             program = msgspec.structs.replace(
                 report.program, digest=staged.digest, size=staged.size, runtime=runtime()
             )
-            refused = self._refusal(version, Runnable(program.digest, program.size, program.methods), data, by)
+            refused = self._refusal(version, Runnable(program.digest, program.size, program.methods), by)
             verdict = refused or msgspec.structs.replace(report, program=program)
             self._registry.set_acceleration(
                 version.model, version.version, verdict, by, lambda: self._artifacts.confirm(staged.digest)
@@ -193,18 +193,16 @@ class Accelerator:
         finally:
             self._artifacts.discard(staged)
 
-    def _refusal(self, version: Version, found: Runnable, data: bytes, by: Attribution) -> Acceleration | None:
+    def _refusal(self, version: Version, found: Runnable, by: Attribution) -> Acceleration | None:
         """The report about a program that is not taken; None if it passes and a host computes with it.
 
         Raises Busy if there was no host to try it in.
         """
         try:
-            model, _ = checked(data)
-            codes.read(model, len(version.schema.inputs))
-            trust.read(model, len(version.schema.inputs))
-            _check_claims(version, found, len(model.graph.output))
+            verdict = self._predictor.verdicts.of(found.digest, found.size)
+            _check_claims(version, found, verdict)
             self._predictor.try_program(version, found, by)
-        except (Refused, ValueError) as error:
+        except ValueError as error:
             return _failed(f"The estimator answers itself, since its program is not taken: {error}")
         except Busy:
             raise
@@ -213,9 +211,11 @@ class Accelerator:
         return None
 
 
-def _check_claims(version: Version, found: Runnable, outputs: int) -> None:
-    """Raises ValueError for a program that is said to answer what it has no output for, or nobody can ask for."""
-    if len(found.methods) > outputs or not set(found.methods) <= set(version.methods):
+def _check_claims(version: Version, found: Runnable, verdict: Verdict) -> None:
+    """Raises ValueError for a program that is not bounded, or is said to answer what it cannot be asked for."""
+    if verdict.cost is None:
+        raise ValueError(verdict.reason)
+    if len(found.methods) > verdict.outputs or not set(found.methods) <= set(version.methods):
         raise ValueError("it has not the outputs that are claimed for it")
 
 

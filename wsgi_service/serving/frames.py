@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from model_store.acceleration.report import Acceleration
 from model_store.entities import Inspection
+from model_store.formats.onnx.cost import Cost
 from model_store.quality import Quality
 from model_store.safety import STRICT, Policy, Report
 from model_store.schema import Scalar
@@ -145,6 +146,13 @@ class Accelerate(Struct, frozen=True, tag="accelerate"):
     policy: Policy = STRICT
 
 
+class Judge(Struct, frozen=True, tag="judge"):
+    """Find out whether a program may run in the HTTP process, and what it takes."""
+
+    path: str
+    digest: str
+
+
 class Ready(Struct, frozen=True, tag="ready"):
     """The host has imported everything and listens."""
 
@@ -183,6 +191,14 @@ class Accelerated(Struct, frozen=True, tag="accelerated"):
     report: Acceleration
 
 
+class Judged(Struct, frozen=True, tag="judged"):
+    """What a program takes and how many outputs it has, or why it may not run in the HTTP process."""
+
+    cost: Cost | None
+    outputs: int
+    reason: str
+
+
 class Drawn(Struct, frozen=True, tag="drawn"):
     """The pictures, as SVG."""
 
@@ -198,8 +214,8 @@ class Failed(Struct, frozen=True, tag="failed"):
     extra: str = ""
 
 
-Request = Inspect | Load | Unload | Predict | Unpack | Draw | Accelerate
-Reply = Ready | Inspected | Done | Predicted | Unpacked | Drawn | Accelerated | Failed
+Request = Inspect | Load | Unload | Predict | Unpack | Draw | Accelerate | Judge
+Reply = Ready | Inspected | Done | Predicted | Unpacked | Drawn | Accelerated | Judged | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -6,13 +6,16 @@ sees as a closed pipe. Only this process imports scikit-learn.
 """
 
 import gc
+import io
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from model_store import errors
+from model_store.artifacts import check_digest
 from model_store.footprint import resident
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.serving import frames
@@ -102,6 +105,7 @@ _FAILURES = {
     frames.Predict: ("PredictFailed", "The estimator raised {} for these rows."),
     frames.Unpack: ("MalformedBody", "The table cannot be read: {}."),
     frames.Accelerate: ("PredictFailed", "Making a program of the estimator raised {}."),
+    frames.Judge: ("PredictFailed", "Looking at the program raised {}."),
     frames.Draw: ("PredictFailed", "The pictures could not be drawn: {}."),
 }
 
@@ -122,23 +126,23 @@ class _Bench:
         self._loaded = loaded
         self._estimators: dict[str, Any] = {}
         self.environment = facts.environment()
+        #: What is done for each kind of request that comes without buffers.
+        self._kinds: dict[type, Callable[[Any], Answer]] = {
+            frames.Load: self._load,
+            frames.Unload: self._unload,
+            frames.Inspect: self._inspect,
+            frames.Draw: self._draw,
+            frames.Accelerate: self._accelerate,
+            frames.Judge: self._judge,
+        }
 
     def work(self, request: Request, buffers: list[bytearray]) -> Answer:
         match request:
             case frames.Predict():
                 return self._predict(request, buffers)
-            case frames.Load():
-                return self._load(request)
-            case frames.Unload():
-                return self._unload(request)
-            case frames.Inspect():
-                return self._inspect(request)
             case frames.Unpack():
                 return self._unpack(request, buffers)
-            case frames.Draw():
-                return self._draw(request)
-            case frames.Accelerate():
-                return self._accelerate(request)
+        return self._kinds[type(request)](request)
 
     def _inspect(self, request: frames.Inspect) -> Answer:
         path = Path(request.path)
@@ -160,6 +164,15 @@ class _Bench:
 
         with limited(allowance_to_check(0)):
             return frames.Drawn(drawing.draw(request.quality)), []
+
+    def _judge(self, request: frames.Judge) -> Answer:
+        from wsgi_service.serving.verdicts import judged
+
+        data = Path(request.path).read_bytes()
+        check_digest(io.BufferedReader(io.BytesIO(data)), request.digest)
+        with limited(allowance_to_check(len(data))):
+            verdict = judged(data)
+        return frames.Judged(verdict.cost, verdict.outputs, verdict.reason), []
 
     def _accelerate(self, request: frames.Accelerate) -> Answer:
         from model_store.acceleration.accelerate import accelerate

@@ -39,6 +39,7 @@ from wsgi_service.serving.process import Host
 from wsgi_service.serving.programs import AT_ONCE, Call, Programs, Runnable, runnable
 from wsgi_service.serving.tables import Table, decode_results, encode_table, merged, values_in
 from wsgi_service.serving.tickets import Posted
+from wsgi_service.serving.verdicts import Verdicts
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 log = logging.getLogger(__name__)
@@ -118,9 +119,10 @@ class Predictor:
         policy: what the operator allows beyond what is safe for everybody.
         patience: how many crashes put a version in quarantine.
         counts: what is counted of it.
+        uploaded: whether ONNX programs that were uploaded may run in this process as well.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what the composition root chooses
         self,
         pool: HostPool,
         artifacts: Artifacts,
@@ -129,7 +131,10 @@ class Predictor:
         policy: Policy = STRICT,
         patience: Patience = Patience(),  # noqa: B008 - frozen
         counts: Counts = Uncounted(),  # noqa: B008 - it holds nothing
+        uploaded: bool = False,
     ) -> None:
+        self._uploaded = uploaded
+        self.verdicts = Verdicts(artifacts, pool)
         self._pool = pool
         self._artifacts = artifacts
         self._registry = registry
@@ -138,7 +143,7 @@ class Predictor:
         self._computing = COMPUTING * deadline
         self._policy = policy
         self._patience = patience
-        self._programs = Programs(artifacts, deadline, min(available(), pool.size))
+        self._programs = Programs(artifacts, deadline, min(available(), pool.size), self.verdicts)
         self._live_proof = LiveProof(registry, self.predict_in_host, self._is_idle, self._give_up, counts.differed)
         # The last free host is not for a version that has one already, so more calls at once would only wait.
         self._batches = Batches(pool.size - 1)
@@ -189,22 +194,31 @@ class Predictor:
         _check_servable(version)
         asked = Asked(version, methods, table, by, wanted)
         turn = current_turn()
+        if turn is not None and must_not_wait():
+            turn.about(version)
         if turn is not None and turn.found is not None:
             return self._go_on(asked, turn.found)
-        found = None if exact else runnable(version)
-        if taken := self._programs.take(found, methods, table):
-            try:
-                if computed := self._with_program(taken, asked):
-                    return computed
-            except PredictFailed:
-                if version.format == ONNX:  # nobody else could answer
-                    raise
+        found = None if exact else self._runnable(version)
+        if computed := self._by_program(found, asked):
+            return computed
         if must_not_wait():
             self._put_off(asked, turn, settled=not exact and (found is None or self._programs.trusts(found)))
         computed = self._predict_waiting(asked, exact)
         if found is not None and not self._is_suspected(version):
             self._prove(version, found, by)
         return self._left_to_it(asked, computed) if found is not None else computed
+
+    def _by_program(self, found: Runnable | None, asked: Asked) -> Computed | None:
+        """What a program answers, as far as it may; None if all is for a host. Raises like `predict`."""
+        taken = self._programs.take(found, asked.methods, asked.table)
+        if taken is None:
+            return None
+        try:
+            return self._with_program(taken, asked)
+        except PredictFailed:
+            if asked.version.format == ONNX:  # nobody else could answer
+                raise
+            return None
 
     def _left_to_it(self, asked: Asked, computed: Computed) -> Computed:
         """What an estimator has computed in the place of its program."""
@@ -281,8 +295,16 @@ class Predictor:
 
     def prepare(self, version: Version) -> None:
         """Have the program of a version ready in this process, where a host has shown already that it computes."""
-        if found := runnable(version):
+        if found := self._runnable(version):
             self._programs.prepare(found)
+
+    @property
+    def slow_programs(self) -> int:
+        """Programs that took too long in this process, and stay in hosts."""
+        return self._programs.slow
+
+    def _runnable(self, version: Version) -> Runnable | None:
+        return runnable(version, self._uploaded)
 
     def load(self, version: Version, by: Attribution) -> None:
         """Prove that a version's bytes have their digest and that a host can load it. Raises like `predict`."""
@@ -293,7 +315,7 @@ class Predictor:
 
         _check_servable(version)
         self._noting(version, by, read_again)
-        if (found := runnable(version)) and found.methods:
+        if (found := self._runnable(version)) and found.methods:
             self._prove(version, found, by)
 
     def _prove(self, version: Version, found: Runnable, by: Attribution) -> None:
@@ -381,10 +403,11 @@ class Predictor:
 
     def _joins(self, asked: Asked) -> bool:
         """Whether rows may stand in one call with those of other requests."""
-        version = asked.version
-        return (
-            version.digest in self._joinable and asked.table.rows <= MOST_ROWS and not self._is_suspected(version)
-        )
+        version, matrix = asked.version, asked.table.matrix
+        if version.digest not in self._joinable or asked.table.rows > MOST_ROWS or self._is_suspected(version):
+            return False
+        # Where a number is missing, what ONNX Runtime makes of it depends on how many rows it computes at once.
+        return version.format != ONNX or matrix is None or bool(np.isfinite(matrix).all())
 
     def _caller(self, asked: Asked, until: float) -> Caller[Replied]:
         """How a host is asked, within the time of this request."""

@@ -22,6 +22,8 @@ MAX_TEXT = 64 << 20
 CHARACTERS = 8
 EIGHT = 8
 PLAIN = (str, int, float, bool, type(None))
+#: What an entry of a result is not.
+NESTED = (complex, list, tuple, dict, set, frozenset, np.ndarray)
 Plain = str | int | float | bool | None
 NUMPY: dict[str, Any] = {"f8": np.float64, "i8": np.int64, "bool": np.bool_, "time": "datetime64[us]"}
 
@@ -121,13 +123,33 @@ def _encode_array(array: NDArray[Any]) -> tuple[frames.Outcome, list[Buffer]]:
     if array.dtype.kind in "biuf":
         array = _little_endian(_as_numbers(array))
         return _array_header(array), [array.tobytes()]
+    if array.dtype.kind in "cV":
+        raise ValueError("the result is not made of numbers or texts")
     values = array.ravel().tolist()
+    if any(isinstance(value, NESTED) for value in values):
+        raise ValueError("the result has entries that are no single values")
     if array.dtype.kind == "U" or all(isinstance(value, str) for value in values):
         _check_text(sum(len(value) for value in values))
         return frames.Text(array.shape), _encode_text(values)
     plain = [value if isinstance(value, PLAIN) else str(value) for value in values]
     _check_text(sum(len(value) for value in plain if isinstance(value, str)))
     return frames.Values(array.shape), [msgspec.msgpack.encode(plain, enc_hook=str)]
+
+
+def check_entries(results: Sequence[NDArray[Any]], rows: int) -> None:
+    """Look at the results of a program.
+
+    Raises:
+        ResultTooLarge: like `encode_result`.
+        ValueError: one is not a number, a truth or a text, one entry for each row.
+    """
+    for result in results:
+        kind = result.dtype.kind
+        if kind in "biuf" and result.ndim and result.shape[0] == rows and result.size <= MAX_VALUES:
+            continue  # as nearly all of them are
+        _check_shape([result], rows)
+        if kind not in "biufU" and not all(isinstance(one, str) for one in result.ravel().tolist()):
+            raise ValueError("the result is not made of numbers or texts")
 
 
 def _check_shape(arrays: list[Any], rows: int | None) -> None:

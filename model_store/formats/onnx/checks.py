@@ -18,6 +18,8 @@ MAX_DEPTH = 8
 MAX_INPUTS = 10_000
 #: Types that rows arrive in.
 ROW_TYPES = tuple(getattr(TensorProto, name) for name in ("FLOAT", "DOUBLE", "INT64", "INT32", "BOOL", "STRING"))
+CLASSIFIERS = ("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
+SPARSE = "A constant is sparse. Save the program with dense constants."
 ENSEMBLES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 
 
@@ -47,8 +49,6 @@ def tensors_of(model: ModelProto) -> Iterator[TensorProto]:
     """Every tensor that stands in the file."""
     for graph, _ in graphs_of(model):
         yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
         for node in graph.node:
             for attribute in node.attribute:
                 yield from _tensors_in(attribute)
@@ -71,6 +71,25 @@ def data_is_inside_the_file(model: ModelProto) -> Iterator[Found]:
     for tensor in tensors_of(model):
         if tensor.data_location != TensorProto.DEFAULT or tensor.external_data:
             yield Found(tensor.name, "A tensor is kept outside the file. Save the program with its data inside.")
+
+
+def tensors_are_dense(model: ModelProto) -> Iterator[Found]:
+    """The runtime makes a sparse tensor dense, and a hundred bytes become gigabytes."""
+    for graph, _ in graphs_of(model):
+        if graph.sparse_initializer:
+            yield Found(graph.name, SPARSE)
+        for node in graph.node:
+            if any(_is_sparse(attribute) for attribute in node.attribute):
+                yield Found(node.name or node.op_type, SPARSE)
+
+
+def attributes_are_named_once(model: ModelProto) -> Iterator[Found]:
+    """Of two attributes of one name, or two forms of one list, one would be checked and the other followed."""
+    for graph, _ in graphs_of(model):
+        for node in graph.node:
+            names = [attribute.name.removesuffix("_as_tensor") for attribute in node.attribute]
+            if len(set(names)) != len(names):
+                yield Found(node.name or node.op_type, "An operator has two attributes of one name.")
 
 
 def operators_are_standard(model: ModelProto) -> Iterator[Found]:
@@ -123,6 +142,16 @@ def the_checker_agrees(model: ModelProto) -> Iterator[Found]:
         yield Found("graph", f"ONNX's own checker refuses the program: {_first_line(error)}")
 
 
+def scores_are_written(model: ModelProto) -> Iterator[Found]:
+    """With two classes the runtime leaves a score of PROBIT as the memory was, which is another's."""
+    for graph, _ in graphs_of(model):
+        for node in graph.node:
+            if node.op_type in CLASSIFIERS and any(attribute.s == b"PROBIT" for attribute in node.attribute):
+                yield Found(
+                    node.name or node.op_type, "A classifier gives scores as PROBIT, which is not computed."
+                )
+
+
 def trees_stay_within_themselves(model: ModelProto) -> Iterator[Found]:
     """A child or feature out of range reads memory that is not the tree's, and a loop never ends."""
     for graph, _ in graphs_of(model):
@@ -138,12 +167,15 @@ RULES = (
     Rule(graphs_are_not_nested_deeply),
     Rule(nodes_are_few),
     Rule(data_is_inside_the_file),
+    Rule(tensors_are_dense),
+    Rule(attributes_are_named_once),
     Rule(operators_are_standard),
     Rule(functions_are_not_defined),
     Rule(inputs_are_columns, NotAPredictor),
     Rule(outputs_are_tensors, NotAPredictor),
     unreadable(the_checker_agrees),
     Rule(trees_stay_within_themselves),
+    Rule(scores_are_written),
 )
 
 
@@ -183,8 +215,10 @@ def _tensors_in(attribute: AttributeProto) -> Iterator[TensorProto]:
     if attribute.HasField("t"):
         yield attribute.t
     yield from attribute.tensors
-    if attribute.HasField("sparse_tensor"):
-        yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
+
+
+def _is_sparse(attribute: AttributeProto) -> bool:
+    return attribute.HasField("sparse_tensor") or bool(attribute.sparse_tensors)
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
 from model_store.described import SelfDescribed
-from model_store.formats.onnx.checks import inputs_of, shape_of, type_of, width_of
+from model_store.formats.onnx.bounds import Unbounded, cost_of
+from model_store.formats.onnx.checks import CLASSIFIERS, inputs_of, type_of, width_of
 from model_store.formats.onnx.ensembles import attributes_of
 from model_store.naming import positional
 from model_store.schema import Classes, Column, ColumnType, Output, Scalar, Schema
@@ -28,9 +29,12 @@ TYPES: dict[int, ColumnType] = {
     TensorProto.INT32: "integer", TensorProto.BOOL: "boolean", TensorProto.STRING: "string",
 }  # fmt: skip
 SAMPLES: dict[ColumnType, Scalar] = {"number": 0.0, "integer": 0, "boolean": False, "string": "some text"}
-SCORES = (TensorProto.FLOAT, TensorProto.DOUBLE)
-#: Operators that know the labels of their classes.
-CLASSIFIERS = ("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
+#: The same by what the runtime calls them.
+TENSORS: dict[str, Any] = {
+    "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32, "tensor(bool)": np.bool_, "tensor(string)": np.object_,
+}  # fmt: skip
+SCORES = ("tensor(float)", "tensor(double)")
 LABELS = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
 
 
@@ -38,21 +42,28 @@ class Session:
     """What computes the outputs of a program; nothing else of the program is kept.
 
     Args:
-        model: a program that has passed every rule.
+        program: that has passed every rule, or its bytes, which are not looked at here.
         methods: that its outputs answer, in their order; by default `predict` is the first output, and what scores
             or probabilities are called is the second.
+        patterns: see `session_of`.
+
+    Attributes:
+        metadata: what stands in the program under names of its own.
     """
 
-    def __init__(self, model: ModelProto, methods: Sequence[str] = ()) -> None:
-        inputs = inputs_of(model)
+    def __init__(self, program: ModelProto | bytes, methods: Sequence[str] = (), patterns: bool = False) -> None:
+        session = session_of(program if isinstance(program, bytes) else program.SerializeToString(), patterns)
+        inputs, outputs = session.inputs_meta, session.outputs_meta
         self._names = [value.name for value in inputs]
-        self._dtypes = [NUMPY[type_of(value)] for value in inputs]
-        self._ranks = [len(shape_of(value) or [0, 0]) for value in inputs]
-        self._run = runner_of(model.SerializeToString())
-        first, *further = [value.name for value in model.graph.output]
+        self._dtypes = [TENSORS[value.type] for value in inputs]
+        self._ranks = [len(value.shape) for value in inputs]
+        self._run = session.run
+        #: What the second output may answer of a program that is a model of its own.
+        self._scores = () if methods else _scores_methods(outputs)
+        first, *further = [value.name for value in outputs]
         self._output_of = dict(zip(methods, [first, *further], strict=False)) if methods else {"predict": first}
-        if not methods and further:
-            self._output_of |= dict.fromkeys(scores_methods(model), further[0])
+        self._output_of |= dict.fromkeys(self._scores, further[0]) if self._scores else {}
+        self.metadata: dict[str, str] = session.model_meta.custom_metadata_map
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -105,7 +116,7 @@ class Program(Session, SelfDescribed):
     @property
     def names_of_scores(self) -> tuple[str, ...]:
         """See `SelfDescribed`."""
-        return scores_methods(self._model)
+        return self._scores
 
     @property
     def adds_up(self) -> bool:
@@ -135,6 +146,15 @@ class Program(Session, SelfDescribed):
             names_from="estimator" if len(self._names) > 1 else "position",
         )
 
+    @property
+    def row_by_row(self) -> bool:
+        """See `SelfDescribed`: all operators whose work can be told look at one row at a time."""
+        try:
+            cost_of(self._model)
+        except Unbounded:
+            return False
+        return True
+
     def predict(self, rows: Any) -> NDArray[Any]:
         """The first output, one entry for each row."""
         return self.call("predict", rows)
@@ -157,27 +177,36 @@ def _entries(method: str, result: NDArray[Any]) -> NDArray[Any]:
     return result[:, 0] if single else result
 
 
-def runner_of(program: bytes) -> Any:
-    """What computes a program, on one thread, without a word."""
+def session_of(program: bytes, patterns: bool = False) -> Any:
+    """ONNX Runtime's session of a program, on one thread, without a word.
+
+    What is usually around it keeps the bytes of the file, to begin anew elsewhere, and looks at every input once
+    more.
+
+    Args:
+        program: that has passed every rule.
+        patterns: whether it is kept, for each number of rows that ever came, where its tensors lay, which makes
+            large calls a sixth faster.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = FATAL_ONLY
+    options.enable_mem_pattern = patterns
     session = onnxruntime.InferenceSession(
         program, options, providers=["CPUExecutionProvider"], disabled_optimizers=IMPRECISE
     )
-    # What is around it keeps the bytes of the file, to begin anew elsewhere, and looks at every input once more.
-    return session._sess.run
+    return session._sess
 
 
-def scores_methods(model: ModelProto) -> tuple[str, ...]:
+def _scores_methods(outputs: Sequence[Any]) -> tuple[str, ...]:
     """The methods that the second output may answer.
 
     Converters write "probabilities" over scores as well; so both are known here, and the inspection finds out
     which it is.
     """
-    if len(model.graph.output) < 2 or type_of(model.graph.output[1]) not in SCORES:  # noqa: PLR2004
+    if len(outputs) < 2 or outputs[1].type not in SCORES:  # noqa: PLR2004
         return ()
-    name = model.graph.output[1].name.lower()
+    name = outputs[1].name.lower()
     scores = "score" in name or "decision" in name
     return ("decision_function",) if scores else ("predict_proba", "decision_function")
 
