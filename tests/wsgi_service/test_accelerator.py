@@ -36,7 +36,7 @@ from wsgi_service.serving.wanted import ALWAYS, Wanted
 from wsgi_service.settings import Settings
 
 pytest.importorskip("skl2onnx")
-pytestmark = pytest.mark.usefixtures("accelerating")
+pytestmark = [pytest.mark.extras, pytest.mark.usefixtures("accelerating")]
 
 ROW = [5.1, 3.5, 1.4, 0.2]
 BY = Attribution("ann", "request-1")
@@ -161,7 +161,6 @@ def test_rows_of_a_program_that_was_uploaded_stay_together(client: StrictClient,
     assert taken is None or len(taken.pieces()) == 1
 
 
-@pytest.mark.alike
 def test_an_upload_is_answered_by_its_proven_program(client: StrictClient) -> None:
     version = client.put_model("iris", models.iris()).json
     assert (version["engine"], version["acceleration"]) == ("onnx", "passed")
@@ -476,7 +475,6 @@ def test_a_server_without_the_packages_or_with_acceleration_off_lets_estimators_
         service.catalog.registry.close()
 
 
-@pytest.mark.alike
 def test_a_start_catches_up_with_live_versions_and_uses_programs_of_before(
     start_server: Any, folder: Path
 ) -> None:

@@ -18,7 +18,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from wsgi_service.client import Client, RemoteError, _array
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.system, pytest.mark.extras, pytest.mark.live]
 FEATURES = load_iris().data
 
 

@@ -16,7 +16,7 @@ import models
 import pytest
 from conftest import PATIENCE, LiveServer
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.system, pytest.mark.extras, pytest.mark.live]
 MEGABYTE = 1 << 20
 ROWS = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
 JSON = {"Content-Type": "application/json"}
@@ -196,11 +196,11 @@ def test_a_data_folder_that_cannot_be_used_is_named(folder: Path) -> None:
 
 
 def test_stopped_and_started_again_the_same_data_answer(start_server: Any) -> None:
-    first = start_server()
+    first = start_server("--acceleration", "off")
     upload(first)
     assert predict(first)[0] == 200
     first.stop()
-    second = start_server()
+    second = start_server("--acceleration", "off")
     assert "models   1" in second.announced
     assert predict(second)[1]["alias"] == "live"
 
@@ -235,7 +235,7 @@ def test_whoever_has_connected_before_a_stop_is_answered(start_server: Any) -> N
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the hosts in /proc")
 def test_hosts_that_are_killed_again_and_again_never_take_the_server_along(start_server: Any) -> None:
-    server = start_server()
+    server = start_server("--acceleration", "off")  # so that the hosts are what answers
     upload(server)
     statuses = []
     for _ in range(3):
