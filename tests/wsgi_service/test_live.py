@@ -14,7 +14,10 @@ from typing import Any
 
 import models
 import pytest
+from click.testing import CliRunner
 from conftest import PATIENCE, LiveServer
+
+from wsgi_service.cli import group
 
 pytestmark = [pytest.mark.system, pytest.mark.extras, pytest.mark.live]
 MEGABYTE = 1 << 20
@@ -295,10 +298,5 @@ def test_what_is_not_safe_for_everybody_is_said_at_the_start(start_server: Any) 
 @pytest.mark.parametrize("trust", ["os", "os.", "my package.Thing", "../x.y"])
 def test_what_to_trust_is_a_dotted_name(trust: str, folder: Path) -> None:
     command = ["serve", "--data", str(folder), "--listen", "127.0.0.1:0", "--trust", trust]
-    done = subprocess.run(
-        [sys.executable, "-m", "wsgi_service", *command],
-        capture_output=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert (done.returncode, b"dotted names" in done.stderr) == (2, True)
+    done = CliRunner().invoke(group, command)
+    assert (done.exit_code, "dotted names" in " ".join(done.output.split())) == (2, True)
