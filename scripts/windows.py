@@ -214,9 +214,9 @@ def copy_to(checkout: Path) -> None:
 
 
 def pass_on(output: IO[bytes]) -> None:
-    """Print what comes from wine, line by line."""
-    for line in output:
-        sys.stdout.write(line.decode(errors="replace"))
+    """Print what comes from wine, as it comes."""
+    while piece := os.read(output.fileno(), 1 << 16):
+        sys.stdout.buffer.write(piece)
         sys.stdout.flush()
 
 
