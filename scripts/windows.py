@@ -1,9 +1,9 @@
 """Runs the test suite on Windows' own CPython under wine, on Debian: the Windows stage of the CI.
 
-Without --all, tests are left out that take minutes there and look at nothing that depends on the system.
-Builds, once, a tree with the embeddable Windows Python and win_amd64 wheels from PyPI, then copies the checkout
-beside it and runs pytest there. What is known to differ from Windows: a folder with an open file can be renamed,
-two processes cannot share a port with SO_REUSEADDR, and CTRL_BREAK cannot be sent without a console.
+`dev.py windows` calls it, and says which tests. It builds, once, a tree with the embeddable Windows Python and
+win_amd64 wheels from PyPI, then copies the checkout beside it and runs pytest there. What is known to differ from
+Windows: a folder with an open file can be renamed, two processes cannot share a port with SO_REUSEADDR, and
+CTRL_BREAK cannot be sent without a console.
 """
 
 import argparse
@@ -42,13 +42,13 @@ NOT_ON_WINDOWS, ON_WINDOWS = 'sys_platform != "win32"', '; sys_platform == "win3
 def main() -> int:
     """Build the tree if it is not there, and run pytest in it; further arguments go to pytest."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="run the tests marked as alike everywhere as well")
     parser.add_argument("--tree", type=Path, default=ROOT / "build" / "windows", help="where Python is built")
+    parser.add_argument("--build-only", action="store_true", help="build the tree and run nothing")
     chosen, rest = parser.parse_known_args()
     tree = chosen.tree.resolve()
     install_wine()
     build(tree)
-    return run_tests(tree, rest if chosen.all else ["-m", "not alike", *rest])
+    return 0 if chosen.build_only else run_tests(tree, rest)
 
 
 def install_wine() -> None:
@@ -179,69 +179,44 @@ def wine_environment(tree: Path) -> dict[str, str]:
 
 
 def run_tests(tree: Path, arguments: list[str]) -> int:
-    """Run pytest on a copy of the checkout: the tests that are named, or all of them, in a run for each core."""
+    """Run pytest on a copy of the checkout, and pass its output on; 1 if it did not end in time."""
     checkout = tree / "checkout"
-    shutil.rmtree(checkout, ignore_errors=True)
-    ignore = shutil.ignore_patterns(".git", ".venv*", "build", "var", "__pycache__", ".*_cache", "wheels")
-    shutil.copytree(ROOT, checkout, ignore=ignore)
+    copy_to(checkout)
     # As `pip install -e` would do it: services do not get the environment variables of whoever starts them.
     line = f"{DRIVE}{checkout}".replace("/", "\\")
     (tree / "py" / "Lib" / "site-packages" / "checkout.pth").write_text(f"{line}\n", encoding="utf-8")
-    named = any(argument.startswith("tests") for argument in arguments)
-    shares = [[]] if named else share_out(checkout, os.cpu_count() or 1)
-    runs = [Run(tree, checkout, [*arguments, *share]) for share in shares]
-    codes = [run.wait() for run in runs]
+    environment = wine_environment(tree)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a cold import of scikit-learn takes 20 s there
+    command = ["wine", str(tree / "py" / "python.exe"), "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    # wine's Python wants pipes, so its output comes through one.
+    process = subprocess.Popen(
+        command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    reader = threading.Thread(target=pass_on, args=(process.stdout,), daemon=True)
+    reader.start()
+    try:
+        code = process.wait(TIME_LIMIT)
+    except subprocess.TimeoutExpired:
+        print(f"The run did not end within {TIME_LIMIT:g} seconds.")
+        code = 1
     end_wine(tree)
-    for run in runs:
-        run.finish()
-    return max(codes)
+    reader.join(10)
+    return code
 
 
-def share_out(checkout: Path, shares: int) -> list[list[str]]:
-    """The test files in shares that take about as long: starting servers takes longest, then what is long."""
-    files = sorted(checkout.glob("tests/**/test_*.py"), key=_weight, reverse=True)
-    names = [path.relative_to(checkout).as_posix() for path in files]
-    return [names[start::shares] for start in range(shares)]
-
-
-def _weight(path: Path) -> tuple[int, int]:
-    text = path.read_text(encoding="utf-8")
-    return sum(text.count(word) for word in ("start_server", "HostPool(", "LiveServer(", "trials.")), len(text)
-
-
-class Run:
-    """One pytest in wine, whose output is passed through."""
-
-    def __init__(self, tree: Path, checkout: Path, arguments: list[str]) -> None:
-        environment = wine_environment(tree)
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a cold import of scikit-learn takes 20 s there
-        command = ["wine", str(tree / "py" / "python.exe"), "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-        # wine's Python wants pipes, so its output comes through one.
-        self._process = subprocess.Popen(
-            command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        assert self._process.stdout is not None
-        self._reader = threading.Thread(target=pass_on, args=(self._process.stdout,), daemon=True)
-        self._reader.start()
-
-    def wait(self) -> int:
-        """The exit code; 1 if it did not end in time."""
-        try:
-            return self._process.wait(TIME_LIMIT)
-        except subprocess.TimeoutExpired:
-            print(f"The run did not end within {TIME_LIMIT:g} seconds.")
-            return 1
-
-    def finish(self) -> None:
-        """Read what is left of the output."""
-        self._reader.join(10)
+def copy_to(checkout: Path) -> None:
+    """A copy of the checkout, without what is made in it."""
+    shutil.rmtree(checkout, ignore_errors=True)
+    ignore = shutil.ignore_patterns(".git", ".venv*", "build", "var", "__pycache__", ".*_cache", "wheels")
+    shutil.copytree(ROOT, checkout, ignore=ignore)
 
 
 def pass_on(output: IO[bytes]) -> None:
-    """Print what comes from wine, line by line."""
-    for line in output:
-        sys.stdout.write(line.decode(errors="replace"))
+    """Print what comes from wine, as it comes."""
+    while piece := os.read(output.fileno(), 1 << 16):
+        sys.stdout.buffer.write(piece)
         sys.stdout.flush()
 
 

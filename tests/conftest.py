@@ -1,8 +1,12 @@
 """Fixtures for all tests: one pool of model hosts, a service for each test, and the real command."""
 
+import os
+
+#: Before numpy is imported, and for all processes that tests start: threads of numbers would only spin for a core.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
 import json
 import logging
-import os
 import re
 import subprocess
 import sys
@@ -13,8 +17,10 @@ from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
 
+import hypothesis
 import models
 import pytest
+from sharing import pytest_addoption, pytest_collection_modifyitems, pytest_configure  # noqa: F401 - for pytest
 from werkzeug.test import Client, TestResponse
 
 from wsgi_service.app import Application, create_app
@@ -22,6 +28,10 @@ from wsgi_service.serving import frames
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.process import Host
 from wsgi_service.settings import Settings
+
+# How long an example takes is the business of whatever else runs on this machine.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 #: A cold start of scikit-learn under wine takes up to 20 s for each of three processes at once.
 PATIENCE = 180.0

@@ -11,6 +11,8 @@ from wsgi_service.app import create_app
 from wsgi_service.cli import group
 from wsgi_service.settings import TABLE, Settings
 
+pytestmark = pytest.mark.extras
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")

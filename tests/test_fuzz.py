@@ -12,7 +12,7 @@ FILES = 120 if sys.platform != "win32" else 40
 KINDS = ("KNeighborsClassifier", "OneHotEncoder", "Pipeline", "RandomForestClassifier", "SVC", "TfidfVectorizer")
 
 
-@pytest.mark.alike
+@pytest.mark.hosts
 def test_changed_files_neither_end_the_server_nor_change_its_answers() -> None:
     """Promise P3, in small: no death, no 500, no wrong answer of a neighbour, and nothing left behind."""
     make = fuzz.changed(fuzz.seeds(*KINDS, "HistGradientBoostingClassifier"), seed=7)

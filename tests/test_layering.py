@@ -3,9 +3,8 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Modules that run in model hosts, notebooks and `convert` only, because they bring scikit-learn.
@@ -52,7 +51,9 @@ UNPICKLERS = ("Unpickler", "pickle.load", "joblib.load", "cloudpickle.load", "di
 MAY_UNPICKLE = {"model_store/formats/pickled.py", "wsgi_service/commands/convert.py", "wsgi_service/channel.py"}
 
 
+@cache
 def sources() -> list[Path]:
+    """The modules of both packages; each rule is one test, whose failure names those that break it."""
     return sorted([*ROOT.glob("model_store/**/*.py"), *ROOT.glob("wsgi_service/**/*.py")])
 
 
@@ -60,9 +61,19 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(text_of(path))
+
+
+@cache
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -78,6 +89,15 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def among(names: set[str], prefixes: tuple[str, ...]) -> set[str]:
+    return {name for name in names if name.startswith(prefixes)}
+
+
+def broken(found: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The modules that do what they may not, with what that is."""
+    return {module: names for module, names in found.items() if names}
+
+
 def test_imports_go_round_in_no_circle() -> None:
     names = {name_of(path) for path in sources()}
     graph = {name_of(path): names & top_imports(path) for path in sources()}
@@ -91,7 +111,7 @@ def top_imports(path: Path) -> set[str]:
     """What a module imports when it is imported itself."""
     modules = {name_of(other) for other in sources()}
     found: set[str] = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in tree_of(path).body:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -100,46 +120,47 @@ def top_imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", sources(), ids=relative)
-def test_the_store_knows_nothing_of_the_service(path: Path) -> None:
-    if name_of(path).startswith("model_store"):
-        forbidden = ("wsgi_service", "werkzeug", "waitress", "click")
-        assert [name for name in imports(path) if name.startswith(forbidden)] == []
+def test_the_store_knows_nothing_of_the_service() -> None:
+    forbidden = ("wsgi_service", "werkzeug", "waitress", "click")
+    found = {
+        relative(path): among(imports(path), forbidden)
+        for path in sources()
+        if relative(path).startswith("model_store/")
+    }
+    assert broken(found) == {}
 
 
-@pytest.mark.parametrize("path", sources(), ids=relative)
-def test_only_hosts_bring_what_is_heavy(path: Path) -> None:
-    if is_host_only(name_of(path)):
-        return
-    heavy = {name for name in imports(path) if name.split(".")[0] in HEAVY or is_host_only(name)}
-    late = LATE.get(relative(path), set())
-    assert {name for name in heavy if not any(name.startswith(allowed) for allowed in late)} == set()
+def test_only_hosts_bring_what_is_heavy() -> None:
+    found = {
+        relative(path): {name for name in imports(path) if name.split(".")[0] in HEAVY or is_host_only(name)}
+        for path in sources()
+        if not is_host_only(name_of(path))
+    }
+    late = {module: among(found.get(module, set()), tuple(allowed)) for module, allowed in LATE.items()}
+    assert broken({module: heavy - late.get(module, set()) for module, heavy in found.items()}) == {}
 
 
-@pytest.mark.parametrize("path", sources(), ids=relative)
-def test_only_the_composition_root_picks_backends(path: Path) -> None:
+def test_only_the_composition_root_picks_backends() -> None:
     concrete = {"model_store.sql.registry", "model_store.artifacts.LocalArtifacts"}
-    if imports(path) & concrete:
-        assert name_of(path) in {"model_store.catalog", "model_store.backup", "wsgi_service.app"}
+    roots = {"model_store.catalog", "model_store.backup", "wsgi_service.app"}
+    assert (
+        broken({name_of(path): imports(path) & concrete for path in sources() if name_of(path) not in roots}) == {}
+    )
 
 
-@pytest.mark.parametrize("path", sources(), ids=relative)
-def test_nothing_unpickles(path: Path) -> None:
-    if relative(path) not in MAY_UNPICKLE:
-        text = path.read_text(encoding="utf-8")
-        assert [name for name in UNPICKLERS if name in text] == []
+def test_nothing_unpickles() -> None:
+    found = {relative(path): {word for word in UNPICKLERS if word in text_of(path)} for path in sources()}
+    assert broken({module: words for module, words in found.items() if module not in MAY_UNPICKLE}) == {}
 
 
-@pytest.mark.parametrize("path", sources(), ids=relative)
-def test_a_module_says_in_its_first_line_what_lives_in_it(path: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    assert docstring
-    assert len(docstring.splitlines()[0]) > 20
+def test_a_module_says_in_its_first_line_what_lives_in_it() -> None:
+    first = {relative(path): (ast.get_docstring(tree_of(path)) or "").partition("\n")[0] for path in sources()}
+    assert {module: line for module, line in first.items() if len(line) <= 20} == {}
 
 
-@pytest.mark.parametrize("path", sources(), ids=relative)
-def test_no_module_is_called_after_nothing(path: Path) -> None:
-    assert path.stem not in {"utils", "helpers", "common", "core", "base", "manager", "misc"}
+def test_no_module_is_called_after_nothing() -> None:
+    empty = {"utils", "helpers", "common", "core", "base", "manager", "misc"}
+    assert [relative(path) for path in sources() if path.stem in empty] == []
 
 
 def test_the_http_process_never_imports_scikit_learn(tmp_path: Path) -> None:

@@ -6,7 +6,11 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 import wsgi_service
+
+pytestmark = [pytest.mark.system, pytest.mark.extras]
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = {

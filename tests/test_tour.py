@@ -16,6 +16,7 @@ from conftest import LiveServer
 from wsgi_service.client import Client
 
 pytestmark = [
+    pytest.mark.extras,
     pytest.mark.live,
     pytest.mark.skipif(sys.platform == "win32", reason="the lines are printed for bash"),
 ]

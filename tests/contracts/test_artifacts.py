@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from model_store.artifacts import Artifacts, LocalArtifacts
 from model_store.errors import ArtifactCorrupt, StorageError
 
+pytestmark = pytest.mark.system
+
 BACKENDS = {"local": LocalArtifacts}
 
 

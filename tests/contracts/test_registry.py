@@ -36,6 +36,8 @@ from model_store.schema import Column, Schema
 from model_store.sql.registry import SqlRegistry
 from model_store.tokens import issue
 
+pytestmark = pytest.mark.system
+
 BY = Attribution("ann", "request-1")
 Opener = Callable[[], SqlRegistry]
 

@@ -52,6 +52,8 @@ from model_store.formats.onnx.checks import parse, width_of
 from model_store.formats.onnx.program import Session
 from model_store.formats.rules import Audit
 
+pytestmark = pytest.mark.extras
+
 IRIS = load_iris(return_X_y=True)
 DIABETES = load_diabetes(return_X_y=True)
 CANCER = load_breast_cancer(return_X_y=True)
@@ -112,7 +114,6 @@ def compared(name: str, native: Any, program: Any, rows: Any, margin: Any = None
     return compare(name, native, program, margin or (lambda some: np.full(len(some), np.inf)), least, block)
 
 
-@pytest.mark.alike
 @pytest.mark.parametrize("name", [*zoo.names(), *zoo.TOGETHER])
 def test_an_estimator_is_accelerated_or_the_report_says_why_not(name: str) -> None:
     if name not in zoo.TOGETHER and zoo.verdict(name).word != "accepted":

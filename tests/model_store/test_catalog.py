@@ -11,6 +11,8 @@ from model_store import Attribution, Catalog, open_catalog
 from model_store.catalog import Publication
 from model_store.errors import InvalidMetadata, InvalidName, Refused, StorageError, VersionExists
 
+pytestmark = pytest.mark.system
+
 BY = Attribution("ann", "notebook")
 LINE = models.skops_bytes(models.line())
 

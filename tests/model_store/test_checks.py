@@ -18,6 +18,8 @@ from model_store.examples import Examples, agree, completed, mismatches, wanted
 from model_store.examples import check_examples as check_form
 from model_store.schema import Column, Output, Schema
 
+pytestmark = pytest.mark.extras
+
 LENGTH = Column(name="length", type="number")
 COLOUR = Column(name="colour", type="string", categories=("red", "green"), other_categories=False)
 SCHEMA = Schema(inputs=(LENGTH, COLOUR), outputs=(Output(name="prediction", type="string"),), classes=("a", "b"))

@@ -19,6 +19,8 @@ from model_store.entities import Attribution, Draft, Facts, Patience
 from model_store.errors import StorageError
 from model_store.schema import Column, Schema
 
+pytestmark = pytest.mark.system
+
 BY = Attribution("ann", "request-1")
 NOW = -60.0
 

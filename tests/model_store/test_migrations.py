@@ -10,6 +10,8 @@ from model_store.entities import Attribution
 from model_store.sql import migrations
 from model_store.sql.registry import SqlRegistry
 
+pytestmark = pytest.mark.system
+
 #: One file for each schema version before today's: what that release's database held.
 REGISTRIES = Path(__file__).parent.parent / "registries"
 BY = Attribution("ben", "request-2")

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from model_store.entities import MAX_VERSION, check_name, check_version
 from model_store.errors import InvalidName, InvalidVersion
 
+pytestmark = pytest.mark.system
+
 BAD_NAMES = [
     "", ".", "..", "a/b", "a\\b", "x.", "x ", "-x", "_x", "a:b", "a::$DATA", "CON", "COM¹", "LPT9", "Model",
     "modèle", "😀", "\uff41", "a\u202eb", "a\x00b", "a\r\nb", "a\n", "x" * 65, "x" * 10_000,

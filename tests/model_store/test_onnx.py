@@ -28,6 +28,8 @@ from model_store.formats import load
 from model_store.formats.onnx.bounds import Unbounded, cost_of
 from model_store.formats.sniffing import sniff
 
+pytestmark = pytest.mark.extras
+
 X, Y = load_iris(return_X_y=True)
 ROW = np.array([[1.0, 2.0]])
 

@@ -33,7 +33,7 @@ from model_store.estimators.traits import Trait, beside
 from model_store.naming import rename_columns
 from model_store.schema import Column
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 
 X, Y = load_iris(return_X_y=True)
 LETTERS = np.array([["a", "u"], ["b", "v"], ["a", "w"]] * 4, dtype=object)

@@ -10,6 +10,8 @@ from corpus import OTHERS, PICKLES, UNREADABLE
 from model_store.errors import Unreadable, UnsupportedFormat
 from model_store.formats.sniffing import sniff
 
+pytestmark = pytest.mark.extras
+
 
 @pytest.fixture
 def written(folder: Path) -> Any:

@@ -44,6 +44,8 @@ from model_store.formats.onnx.program import Session
 from model_store.formats.rules import Audit
 from model_store.schema import Column, Schema
 
+pytestmark = pytest.mark.extras
+
 ROWS = 240
 RANDOM = np.random.default_rng(0)
 PEOPLE = pd.DataFrame(

@@ -38,7 +38,7 @@ from wsgi_service.serving.wanted import ALWAYS, Wanted
 from wsgi_service.settings import Settings
 
 pytest.importorskip("skl2onnx")
-pytestmark = pytest.mark.usefixtures("accelerating")
+pytestmark = [pytest.mark.extras, pytest.mark.usefixtures("accelerating")]
 
 ROW = [5.1, 3.5, 1.4, 0.2]
 BY = Attribution("ann", "request-1")
@@ -149,7 +149,6 @@ def test_an_answer_that_would_hold_too_many_values_is_for_a_host_which_refuses_i
     assert several.take(found, ["predict", "predict_proba"], table) is None
 
 
-@pytest.mark.alike
 def test_an_upload_is_answered_by_its_proven_program(client: StrictClient) -> None:
     version = client.put_model("iris", models.iris()).json
     assert (version["engine"], version["acceleration"]) == ("onnx", "passed")
@@ -462,7 +461,6 @@ def test_a_server_without_the_packages_or_with_acceleration_off_lets_estimators_
         service.catalog.registry.close()
 
 
-@pytest.mark.alike
 def test_a_start_catches_up_with_live_versions_and_uses_programs_of_before(
     start_server: Any, folder: Path
 ) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 import models
 import pytest
 import toys
-from conftest import PATIENCE, StrictClient
+from conftest import StrictClient
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
 
 from wsgi_service.app import create_app
+from wsgi_service.serving.hosts import HostPool
 from wsgi_service.settings import Settings
 
 ROWS = load_iris().data[[0, 60, 120]].tolist()
@@ -128,11 +129,9 @@ def test_a_quarantined_version_is_not_switched_to(iris: StrictClient, app: Any) 
     assert (answer.status_code, statuses(answer.json["checks"])["loads"], live(iris)) == (409, "failed", 1)
 
 
-@pytest.mark.alike
-def test_a_version_that_crashes_on_its_examples_is_not_switched_to(folder: Path) -> None:
+def test_a_version_that_crashes_on_its_examples_is_not_switched_to(folder: Path, pool: HostPool) -> None:
     """Only a pickle can hold such a model, so the server has to allow them."""
-    service = create_app(Settings(data=str(folder), startup_limit=PATIENCE, allow_pickle=True))
-    service.start()
+    service = create_app(Settings(data=str(folder), allow_pickle=True), pool)
     client = StrictClient(service)
     try:
         for number in (1, 2):
@@ -144,7 +143,6 @@ def test_a_version_that_crashes_on_its_examples_is_not_switched_to(folder: Path)
         assert (answer.status_code, answer.json["type"]) == (409, "/problems/checks-failed")
         assert client.post("/models/moody/predict", json={"instances": [[1.0]]}).json["version"] == 1
     finally:
-        service.close()
         service.catalog.registry.close()
 
 

@@ -33,6 +33,8 @@ from wsgi_service.serving.tables import Table, values_in
 from wsgi_service.serving.unpacking import Unpacking
 from wsgi_service.settings import Settings
 
+pytestmark = [pytest.mark.system, pytest.mark.extras]
+
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]
 BY = Attribution("ann", "request-1")
 
@@ -270,7 +272,6 @@ def test_a_program_that_is_not_loaded_is_loaded_elsewhere(
     app.catalog.registry.close()
 
 
-@pytest.mark.alike
 @pytest.mark.live
 def test_the_real_server_answers_in_both_ways(start_server: Any) -> None:
     server: LiveServer = start_server()

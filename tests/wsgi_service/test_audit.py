@@ -20,22 +20,21 @@ sys.addaudithook(hook)
 
 
 @pytest.fixture
-def watched(start_server: Any, tmp_path: Path) -> Any:
-    """A server in which each process writes down what it should never do."""
+def watch(tmp_path: Path) -> tuple[Path, Path]:
+    """Where a process writes down what it should never do, and a file beside a hook that it should not open."""
     log, canary = tmp_path / "events.txt", tmp_path / "canary.bin"
     canary.write_bytes(b"secret")
     hook = HOOK.format(log=str(log), canary=canary.name)
     (tmp_path / "sitecustomize.py").write_text(hook, encoding="utf-8")
-    inherited = os.environ.get("PYTHONPATH", "")
-    server = start_server(PYTHONPATH=os.pathsep.join(filter(None, [str(tmp_path), inherited])))
-    return server, log, canary
+    return log, canary
 
 
-@pytest.mark.alike
-def test_nothing_is_unpickled_and_no_other_file_is_opened(watched: Any) -> None:
+def test_nothing_is_unpickled_and_no_other_file_is_opened(start_server: Any, watch: tuple[Path, Path]) -> None:
     import http.client
 
-    server, log, canary = watched
+    log, canary = watch
+    inherited = os.environ.get("PYTHONPATH", "")
+    server = start_server(PYTHONPATH=os.pathsep.join(filter(None, [str(canary.parent), inherited])))
     connection = http.client.HTTPConnection(server.host, server.port, timeout=180)
 
     def ask(method: str, path: str, body: Any, kind: str = "application/octet-stream") -> int:
@@ -70,13 +69,12 @@ def outside(canary: Path) -> list[bytes]:
     return [*files, model.SerializeToString()]
 
 
-@pytest.mark.alike
-def test_the_watch_itself_sees_what_it_is_for(watched: Any) -> None:
+def test_the_watch_itself_sees_what_it_is_for(watch: tuple[Path, Path]) -> None:
     """A hook that cannot fire would prove nothing."""
     import subprocess
     import sys
 
-    _, log, canary = watched
+    log, canary = watch
     program = f"import pickle; pickle.loads(pickle.dumps(dict)); open({str(canary)!r}).close()"
     environment = os.environ | {"PYTHONPATH": str(canary.parent)}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)

@@ -18,6 +18,8 @@ from wsgi_service.app import create_app
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.settings import Settings
 
+pytestmark = pytest.mark.extras
+
 JSON, CSV, NDJSON, NPY = "application/json", "text/csv", "application/x-ndjson", "application/x-npy"
 PARQUET, ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
 FIELDS, FORM = "application/x-www-form-urlencoded", "multipart/form-data"

@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 
 from wsgi_service.cli import group
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.system, pytest.mark.extras, pytest.mark.live]
 FEATURES = load_iris().data
 NAMES = ["x0", "x1", "x2", "x3"]
 

@@ -389,7 +389,6 @@ def test_after_a_crash_each_is_asked_alone_and_apart(
     assert actions.count("crash") == 0  # nobody knows whose fault it was
 
 
-@pytest.mark.alike
 def test_who_crashes_alone_as_well_is_noted_once_and_the_others_are_answered(
     client: StrictClient, waiting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from wsgi_service.client import Client, RemoteError, _array
 from wsgi_service.remote import Remote
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.system, pytest.mark.extras, pytest.mark.live]
 FEATURES = load_iris().data
 
 

@@ -11,6 +11,8 @@ import pytest
 from conftest import StrictClient
 from sklearn.datasets import load_iris
 
+pytestmark = [pytest.mark.system, pytest.mark.extras]
+
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 

@@ -13,7 +13,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from wsgi_service.cli import group
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.system, pytest.mark.extras, pytest.mark.live]
 
 
 @pytest.fixture

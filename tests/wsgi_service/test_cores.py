@@ -12,6 +12,8 @@ from wsgi_service import cores, settings
 from wsgi_service.cores import Crew, available
 from wsgi_service.settings import Settings
 
+pytestmark = pytest.mark.system
+
 
 def test_pieces_are_worked_on_at_the_same_time_and_come_back_in_their_order() -> None:
     crew, together = Crew(2), threading.Barrier(3)

@@ -10,6 +10,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
+pytestmark = [pytest.mark.system, pytest.mark.extras]
+
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03T12:30:00"]
 pd = pytest.importorskip("pandas")
 

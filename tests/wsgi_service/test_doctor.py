@@ -15,6 +15,8 @@ from wsgi_service import diagnosis
 from wsgi_service.cli import group
 from wsgi_service.listening import bind
 
+pytestmark = [pytest.mark.system, pytest.mark.extras]
+
 FREE = "127.0.0.1:0"
 
 

@@ -10,6 +10,8 @@ from conftest import StrictClient
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
+pytestmark = pytest.mark.extras
+
 ROWS = load_iris().data[[0, 60, 120]].tolist()
 IRIS = models.skops_bytes(models.iris())
 ADDRESS = "/models/iris/versions/1/examples"

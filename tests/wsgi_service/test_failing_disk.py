@@ -14,6 +14,8 @@ from model_store.failpoints import Failure, Point
 from wsgi_service import forms, parser, server, spool
 from wsgi_service.resources import system
 
+pytestmark = pytest.mark.system
+
 LINE = models.skops_bytes(models.line())
 BEFORE_THE_ROW: tuple[Point, ...] = ("after_tmp_write", "after_fsync", "after_rename")
 

@@ -20,6 +20,8 @@ from wsgi_service.serving import programs as engine
 from wsgi_service.serving.tables import Table
 from wsgi_service.settings import Settings
 
+pytestmark = [pytest.mark.system, pytest.mark.extras]
+
 needs_onnx = pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime is not installed")
 
 

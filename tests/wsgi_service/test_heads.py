@@ -14,6 +14,8 @@ from wsgi_service.heads import LONGEST, MOST, Heads
 from wsgi_service.parser import Parser
 from wsgi_service.serving.hosts import HostPool
 
+pytestmark = pytest.mark.system
+
 TYPE = {"Content-Type": "application/json"}
 
 

@@ -22,6 +22,8 @@ from test_strictness import BAD_CHUNKS, HOST, REFUSED, chunked, received
 from wsgi_service.cli import group
 from wsgi_service.listening import bind
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).parent.parent.parent
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 TOKEN = "secret"
@@ -152,7 +154,6 @@ def ask(site: Site, method: str, path: str, body: Any = None, **headers: str) ->
 
 
 @pytest.mark.live
-@pytest.mark.alike
 def test_behind_nginx_models_are_uploaded_and_asked_and_strangers_refused_early(site: Site) -> None:
     data = models.skops_bytes(models.line())
     bearer = {"Authorization": f"Bearer {TOKEN}"}
@@ -171,7 +172,6 @@ def test_behind_nginx_models_are_uploaded_and_asked_and_strangers_refused_early(
 
 
 @pytest.mark.live
-@pytest.mark.alike
 def test_behind_nginx_nothing_is_smuggled(site: Site) -> None:
     """Whatever nginx makes of these, the server sees no request that nginx has not seen."""
     secret = b"GET /smuggled HTTP/1.1\r\nHost: models.example.com\r\n\r\n"

@@ -30,6 +30,8 @@ from wsgi_service.serving.process import Host
 from wsgi_service.serving.tables import Table, decode_results, encode_table
 from wsgi_service.settings import Settings
 
+pytestmark = [pytest.mark.system, pytest.mark.hosts]
+
 ROWS = [[5.1, 3.5, 1.4, 0.2]]
 
 
@@ -210,7 +212,6 @@ def test_uploads_are_judged_in_a_host_that_never_serves(own_pool: HostPool) -> N
         assert again.pid == judge.pid
 
 
-@pytest.mark.alike
 def test_a_host_that_makes_a_program_is_let_go_only_when_it_is_not_at_work(own_pool: HostPool) -> None:
     with own_pool.converting(PATIENCE) as at_work:
         own_pool.rest()

@@ -17,6 +17,8 @@ from wsgi_service.inputs import csv_body, csv_numbers, json_body
 from wsgi_service.inputs.control import HOW
 from wsgi_service.inputs.sent import Reading
 
+pytestmark = pytest.mark.extras
+
 ROWS = load_iris().data[[0, 60, 120]].tolist()
 NAMES = models.MEASURES
 ADDRESS = "/models/iris/predict"

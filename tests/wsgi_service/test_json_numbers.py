@@ -16,6 +16,8 @@ from model_store.schema import Column, Schema
 from wsgi_service.inputs import json_body, json_numbers
 from wsgi_service.inputs.sent import Reading
 
+pytestmark = [pytest.mark.system, pytest.mark.extras]
+
 pytest.importorskip("simdjson")
 
 NUMBERS = st.one_of(

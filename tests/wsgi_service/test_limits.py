@@ -21,6 +21,8 @@ from wsgi_service.app import create_app
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.settings import Settings
 
+pytestmark = [pytest.mark.system, pytest.mark.hosts]
+
 MEMORY = 600 << 20
 STARTUP = PATIENCE
 
@@ -61,7 +63,6 @@ def serving(pool: HostPool) -> set[int]:
         return {host.pid for host in pool._serving}
 
 
-@pytest.mark.alike
 def test_three_crashes_are_a_quarantine_that_somebody_lifts(moody: StrictClient, service: Any) -> None:
     """Row F30: it crashes on certain rows only."""
     for _ in range(3):

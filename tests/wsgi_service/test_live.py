@@ -14,9 +14,12 @@ from typing import Any
 
 import models
 import pytest
+from click.testing import CliRunner
 from conftest import PATIENCE, LiveServer
 
-pytestmark = pytest.mark.live
+from wsgi_service.cli import group
+
+pytestmark = [pytest.mark.system, pytest.mark.extras, pytest.mark.live]
 MEGABYTE = 1 << 20
 ROWS = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
 JSON = {"Content-Type": "application/json"}
@@ -196,11 +199,11 @@ def test_a_data_folder_that_cannot_be_used_is_named(folder: Path) -> None:
 
 
 def test_stopped_and_started_again_the_same_data_answer(start_server: Any) -> None:
-    first = start_server()
+    first = start_server("--acceleration", "off")
     upload(first)
     assert predict(first)[0] == 200
     first.stop()
-    second = start_server()
+    second = start_server("--acceleration", "off")
     assert "models   1" in second.announced
     assert predict(second)[1]["alias"] == "live"
 
@@ -235,7 +238,7 @@ def test_whoever_has_connected_before_a_stop_is_answered(start_server: Any) -> N
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the hosts in /proc")
 def test_hosts_that_are_killed_again_and_again_never_take_the_server_along(start_server: Any) -> None:
-    server = start_server()
+    server = start_server("--acceleration", "off")  # so that the hosts are what answers
     upload(server)
     statuses = []
     for _ in range(3):
@@ -295,10 +298,5 @@ def test_what_is_not_safe_for_everybody_is_said_at_the_start(start_server: Any) 
 @pytest.mark.parametrize("trust", ["os", "os.", "my package.Thing", "../x.y"])
 def test_what_to_trust_is_a_dotted_name(trust: str, folder: Path) -> None:
     command = ["serve", "--data", str(folder), "--listen", "127.0.0.1:0", "--trust", trust]
-    done = subprocess.run(
-        [sys.executable, "-m", "wsgi_service", *command],
-        capture_output=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert (done.returncode, b"dotted names" in done.stderr) == (2, True)
+    done = CliRunner().invoke(group, command)
+    assert (done.exit_code, "dotted names" in " ".join(done.output.split())) == (2, True)

@@ -15,6 +15,8 @@ from wsgi_service import logs
 from wsgi_service.requests import trace_of
 from wsgi_service.settings import Settings
 
+pytestmark = pytest.mark.system
+
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 

@@ -74,6 +74,7 @@ def test_predicts_are_timed_by_model_version_and_engine(client: StrictClient) ->
     assert value("joined_rows_sum") == 3
 
 
+@pytest.mark.system
 def test_hosts_memory_and_the_registry_are_looked_at(
     client: StrictClient, app: Application, pool: HostPool
 ) -> None:

@@ -4,6 +4,7 @@ import tempfile
 import threading
 from typing import Any
 
+import pytest
 import trials
 from conftest import StrictClient
 from hypothesis import settings as profile
@@ -12,6 +13,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from wsgi_service.app import Application, create_app
 from wsgi_service.settings import Settings
+
+pytestmark = pytest.mark.system
 
 ADDRESS = "/models/m/aliases/test"
 VERSIONS = 4

@@ -6,12 +6,15 @@ from typing import Any
 
 import models
 import msgspec
+import pytest
 from conftest import StrictClient
 from write_docs import openapi_document
 
 from wsgi_service.app import create_app
 from wsgi_service.openapi.document import operation_of, path_of
 from wsgi_service.routes import Scope
+
+pytestmark = pytest.mark.extras
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = ("/ui", "/docs")

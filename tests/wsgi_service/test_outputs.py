@@ -13,6 +13,8 @@ from sklearn.datasets import load_iris, load_linnerud
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import StandardScaler
 
+pytestmark = pytest.mark.extras
+
 ROWS = load_iris().data[[0, 60, 120]].tolist()
 INPUT = "id,x0,x1,x2,x3\n" + "\n".join(",".join(map(str, [f"r{i}", *row])) for i, row in enumerate(ROWS))
 ADDRESS = "/models/iris/predict"

@@ -22,6 +22,8 @@ from wsgi_service.pages.pictures import cleaned
 from wsgi_service.resources.pages import EVENTS
 from wsgi_service.sessions import Sessions
 
+pytestmark = pytest.mark.extras
+
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 VERSION = "/ui/models/people/versions/1"
 

@@ -30,6 +30,8 @@ from wsgi_service.serving.tables import Table
 from wsgi_service.serving.tickets import Posted
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
+pytestmark = pytest.mark.system
+
 LATER = 1e12
 
 

@@ -23,6 +23,8 @@ from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.tables import Cells, Table
 from wsgi_service.settings import InvalidSetting, Settings, load
 
+pytestmark = pytest.mark.system
+
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
 
@@ -211,7 +213,6 @@ def test_the_line_that_is_being_written_is_not_read_and_one_that_is_none_is_name
 
 
 @pytest.mark.live
-@pytest.mark.alike
 def test_what_was_kept_is_asked_of_another_version_and_compared(start_server: Any, folder: Path) -> None:
     server: LiveServer = start_server("--prediction-log", "iris=1", "--acceleration", "off")
     with Client(server.url) as client:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from wsgi_service.listening import bind
 from wsgi_service.settings import Settings
 from wsgi_service.siblings import Siblings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.system, pytest.mark.live]
 
 
 def started(server: LiveServer) -> LiveServer:
@@ -33,6 +34,17 @@ def started(server: LiveServer) -> LiveServer:
     return server
 
 
+@pytest.fixture(scope="module")
+def pair() -> Iterator[LiveServer]:
+    """Two processes, for tests that end neither of them."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as path:
+        server = LiveServer(Path(path), "--processes", "2", "--acceleration", "off")
+        try:
+            yield started(server)
+        finally:
+            server.stop()
+
+
 def workers_of(server: LiveServer) -> list[int]:
     found = subprocess.run(
         ["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, check=True
@@ -40,21 +52,21 @@ def workers_of(server: LiveServer) -> list[int]:
     return [int(pid) for pid in found.stdout.split()]
 
 
-def version_that_answers(server: LiveServer) -> int:
+def version_that_answers(server: LiveServer, model: str = "line") -> int:
     with Client(server.url, patience=PATIENCE) as client:
-        asked = client._remote.send_json("POST", "/models/line/predict", {"instances": [[1.0]]})
+        asked = client._remote.send_json("POST", f"/models/{model}/predict", {"instances": [[1.0]]})
         return int(asked["version"])
 
 
-def test_a_moved_alias_is_seen_by_the_next_request_on_any_connection(start_server: Any) -> None:
-    server = started(start_server("--processes", "2", "--acceleration", "off"))
-    with Client(server.url, patience=PATIENCE) as client:
+def test_a_moved_alias_is_seen_by_the_next_request_on_any_connection(pair: LiveServer) -> None:
+    said = len(pair.log)
+    with Client(pair.url, patience=PATIENCE) as client:
         for _ in range(2):
-            client.push(models.line(), "line")
+            client.push(models.line(), "moved")
         for number in [2, 1] * 10:
-            client._remote.send_json("PUT", "/models/line/aliases/live", {"version": number})
-            assert {version_that_answers(server) for _ in range(5)} == {number}
-    assert not any("not all processes" in line for line in server.log)
+            client._remote.send_json("PUT", "/models/moved/aliases/live", {"version": number})
+            assert {version_that_answers(pair, "moved") for _ in range(5)} == {number}
+    assert not any("not all processes" in line for line in pair.log[said:])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="finds the processes with ps")
@@ -84,15 +96,14 @@ def test_all_processes_stop_with_the_server_and_when_it_is_killed(start_server: 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops a process for a while")
-def test_a_process_that_hangs_does_not_keep_a_change_waiting_for_long(start_server: Any) -> None:
-    server = started(start_server("--processes", "2", "--acceleration", "off"))
-    with Client(server.url, patience=PATIENCE) as client:
-        client.push(models.line(), "line")
-        hanging = workers_of(server)[0]
+def test_a_process_that_hangs_does_not_keep_a_change_waiting_for_long(pair: LiveServer) -> None:
+    with Client(pair.url, patience=PATIENCE) as client:
+        client.push(models.line(), "hung")
+        hanging = workers_of(pair)[0]
         os.kill(hanging, signal.SIGSTOP)
         try:
-            until(lambda: changed(server))  # a connection to the one that hangs is not answered
-            assert server.wait_for_log("not all processes have taken a change over")
+            until(lambda: changed(pair))  # a connection to the one that hangs is not answered
+            assert pair.wait_for_log("not all processes have taken a change over")
         finally:
             os.kill(hanging, signal.SIGCONT)
 
@@ -155,7 +166,7 @@ def test_a_pulse_is_the_turns_of_a_loop_not_its_answers(monkeypatch: pytest.Monk
 def changed(server: LiveServer) -> bool:
     line = [
         "curl", "-s", "-m", "2", "-X", "PUT", "-H", "Content-Type: application/json",
-        "-d", '{"description":"new"}', f"{server.url}/models/line",
+        "-d", '{"description":"new"}', f"{server.url}/models/hung",
     ]  # fmt: skip
     return subprocess.run(line, capture_output=True, check=False).returncode == 0
 
@@ -269,17 +280,23 @@ def test_one_that_is_late_does_not_take_what_the_others_said_with_it(
     assert end.heard.readline() == b"done 2\n"
 
 
-@pytest.mark.alike
-def test_the_metrics_of_any_process_are_those_of_all(start_server: Any) -> None:
-    server = started(start_server("--processes", "2", "--acceleration", "off"))
-    with Client(server.url, patience=PATIENCE) as client:
-        client.push(models.line(), "line")
+def test_the_metrics_of_any_process_are_those_of_all(pair: LiveServer) -> None:
+    predicts, versions = 'route="/models/{model}/predict",status="200"}', "\nwsgi_service_versions"
+    before = figure(pair, versions)
+    with Client(pair.url, patience=PATIENCE) as client:
+        client.push(models.line(), "counted")
+    assert version_that_answers(pair, "counted") == 1
+    asked = figure(pair, predicts)
     for count in range(1, 11):
-        assert version_that_answers(server) == 1
-        with urllib.request.urlopen(f"{server.url}/metrics", timeout=PATIENCE) as answer:
-            text = answer.read().decode()
-        assert f'route="/models/{{model}}/predict",status="200"}} {count}.0' in text
-        assert "\nwsgi_service_versions 1.0\n" in text
+        assert version_that_answers(pair, "counted") == 1
+        assert figure(pair, predicts) == asked + count
+        assert figure(pair, versions) == before + 1
+
+
+def figure(server: LiveServer, name: str) -> float:
+    """One of the metrics, from whichever process answers."""
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=PATIENCE) as answer:
+        return float(answer.read().decode().partition(f"{name} ")[2].partition("\n")[0])
 
 
 def test_a_process_whose_supervisor_is_gone_stops(end: Supervised) -> None:

@@ -65,6 +65,7 @@ def test_addresses_are_remembered_and_there_is_an_end_to_it(app: Application, cl
     assert matches.find("/models/a/predict", "POST") == first
 
 
+@pytest.mark.system
 @pytest.mark.live
 @pytest.mark.parametrize("path", ["/healthz", "/models"])
 def test_a_small_answer_comes_in_one_piece(live_server: LiveServer, path: str) -> None:
@@ -78,6 +79,7 @@ def test_a_small_answer_comes_in_one_piece(live_server: LiveServer, path: str) -
             assert f"content-length: {len(body)}".encode() in head.lower()
 
 
+@pytest.mark.system
 @pytest.mark.live
 def test_an_answer_is_sent_while_the_next_request_of_its_connection_runs(live_server: LiveServer) -> None:
     """What the socket did not take at once must neither wait for the next answer nor keep the loop busy."""

@@ -20,6 +20,8 @@ from wsgi_service.commands import service
 from wsgi_service.commands.service import arguments_of
 from wsgi_service.listening import bind
 
+pytestmark = [pytest.mark.system, pytest.mark.extras]
+
 on_windows = pytest.mark.skipif(sys.platform != "win32", reason="there is no service control manager")
 
 

@@ -22,6 +22,8 @@ from wsgi_service.server import INBUF_OVERFLOW
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.spool import FILLED_AT_ONCE, Held, Room
 
+pytestmark = pytest.mark.system
+
 ROWS = np.random.default_rng(0).uniform(0.1, 7.0, size=(20_000, 4))
 
 

@@ -21,6 +21,8 @@ from wsgi_service.serving.hosts import HostPool
 from wsgi_service.slowness import GRACE, HEAD_SECONDS, SLOWEST, Pace
 from wsgi_service.strictness import check_head
 
+pytestmark = pytest.mark.system
+
 HOST = b"Host: localhost\r\n"
 #: A second request, which must never be answered.
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"

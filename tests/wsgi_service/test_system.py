@@ -15,6 +15,8 @@ from wsgi_service.app import create_app
 from wsgi_service.serving.hosts import HostPool
 from wsgi_service.settings import Settings
 
+pytestmark = [pytest.mark.system, pytest.mark.extras]
+
 
 def test_it_is_ready_when_the_database_and_a_host_are(client: StrictClient) -> None:
     answer = client.get("/readyz")

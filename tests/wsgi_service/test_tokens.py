@@ -229,6 +229,7 @@ def test_a_session_cannot_be_made_from_the_database(
     assert client.get("/models").status_code == 401
 
 
+@pytest.mark.system
 def test_the_key_of_sessions_is_the_owners_alone_and_in_no_backup(
     guarded: Application, client: StrictClient, tmp_path: Path
 ) -> None:
@@ -349,6 +350,7 @@ def test_what_a_token_cannot_be_is_said(folder: Path, arguments: list[str], word
     assert words in " ".join(refused.output.split())
 
 
+@pytest.mark.system
 @pytest.mark.live
 def test_a_running_server_hears_of_tokens_that_are_made_and_revoked_beside_it(
     start_server: Any, folder: Path

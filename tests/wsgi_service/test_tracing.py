@@ -16,6 +16,8 @@ from wsgi_service import tracing
 from wsgi_service.requests import ROUTE
 from wsgi_service.tracing import SERVICE, Spans
 
+pytestmark = pytest.mark.extras
+
 pytest.importorskip("opentelemetry.sdk")
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -125,7 +127,6 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.mark.live
-@pytest.mark.alike
 def test_the_real_server_sends_its_spans_to_a_collector(start_server: Any, collector: Collector) -> None:
     server: LiveServer = start_server(
         "--opentelemetry", "--acceleration", "off",

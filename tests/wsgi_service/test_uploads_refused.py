@@ -11,6 +11,8 @@ from corpus import OTHERS, PICKLES, UNREADABLE
 from sklearn.cluster import DBSCAN
 from sklearn.linear_model import LogisticRegression
 
+pytestmark = pytest.mark.extras
+
 #: Beside the hosts that serve: one judges, one is for suspects, one stands by, and one may be dying.
 MOST_BESIDES = 4
 LINE = models.skops_bytes(models.line())

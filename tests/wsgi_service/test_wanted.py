@@ -23,6 +23,8 @@ from wsgi_service.serving.process import Host
 from wsgi_service.serving.tables import Table
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
+pytestmark = pytest.mark.system
+
 
 @pytest.mark.parametrize("given", ["", "0", "0.0", "-1", "1e3", "nan", "inf", "soon", "1234567", "1,5"])
 def test_a_request_timeout_that_is_no_time_is_refused(client: StrictClient, given: str) -> None:

@@ -112,7 +112,7 @@ def test_readiness_waits_for_it(client: StrictClient, app: Application) -> None:
     assert client.get("/readyz").json["checks"]["models"] is True
 
 
-@pytest.mark.alike
+@pytest.mark.hosts
 def test_to_stop_a_server_while_it_loads_is_no_crash_of_a_model(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,15 +139,14 @@ def test_to_stop_a_server_while_it_loads_is_no_crash_of_a_model(
     app.catalog.registry.close()
 
 
-@pytest.mark.alike
 def test_a_server_that_starts_again_has_its_models_loaded(start_server: Any) -> None:
     from wsgi_service.client import Client
 
-    first: LiveServer = start_server()
+    first: LiveServer = start_server("--acceleration", "off")
     with Client(first.url) as client:
         client.push(models.line(), "line")
     first.stop()
-    second: LiveServer = start_server()
+    second: LiveServer = start_server("--acceleration", "off")
     with Client(second.url, patience=PATIENCE) as client:  # two runs may share the cores
         assert client._remote.get("/readyz")["checks"]["models"] is True  # it asks again while that is a 503
         assert client.predict("line", [[1.0]]).tolist() == pytest.approx([3.0])
