@@ -10,7 +10,6 @@ import random_programs
 PROGRAMS = 150
 
 
-@pytest.mark.alike
 def test_random_programs_stay_within_their_bounds() -> None:
     """Nobody dies, and time, memory and results are what was stated."""
     tally = fuzz_bounds.run(0, PROGRAMS)
