@@ -9,14 +9,15 @@ from werkzeug.routing import Map
 from werkzeug.wrappers import Request
 
 from wsgi_service.at_once import current_turn, elsewhere, must_not_wait
+from wsgi_service.budget import LARGEST_PREDICTS, Budget
 from wsgi_service.exposure import Exposure
 from wsgi_service.grants import GRANT, check_model
 from wsgi_service.pages.errors import error_page, is_page
 from wsgi_service.problems import known, problem
-from wsgi_service.requests import ACTOR, BODY_LIMIT, ROUTE, check_media_type, request_id
+from wsgi_service.requests import ACTOR, BODY_LIMIT, BUDGET, ROUTE, check_media_type, request_id
 from wsgi_service.routes import Route, Work
 from wsgi_service.serving.errors import Busy
-from wsgi_service.settings import RESERVED_THREADS, Settings
+from wsgi_service.settings import MEGABYTE, RESERVED_THREADS, Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -44,6 +45,7 @@ class Dispatcher:
         self._exposure = exposure
         self._settings = settings
         self._slots = slots
+        self._budget = Budget(LARGEST_PREDICTS * settings.predict_limit * MEGABYTE)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""
@@ -80,6 +82,7 @@ class Dispatcher:
         self._admit(request, route, arguments.get("model"))
         request.environ[ROUTE] = route.path
         request.environ[BODY_LIMIT] = route.body_limit(self._settings)
+        request.environ[BUDGET] = self._budget
         if accepted := getattr(route.call, "consumes", None):
             check_media_type(request, accepted)
         if BROWSERS & request.environ.keys():

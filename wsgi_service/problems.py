@@ -68,6 +68,7 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     inputs.MalformedBody: (400, "malformed-body"),
     inputs.InvalidRows: (422, "invalid-rows"),
     inputs.TooManyRows: (413, "too-many-rows"),
+    inputs.TooLargeDecoded: (413, "too-large-decoded"),
     inputs.UnsupportedMethod: (422, "unsupported-method"),
     inputs.InvalidRequest: (422, "invalid-request"),
 }

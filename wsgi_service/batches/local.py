@@ -70,7 +70,7 @@ class LocalModel:
             target=Target(self.version, None),
             methods=methods,
             sent=sent,
-            reading=Reading(sys.maxsize, row_by_row, decimal, columnar.read),
+            reading=Reading(sys.maxsize, row_by_row, decimal, lambda *what: columnar.read(*what[:-1])),
             by=HERE,
         )
         return content_of(answer(self, question, read_rows(question)), format_, row_by_row)
