@@ -14,7 +14,7 @@ from wsgi_service.exposure import Exposure
 from wsgi_service.grants import GRANT, check_model
 from wsgi_service.pages.errors import error_page, is_page
 from wsgi_service.problems import known, problem
-from wsgi_service.requests import ACTOR, BODY_LIMIT, BUDGET, ROUTE, check_media_type, request_id
+from wsgi_service.requests import ACTOR, BODY_LIMIT, BUDGET, ROUTE, check_media_type, request_id, take_query_apart
 from wsgi_service.routes import Route, Work
 from wsgi_service.serving.errors import Busy
 from wsgi_service.settings import MEGABYTE, RESERVED_THREADS, Settings
@@ -57,6 +57,8 @@ class Dispatcher:
         try:
             return self._take_up() or self._call(request)
         except Exception as error:  # the one place where nothing may escape
+            if isinstance(error, MemoryError):
+                log.error("request %s ran out of memory", request_id(request), extra=_fields(request))  # noqa: TRY400
             if not known(error):
                 log.exception("request %s failed", request_id(request), extra=_fields(request))
             if is_page(request):
@@ -89,6 +91,7 @@ class Dispatcher:
             self._exposure.check_origin(request.method, request.headers)
         self._slots.take(route.work)
         try:
+            take_query_apart(request)
             if not getattr(route.call, "at_once", False):
                 elsewhere(lasting=False)
             response: WSGIApplication = route.call(request, **arguments)

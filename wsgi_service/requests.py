@@ -10,7 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from model_store.entities import Attribution
-from wsgi_service.at_once import QUICKLY_READ, must_not_wait
+from wsgi_service.at_once import QUICKLY_READ, elsewhere, must_not_wait
 from wsgi_service.budget import Claim, uncounted
 from wsgi_service.digests import Verification
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooLargeDecoded
@@ -44,6 +44,8 @@ TOO_LARGE_FIELDS = (
     f"A form is one record, and has at most {LARGEST_FIELDS >> 20} MB. "
     "Send what is larger as JSON, or as a file in a multipart form."
 )
+#: Characters of a query string that anybody takes apart at any time, what one becomes at most meanwhile, and keys.
+SHORT_QUERY, QUERY_RATIO, MOST_KEYS = 4096, 120, 10_000
 TORN = "The body ended before its Content-Length."
 UTF_CHARSETS = {"", "utf-8", "utf8", "utf-16", "utf-16le", "utf-16be"}
 
@@ -88,6 +90,20 @@ def consumes(*media_types: str) -> Callable[[Endpoint], Endpoint]:
 def query(request: Request) -> "MultiDict[str, str]":
     """The query string; most predicts have none, and to take one apart takes time."""
     return request.args if request.environ.get("QUERY_STRING") else NO_QUERY
+
+
+def take_query_apart(request: Request) -> None:
+    """Have a long query string taken apart within the budget. Raises a 414 Problem for too many keys, or Busy."""
+    text = request.environ.get("QUERY_STRING", "")
+    if len(text) <= SHORT_QUERY:
+        return
+    elsewhere(lasting=False)
+    if text.count("&") >= MOST_KEYS:
+        raise Problem(414, "too-many-keys", f"A query string has at most {MOST_KEYS} keys. Send the row in a body.")
+    claim = claim_of(request)
+    claim.begin()
+    with claim.briefly(QUERY_RATIO * len(text)):
+        request.args  # noqa: B018 - which remembers it
 
 
 def media_type(request: Request) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 from werkzeug.http import parse_cookie
 from werkzeug.wrappers import Response
 
+from wsgi_service.at_once import elsewhere
+
 log = logging.getLogger(__name__)
 
 COOKIE = "wsgi_service_session"
@@ -58,6 +60,7 @@ class Sessions:
 
     @cached_property
     def _key(self) -> bytes:
+        elsewhere(lasting=False)
         key = self._read_key()
         while key is None or len(key) != KEY_BYTES:  # a full disk may have left a part of one
             self._make_key(instead=key is not None)
