@@ -1,4 +1,4 @@
-"""Sends bodies that are made to take memory and time to a real server, many at once, and says what that does to it.
+"""Sends bodies that are made to take memory and time to a real server, many at once, and says what that does.
 
 For each format: the peak of the HTTP process's memory, how long `GET /healthz` took meanwhile, and the statuses.
 docs/security.md has a run.
@@ -90,7 +90,8 @@ def json_bodies(size: int) -> dict[str, bytes]:
         "wide columns": b'{"inputs": {%b}}' % numbered(b'"%d":[1]', size),
         "long columns": b'{"inputs": {%b}}'
         % b",".join(fill(b"1", size // WIDTH, b'"%c":[' % name, b"]") for name in b"abcd"),
-        "split with many names": b'{"dataframe_split": {"columns": [%b], "data": [[1]]}}' % numbered(b'"%d"', size),
+        "split with many names": b'{"dataframe_split": {"columns": [%b], "data": [[1]]}}'
+        % numbered(b'"%d"', size),
         "split with long data": fill(b"[]", size, b'{"dataframe_split": {"columns": ["a"], "data": [', b"]}}"),
         "a long control key": fill(b"[]", size, b'{"instances": [[1]], "return": [', b"]}"),
         "a record with a list": fill(b"[]", size, b'{"a": [', b"]}"),
@@ -110,7 +111,9 @@ def csv_bodies(size: int) -> dict[str, bytes]:
         "many narrow rows": b"1\n" * (size // 2),
         "many rows": b"1,2,3,4\n" * (size // 8),
         "many rows of texts": b"ab,cd,ef,gh\n" * (size // 12),
-        "many further columns": numbered(b"c%d", 400_000) + b"\n" + (b"12," * 50_000 + b"12\n") * (size // 150_000),
+        "many further columns": numbered(b"c%d", 400_000)
+        + b"\n"
+        + (b"12," * 50_000 + b"12\n") * (size // 150_000),
         "an open quote": b'"' + b"a" * size,
         "an open quote over lines": b'"' + b"a\n" * (size // 2),
         "a quoted text with a wide character": b'"%b\xf0\x9f\x98\x80"' % (b"a" * size),
@@ -163,7 +166,10 @@ def multipart_bodies(size: int) -> dict[str, bytes]:
     chosen = (("csv", "commas"), ("csv", "newlines"), ("json", "empty lists"), ("json", "a long text"),
               ("ndjson", "digits"))  # fmt: skip
     return {
-        **{f"a file of {ending}: {name}": file % (ending.encode(), inside[ending][name]) for ending, name in chosen},
+        **{
+            f"a file of {ending}: {name}": file % (ending.encode(), inside[ending][name])
+            for ending, name in chosen
+        },
         "many parts": b"".join(field % (place, b"") for place in range(size // 60)),
         "long fields": b"".join(field % (place, b"a" * 250_000) for place in range(size // 250_100)),
         "a heading without end": b"--b\r\nContent-Disposition: form-data; " + b"a" * size,
@@ -344,7 +350,7 @@ def server(folder: str) -> Iterator[tuple[int, int]]:
         Path(folder, "log").open("wb") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process,
     ):
-        assert process.stdout  # noqa: S101 - it was asked for
+        assert process.stdout
         try:
             line = next(line for line in process.stdout if line.startswith(b"address"))
             port = int(line.rsplit(b":", 1)[1].strip().rstrip(b"/"))
@@ -390,7 +396,10 @@ def main() -> None:
         times = sorted(1000 * seconds for seconds in done.pulse)
         median, tail, slowest = times[len(times) // 2], times[int(len(times) * 0.99)], times[-1]
         statuses = ", ".join(f"{count} x {status}" for status, count in sorted(done.statuses.items()))
-        print(f"| {format_} | {done.peak >> 20} | {median:.1f} | {tail:.1f} | {slowest:.1f} | {statuses} |", flush=True)
+        print(
+            f"| {format_} | {done.peak >> 20} | {median:.1f} | {tail:.1f} | {slowest:.1f} | {statuses} |",
+            flush=True,
+        )
         if given.slowest:
             for name, seconds in sorted(done.slowest.items(), key=lambda one: -one[1])[:5]:
                 print(f"    {seconds:6.1f} s  {name}", flush=True)

@@ -65,7 +65,7 @@ def methods_for(format_: str, available: Sequence[str]) -> list[str]:
 
 
 def read_rows(question: Question) -> Read:
-    """The rows of a question. Raises InvalidRows, InvalidRequest, MalformedBody, TooManyRows or TooLargeDecoded."""
+    """The rows of a question. Raises InvalidRows, InvalidRequest, MalformedBody, TooManyRows, TooLargeDecoded."""
     claim = question.sent.claim
     try:
         read = question.sent.read(question.target.version.schema, question.reading)

@@ -1,8 +1,8 @@
 """How much bodies may take while they are decoded and afterwards: bytes of memory and turns, for all together.
 
-A body is decoded in pieces. Before each of them its worst is claimed; afterwards what it became counts as it is. Large
-bodies take turns, since decoding holds the interpreter: who waits then waits for a turn, and not beside the thread
-that looks after the connections.
+A body is decoded in pieces. Before each of them its worst is claimed; afterwards what it became counts as it is.
+Large bodies take turns, since decoding holds the interpreter: who waits then waits for a turn, and not beside the
+thread that looks after the connections.
 """
 
 import sys

@@ -204,7 +204,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def _wait_for(self, undecided: Undecided) -> bool:
         """Read nothing until somebody has decided about the body of the request that has begun."""
-        self.request = None
+        del self.request  # it is read anew
         self.undecided = undecided
         self.fresh = False
         self.pace.rests(time.monotonic())

@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 
@@ -63,11 +63,10 @@ class _LossyFile(_Lossy, RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - theirs
         """See `logging.Handler`."""
         super().handleError(record)
-        stream, self.stream = self.stream, None  # type: ignore[assignment]
-        if stream is not None:
-            with contextlib.suppress(OSError):
+        stream, self.stream = self.stream, None
+        with contextlib.suppress(OSError):
+            if stream is not None:
                 stream.close()
-            stream.buffer.raw.close()  # type: ignore[attr-defined] - which is left open by what cannot be written
 
 
 def start(settings: Settings, place: int = 0) -> None:

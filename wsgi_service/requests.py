@@ -99,7 +99,9 @@ def take_query_apart(request: Request) -> None:
         return
     elsewhere(lasting=False)
     if text.count("&") >= MOST_KEYS:
-        raise Problem(414, "too-many-keys", f"A query string has at most {MOST_KEYS} keys. Send the row in a body.")
+        raise Problem(
+            414, "too-many-keys", f"A query string has at most {MOST_KEYS} keys. Send the row in a body."
+        )
     claim = claim_of(request)
     claim.begin()
     with claim.briefly(QUERY_RATIO * len(text)):

@@ -42,9 +42,9 @@ log = logging.getLogger(__name__)
 
 #: select() on Windows takes 512 sockets and ends the process at one more.
 CONNECTION_LIMIT = 480 if sys.platform == "win32" else 1000
-#: Of the files that the process may have open, so many are for other things than connections, half of them at most.
+#: Of the files that the process may have open, so many are for other things than connections; half at most.
 OTHER_FILES = 64
-#: What the system says when no more files can be opened, and seconds after which one more connection is tried then.
+#: What the system says when no more files can be opened, and seconds after which a connection is tried again.
 NO_FILES, RETRY = frozenset({errno.EMFILE, errno.ENFILE}), 0.1
 MAX_HEADER = 256 * 1024
 #: Bytes that are read from a connection with one call; a large body comes in fewer turns.
@@ -334,7 +334,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         return sum(
             1
             for channel in list(self.active_channels.values())
-            if channel.request or channel.undecided or channel.requests or channel.total_outbufs_len or (expected and channel.fresh)
+            if channel.request
+            or channel.undecided
+            or channel.requests
+            or channel.total_outbufs_len
+            or (expected and channel.fresh)
         )
 
 

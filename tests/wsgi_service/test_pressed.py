@@ -1,4 +1,4 @@
-"""A server that lacks something: files to open, memory, a registry that answers, a disk or a reader for its log."""
+"""A server that lacks something: files to open, memory, a registry that answers, or a place for its log."""
 
 import errno
 import http.client
@@ -20,7 +20,6 @@ import pytest
 from conftest import PATIENCE, LiveServer, StrictClient
 
 from wsgi_service import logs
-from wsgi_service.app import Application
 from wsgi_service.settings import Settings
 
 #: Files that a process may have open in these tests, and clients that come.
@@ -40,7 +39,9 @@ def test_a_newcomer_gets_a_connection_and_the_one_that_was_idle_for_longest_goes
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (FEW, FEW))
     with ExitStack() as stack:
         for _ in range(CLIENTS):
-            client = stack.enter_context(closing(http.client.HTTPConnection(server.host, server.port, timeout=PATIENCE)))
+            client = stack.enter_context(
+                closing(http.client.HTTPConnection(server.host, server.port, timeout=PATIENCE))
+            )
             assert status_of(client, "/healthz") == 200
         assert status_of(client, "/healthz") == 200  # and the last one goes on
 
@@ -63,7 +64,9 @@ def test_the_limit_of_connections_follows_that_of_files(start_server: Any, folde
             for _ in range(CLIENTS)
         ]
         assert silent[0].recv(1) == b""
-        client = stack.enter_context(closing(http.client.HTTPConnection(server.host, server.port, timeout=PATIENCE)))
+        client = stack.enter_context(
+            closing(http.client.HTTPConnection(server.host, server.port, timeout=PATIENCE))
+        )
         assert status_of(client, "/healthz") == 200
         assert status_of(client, "/models") == 200  # for which the registry needs files
 
@@ -76,7 +79,9 @@ def status_of(client: http.client.HTTPConnection, path: str) -> int:
 
 
 @pytest.mark.live
-def test_a_registry_that_does_not_answer_keeps_only_those_waiting_who_need_it(start_server: Any, folder: Path) -> None:
+def test_a_registry_that_does_not_answer_keeps_only_those_waiting_who_need_it(
+    start_server: Any, folder: Path
+) -> None:
     """A chunked body's early decision asks who may send it; meanwhile the thread that reads answers others."""
     server: LiveServer = start_server()
     with closing(http.client.HTTPConnection(server.host, server.port, timeout=PATIENCE)) as client:
@@ -163,11 +168,12 @@ def test_a_log_file_on_a_full_disk_stops_nobody(
     """And goes on when there is room."""
     file = folder / "server.log"
     file.symlink_to("/dev/full")
-    logger.addHandler(handler_of(Settings(log_file=str(file))))
+    handler = handler_of(Settings(log_file=str(file)))
+    logger.addHandler(handler)
     logger.info("one")
     file.unlink()
     logger.info("two")
-    logger.handlers[0].close()
+    handler.close()
     assert file.read_text().splitlines()[0] == "two"
     assert capsys.readouterr().err == ""
 

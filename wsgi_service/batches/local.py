@@ -70,7 +70,12 @@ class LocalModel:
             target=Target(self.version, None),
             methods=methods,
             sent=sent,
-            reading=Reading(sys.maxsize, row_by_row, decimal, lambda *what: columnar.read(*what[:-1])),
+            reading=Reading(
+                sys.maxsize,
+                row_by_row,
+                decimal,
+                lambda format_, body, limit, _: columnar.read(format_, body, limit),
+            ),
             by=HERE,
         )
         return content_of(answer(self, question, read_rows(question)), format_, row_by_row)

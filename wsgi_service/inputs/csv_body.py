@@ -34,8 +34,8 @@ PREDICTION, PROBABILITY = "prediction", "probability_"
 # How long bodies may be is decided elsewhere; a document to classify may be longer than the reader's 131,072.
 csv.field_size_limit(2**31 - 1)
 
-#: Characters of a row that nobody counts; then what a byte becomes at most as part of a long line, a character as part
-#: of a long row, and a field of one.
+#: Characters of a row that nobody counts; then what a byte becomes at most as part of a long line, a character as
+#: part of a long row, and a field of one.
 USUAL_ROW, LINE_RATIO, FIELD_RATIO, FIELD = 1 << 16, 6, 12, 60
 #: Bytes that a row takes beside its values, and after how many what passes through is counted.
 ROW, COUNTED_AT_ONCE = 400, 1 << 16

@@ -19,8 +19,8 @@ from wsgi_service.inputs.json_body import check_row_limit
 from wsgi_service.serving.tables import Table
 
 PIECE = 1 << 18
-#: Copies of the body that are made at a time, bytes that a number takes in an array and its copy, bytes that a byte of
-#: a piece becomes while it is read, and bytes that a number and what ends it have at least.
+#: Copies of the body that are made at a time, bytes that a number takes in an array and its copy, bytes that one
+#: of a piece becomes while it is read, and bytes that a number and its end have at least.
 COPIES, IN_ARRAYS, PIECE_RATIO, SHORTEST = 2, 16, 24, 2
 DELIMITERS = ",;\t"
 MARKS = [mark.encode() for mark in DELIMITERS]

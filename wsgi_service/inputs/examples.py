@@ -40,9 +40,7 @@ def read_examples(
     return _from_csv(body, facts, class_names, claim)
 
 
-def _from_json(
-    body: dict[str, Raw], facts: Facts, class_names: tuple[str, ...] | None, claim: Claim
-) -> Examples:
+def _from_json(body: dict[str, Raw], facts: Facts, class_names: tuple[str, ...] | None, claim: Claim) -> Examples:
     if body.keys() - set(KNOWN) or INSTANCES not in body:
         raise InvalidRequest(f'The body must have "instances", and may have {", ".join(KNOWN[1:])}.')
     values = {key: decode_whole(raw, claim) for key, raw in body.items()}
@@ -77,9 +75,7 @@ def _has_huge_numbers(value: Any) -> bool:
     return isinstance(value, int) and not INT64[0] <= value <= INT64[1]
 
 
-def _from_csv(
-    body: bytes, facts: Facts, class_names: tuple[str, ...] | None, claim: Claim | None
-) -> Examples:
+def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None, claim: Claim | None) -> Examples:
     names = frozenset(facts.schema.column_names)
     rows = read_csv(body, names, (PREDICTION, PROBABILITY), claim)
     expected = [take_outputs(row, names) for row in rows]

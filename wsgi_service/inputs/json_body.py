@@ -91,6 +91,8 @@ _plain = msgspec.json.Decoder(
         forbid_unknown_fields=True,
     )
 )
+
+
 def parse_object(
     body: bytes | memoryview, claim: Claim | None = None, known: tuple[str, ...] = ()
 ) -> dict[str, Raw]:
@@ -387,7 +389,9 @@ def decode_whole(raw: Raw, claim: Claim) -> Any:
 def check_row_limit(rows: int, limit: int) -> None:
     """Raises TooManyRows."""
     if rows > limit:
-        raise TooManyRows(f"The request has more than {limit} rows, the most that one may have. Send them in parts.")
+        raise TooManyRows(
+            f"The request has more than {limit} rows, the most that one may have. Send them in parts."
+        )
 
 
 def _read_matrix(schema: Schema, raw: Raw, row_limit: int, claim: Claim) -> Table | None:

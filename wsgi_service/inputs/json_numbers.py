@@ -23,7 +23,7 @@ LARGE, LARGEST = 4096, 4 << 20
 #: Bytes of a body whose parser is kept.
 MOST_KEPT = 512 * 1024
 #: Bytes that a byte of it becomes at most, most of them while it is read.
-RATIO = 14
+RATIO = 18
 #: How a body ends with nothing behind the rows, and in how many bytes that is looked for.
 END, TAIL = re.compile(rb"\]\s*\]\s*\}\s*\Z"), 64
 #: What it raises for what it does not take.

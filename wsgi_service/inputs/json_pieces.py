@@ -1,7 +1,7 @@
-"""A long list in JSON, a piece of whole elements at a time: others go on in between, and no piece takes much memory.
+"""A long list in JSON, a piece of whole elements at a time: others go on in between, and a piece takes little.
 
-Where a piece ends is guessed from what it looks like there, and proven by decoding it: what begins where an element
-does and is valid JSON with brackets around it holds whole elements only.
+Where a piece ends is guessed from what it looks like there, and proven by decoding it: what begins where an
+element does and is valid JSON with brackets around it holds whole elements only.
 """
 
 import re
@@ -28,7 +28,7 @@ RATIO = 50
 TEXT_RATIO = 10
 #: Bytes for an element, or a name and a value, that are not decoded yet.
 UNREAD, NAMED = 80, 256
-#: Names that an object may have where they are names of columns, and values of one row that are told apart quickly.
+#: Names that an object may have where they are names of columns, and values of a row that are counted quickly.
 MOST_NAMES, WIDE = 100_000, 10_000
 NAME = re.compile(rb'"[ \t\r\n]*:')
 TOO_MANY_NAMES = f"The body has more than {MOST_NAMES} names in one object. Columns have one name each."
@@ -53,7 +53,7 @@ def lists(raw: Raw | memoryview, claim: Claim, decode: Decode, decode_large: Dec
     begin, end = 1, len(view) - 1
     while begin < end:
         for stop in _ends(view, begin, end):
-            piece = b"[%b]" % view[begin:stop]
+            piece = b"[%b]" % bytes(view[begin:stop])
             with claim.briefly((RATIO + 1) * len(piece)):
                 try:
                     found = decode(piece)
@@ -86,13 +86,13 @@ def _ends(view: memoryview, begin: int, end: int) -> Iterator[int]:
 
 def _one_by_one(view: memoryview, claim: Claim, decode: Decode, decode_large: Decode) -> Iterator[list[Any]]:
     """The same where ends are hard to find: all elements are told apart, and then decoded."""
-    rest = b"[%b]" % view
+    rest = b"[%b]" % bytes(view)
     with claim.briefly(len(rest) + UNREAD * (rest.count(COMMA) + 1)):
         for raw in _elements.decode(rest):
             size = len(memoryview(raw))
             if size <= PIECE:
                 with claim.briefly(RATIO * size):
-                    yield decode(b"[%b]" % memoryview(raw))
+                    yield decode(b"[%b]" % bytes(raw))
                 continue
             before = claim.count
             row = decode_large(raw)
@@ -121,10 +121,10 @@ def large_row(width: int, claim: Claim) -> Decode:
 
     def decode(raw: Raw) -> Any:
         view = memoryview(raw)
-        if view[:1] == b"[":
+        if bytes(view[:1]) == b"[":
             values = _values(raw, width, claim)
             return values if isinstance(values, Misshapen) else [scalar(value, claim) for value in values]
-        if view[:1] == b"{":
+        if bytes(view[:1]) == b"{":
             return {name: scalar(value, claim) for name, value in members(raw, claim).items()}
         return scalar(raw, claim)
 
@@ -152,8 +152,8 @@ def _exactly(width: int) -> Any:
 def scalar(raw: Raw, claim: Claim) -> Any:
     """A text, a number, a truth value or null; of lists and objects only that they are such."""
     view = memoryview(raw)
-    if (empty := {b"[": [], b"{": {}}.get(bytes(view[:1]))) is not None:
-        return empty
+    if bytes(view[:1]) in {b"[", b"{"}:
+        return [] if bytes(view[:1]) == b"[" else {}
     claim.grow(TEXT_RATIO * len(view) if len(view) > PIECE else 2 * len(view))
     return decode_value(raw)
 

@@ -56,7 +56,9 @@ def _lines(body: bytes, limit: int, claim: Claim) -> Iterator[bytes]:
         end = body.rfind(b"\n", begin, begin + PIECE) + 1
         end = end or body.find(b"\n", begin + PIECE) + 1 or len(body)
         piece = body[begin:end]
-        with claim.briefly(EMPTY * min(len(piece), PIECE) + 3 * len(piece) if len(piece) > PIECE else RATIO * PIECE):
+        with claim.briefly(
+            EMPTY * min(len(piece), PIECE) + 3 * len(piece) if len(piece) > PIECE else RATIO * PIECE
+        ):
             for line in piece.splitlines():
                 if line.strip():
                     yield line

@@ -19,8 +19,8 @@ from model_store.errors import NoExamples, NoReport, NotFound
 from model_store.examples import LARGEST, Examples
 from model_store.rehearsal import Rehearsal
 from model_store.safety import Report
-from wsgi_service.digests import repr_digest
 from wsgi_service.budget import Claim
+from wsgi_service.digests import repr_digest
 from wsgi_service.forms import read_form
 from wsgi_service.inputs.csv_body import looks_like_json
 from wsgi_service.inputs.examples import read_examples, show_examples
@@ -28,7 +28,16 @@ from wsgi_service.openapi.operations import BYTES, header, operation, text
 from wsgi_service.preconditions import check_if_match, guard, representation
 from wsgi_service.problems import Problem
 from wsgi_service.representations import ChecksList, ShownExamples, StoredExamples, VersionList
-from wsgi_service.requests import change_by, check_media_type, chunks, claim_for, claim_of, claimed_body, names_parameter, read_json
+from wsgi_service.requests import (
+    change_by,
+    check_media_type,
+    chunks,
+    claim_for,
+    claim_of,
+    claimed_body,
+    names_parameter,
+    read_json,
+)
 from wsgi_service.resources.keys import idempotency_key, turn
 from wsgi_service.responses import changed, no_content
 from wsgi_service.uploads import Uploads

@@ -208,7 +208,9 @@ def _decode_cells(column: frames.Column, rows: int, buffers: Iterator[bytearray]
 
 def _encode_text(values: list[str]) -> list[Buffer]:
     text = "".join(values)
-    sizes = map(len, values) if text.isascii() else (len(value.encode("utf-8", "surrogatepass")) for value in values)
+    sizes = (
+        map(len, values) if text.isascii() else (len(value.encode("utf-8", "surrogatepass")) for value in values)
+    )
     offsets = np.zeros(len(values) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(sizes, np.int64, len(values)), out=offsets[1:])
     return [offsets.tobytes(), text.encode("utf-8", "surrogatepass")]

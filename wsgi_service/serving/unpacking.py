@@ -33,9 +33,7 @@ class Unpacking:
         self._pool = pool
         self._limit = limit
 
-    def __call__(
-        self, format_: str, body: bytes, row_limit: int, claim: Claim
-    ) -> tuple[tuple[str, ...], Table]:
+    def __call__(self, format_: str, body: bytes, row_limit: int, claim: Claim) -> tuple[tuple[str, ...], Table]:
         """The names and the columns of a table; raises like `columnar.read`, or Busy."""
         elsewhere(lasting=False)
         request = frames.Unpack(format_, row_limit)
