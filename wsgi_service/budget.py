@@ -14,13 +14,18 @@ from wsgi_service.at_once import elsewhere
 from wsgi_service.inputs.errors import TooLargeDecoded
 from wsgi_service.serving.errors import Busy
 
-#: So many of the largest predicts may bodies take together when they are decoded.
-LARGEST_PREDICTS = 16
+#: So many of the largest predicts may bodies take together when they are decoded, and so many bytes at the least.
+LARGEST_PREDICTS, LEAST = 16, 256 << 20
 #: Large bodies that are decoded at a time, and seconds after which whoever waits for a turn is refused.
 TURNS, PATIENCE = 2, 10.0
 NO_ROOM = "Other bodies take the memory that there is for decoding. Try again in a moment."
 NO_TURN = "Other large bodies are being decoded. Try again in a moment."
 TOO_LARGE = "The body would take too much memory when it is decoded. Send it in parts."
+
+
+def size_for(largest: int) -> int:
+    """Bytes for all bodies together, of which one may have so many."""
+    return max(LEAST, LARGEST_PREDICTS * largest)
 
 
 class Budget:

@@ -9,7 +9,7 @@ from werkzeug.routing import Map
 from werkzeug.wrappers import Request
 
 from wsgi_service.at_once import current_turn, elsewhere, must_not_wait
-from wsgi_service.budget import LARGEST_PREDICTS, Budget
+from wsgi_service.budget import Budget, size_for
 from wsgi_service.exposure import Exposure
 from wsgi_service.grants import GRANT, check_model
 from wsgi_service.pages.errors import error_page, is_page
@@ -45,7 +45,7 @@ class Dispatcher:
         self._exposure = exposure
         self._settings = settings
         self._slots = slots
-        self._budget = Budget(LARGEST_PREDICTS * settings.predict_limit * MEGABYTE)
+        self._budget = Budget(size_for(settings.predict_limit * MEGABYTE))
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""

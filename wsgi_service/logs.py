@@ -35,7 +35,7 @@ class JsonLines(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
-class _Lossy(logging.StreamHandler):
+class _Lossy(logging.StreamHandler):  # type: ignore[type-arg]
     """Loses lines that cannot be written, without a word where they could not be said either, and counts them."""
 
     lost = 0

@@ -12,7 +12,7 @@ from conftest import LiveServer, StrictClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgi_service.budget import LARGEST_PREDICTS, Budget, Claim
+from wsgi_service.budget import Budget, Claim, size_for
 from wsgi_service.client import Client
 from wsgi_service.inputs import json_body, json_pieces
 from wsgi_service.inputs.errors import TooLargeDecoded
@@ -50,7 +50,7 @@ def test_hostile_bodies_take_no_more_memory_than_is_promised(attacked: LiveServe
     done = hostile_bodies.attack(
         attacked.port, attacked.process.pid, format_, bodies=36, at_once=28, size=LIMIT * MEGABYTE - 1000
     )
-    assert done.peak - before < (HELD_AT_ONCE + LARGEST_PREDICTS) * LIMIT * MEGABYTE + UNCOUNTED
+    assert done.peak - before < HELD_AT_ONCE * LIMIT * MEGABYTE + size_for(LIMIT * MEGABYTE) + UNCOUNTED
     assert done.statuses.keys() <= REFUSED | {200}
     assert done.pulse
 
@@ -64,7 +64,7 @@ def test_who_finds_no_room_is_told_to_try_again(client: StrictClient, monkeypatc
     """And who never will, to send less; nothing stays taken."""
     client.put_model("iris", models.iris())
     budget = Budget(MEGABYTE, patience=0.01)
-    monkeypatch.setattr("wsgi_service.dispatch.Budget.take", lambda _, count: budget.take(count))
+    monkeypatch.setattr("wsgi_service.requests.Claim", lambda _: Claim(budget))
     body = b'{"instances": [%b]}' % b",".join([b'[5.1, 3.5, 1.4, "0.2"]'] * 2000)
     with Claim(budget).briefly(MEGABYTE - 1000):
         answer = client.post("/models/iris/predict", data=body, content_type="application/json")
@@ -129,5 +129,5 @@ def test_what_is_wrong_is_found_before_all_of_it_is_decoded(body: bytes) -> None
     from model_store.schema import Column, Schema
 
     schema = Schema(inputs=(Column(name="a", type="number"),))
-    with pytest.raises(Exception, match=r"row 0|name|column|list"):
-        json_body.read_sent(body, (), Claim(Budget(12 * MEGABYTE))).read(schema, Reading(100_000))
+    with pytest.raises(Exception, match=r"row 0|name|column|list|rows"):
+        json_body.read_sent(body, (), Claim(Budget(40 * MEGABYTE))).read(schema, Reading(100_000))
