@@ -147,7 +147,7 @@ def ndjson_bodies(size: int) -> dict[str, bytes]:
 
 def form_bodies(size: int) -> dict[str, bytes]:
     """Urlencoded forms of all shapes: too large ones, and as large as may be."""
-    shapes = {
+    shapes: dict[str, Callable[[int], bytes]] = {
         "escapes": lambda size: b"x0=" + b"%41" * (size // 3),
         "ampersands": lambda size: b"&" * size,
         "names": lambda size: numbered(b"%d=1", size, b"&"),
