@@ -79,9 +79,12 @@ def _with_commas(lines: bytes, delimiter: str) -> bytes | None:
 def _matrix(lines: bytes, width: int, row_limit: int, claim: Claim) -> Any:
     """Rows x columns; None if there is anything but numbers, or a line with more or fewer of them."""
     rows = lines.count(b"\n") + 1
-    if rows * width * SHORTEST > len(lines) + 1 or any(mark in lines for mark in NO_NUMBERS):
+    if rows * width * SHORTEST > len(lines) + 1:
         return None
-    check_row_limit(rows, row_limit)
+    if rows > row_limit:
+        if any(mark in lines for mark in NO_NUMBERS):
+            return None
+        check_row_limit(rows, row_limit)
     claim.grow(IN_ARRAYS * rows * width + PIECE_RATIO * min(len(lines), PIECE))
     matrix = np.empty(rows * width)
     filled = 0

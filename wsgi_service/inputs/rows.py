@@ -26,6 +26,8 @@ KINDS: dict[str, CellKind] = {
 #: Rows after which what they have become is counted; bytes for one that is wrong, and for a value's place: in its
 #: column, and in what is made of that.
 COUNTED_AT_ONCE, WRONG_ROW, PLACES = 256, 512, 24
+#: Type of a column -> bytes of one of its values, where all are alike.
+SIZES = {"number": 32, "integer": 36, "boolean": 0, "datetime": 80}
 #: Missing columns that are named in one message.
 NAMED_COLUMNS = 20
 #: The widest table for which the right name is guessed for a wrong one.
@@ -112,9 +114,12 @@ class _Checked:
         """Bytes that the rows take that were added since the last time."""
         first, errors = self._counted, self._counted_errors
         self._counted, self._counted_errors = len(self.good), len(self.errors)
-        values = sum(sum(map(sys.getsizeof, column[first:])) for column in self._columns)
-        places = PLACES * (self._counted - first) * len(self._columns)
-        return values + places + WRONG_ROW * (self._counted_errors - errors)
+        rows = self._counted - first
+        values = sum(
+            SIZES[column.type] * rows if column.type in SIZES else sum(map(sys.getsizeof, values[first:]))
+            for column, values in zip(self._schema.inputs, self._columns, strict=True)
+        )
+        return values + PLACES * rows * len(self._columns) + WRONG_ROW * (self._counted_errors - errors)
 
     def add(self, index: int, row: Any) -> None:
         if self._schema.text and isinstance(row, str):
