@@ -65,8 +65,15 @@ def methods_for(format_: str, available: Sequence[str]) -> list[str]:
 
 
 def read_rows(question: Question) -> Read:
-    """The rows of a question. Raises InvalidRows, InvalidRequest, MalformedBody or TooManyRows."""
-    return question.sent.read(question.target.version.schema, question.reading)
+    """The rows of a question. Raises InvalidRows, InvalidRequest, MalformedBody, TooManyRows, TooLargeDecoded."""
+    claim = question.sent.claim
+    try:
+        read = question.sent.read(question.target.version.schema, question.reading)
+    finally:
+        claim.end()
+    if read.table is not None and read.table.matrix is not None and not read.passing:
+        claim.settle(claim.kept + read.table.matrix.nbytes)
+    return read
 
 
 def answer(predictor: Predicts, question: Question, read: Read) -> Answer:

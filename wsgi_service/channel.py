@@ -17,7 +17,7 @@ from waitress.utilities import build_http_date
 from wsgi_service.at_once import Deferred, Elsewhere, Turn, answering, must_not_wait, taking_up
 from wsgi_service.heads import Head
 from wsgi_service.metrics import BEYOND
-from wsgi_service.parser import Parser, Refusal
+from wsgi_service.parser import Decision, Parser, Refusal, Undecided
 from wsgi_service.settings import MEGABYTE
 from wsgi_service.slowness import Pace
 
@@ -128,6 +128,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     fresh = True
     #: Whether the request that has just arrived is to be answered by the thread that read it.
     at_once = False
+    #: The request that is not read on until somebody has decided about its body, and what was decided.
+    undecided: Undecided | None = None
+    _decision: Decision | None = None
 
     def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:  # noqa: A002 - theirs
         self.pace = Pace(time.monotonic())
@@ -137,6 +140,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """What reads the next request; it decides by the address as well."""
         parser = Parser(adjustments)
         parser.peer, parser.forwarding = self.addr[0], self.server.forwarding
+        parser.decision, self._decision = self._decision, None
         return parser
 
     def send(self, data: bytes, do_close: bool = True) -> int:
@@ -144,6 +148,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         count = int(super().send(data, do_close))
         self.pace.sent(count)
         return count
+
+    def is_idle(self) -> bool:
+        """Whether nothing is being done for this connection, so that it may be closed for the sake of another."""
+        return not (self.requests or self.undecided or self.total_outbufs_len)
 
     def too_slow(self, now: float) -> str | None:
         """What the client is too slow with, if anything."""
@@ -178,7 +186,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Take what arrived; what can be answered at once is answered before others are looked after."""
         now = time.monotonic()
         self.pace.began(now)
-        took = bool(super().received(data))
+        try:
+            took = bool(super().received(data))
+        except Undecided as undecided:
+            return self._wait_for(undecided)
         if self.request is None:
             self.fresh = False
             self.pace.is_whole()
@@ -190,6 +201,26 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.at_once = False
             self.answer_at_once()
         return took
+
+    def _wait_for(self, undecided: Undecided) -> bool:
+        """Read nothing until somebody has decided about the body of the request that has begun."""
+        del self.request  # it is read anew
+        self.undecided = undecided
+        self.fresh = False
+        self.pace.rests(time.monotonic())
+        self.server.decide(self, undecided.decide)
+        return True
+
+    def decided(self, decision: Decision) -> None:
+        """Read the request anew, about whose body there is a decision now."""
+        undecided, self.undecided = self.undecided, None
+        if undecided is None or not self.connected:
+            return
+        self._decision = decision
+        try:
+            self.received(undecided.received)
+        except Exception:  # noqa: BLE001 - as where it is read; whatever it is, the other connections go on
+            self.handle_error()
 
     def answer_at_once(self) -> None:
         """Answer a request without waiting, or have that done elsewhere or later."""
@@ -222,7 +253,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def readable(self) -> bool:
         """Whether the loop is to read."""
-        return self.lingering_since is not None or bool(super().readable())
+        return self.undecided is None and (self.lingering_since is not None or bool(super().readable()))
 
     def writable(self) -> bool:
         """Whether the loop is to write."""

@@ -9,14 +9,15 @@ from werkzeug.routing import Map
 from werkzeug.wrappers import Request
 
 from wsgi_service.at_once import current_turn, elsewhere, must_not_wait
+from wsgi_service.budget import Budget, size_for
 from wsgi_service.exposure import Exposure
 from wsgi_service.grants import GRANT, check_model
 from wsgi_service.pages.errors import error_page, is_page
 from wsgi_service.problems import known, problem
-from wsgi_service.requests import ACTOR, BODY_LIMIT, ROUTE, check_media_type, request_id
+from wsgi_service.requests import ACTOR, BODY_LIMIT, BUDGET, ROUTE, check_media_type, request_id, take_query_apart
 from wsgi_service.routes import Route, Work
 from wsgi_service.serving.errors import Busy
-from wsgi_service.settings import RESERVED_THREADS, Settings
+from wsgi_service.settings import MEGABYTE, RESERVED_THREADS, Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -44,6 +45,7 @@ class Dispatcher:
         self._exposure = exposure
         self._settings = settings
         self._slots = slots
+        self._budget = Budget(size_for(settings.predict_limit * MEGABYTE))
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The WSGI interface (PEP 3333)."""
@@ -55,6 +57,8 @@ class Dispatcher:
         try:
             return self._take_up() or self._call(request)
         except Exception as error:  # the one place where nothing may escape
+            if isinstance(error, MemoryError):
+                log.error("request %s ran out of memory", request_id(request), extra=_fields(request))  # noqa: TRY400
             if not known(error):
                 log.exception("request %s failed", request_id(request), extra=_fields(request))
             if is_page(request):
@@ -80,12 +84,14 @@ class Dispatcher:
         self._admit(request, route, arguments.get("model"))
         request.environ[ROUTE] = route.path
         request.environ[BODY_LIMIT] = route.body_limit(self._settings)
+        request.environ[BUDGET] = self._budget
         if accepted := getattr(route.call, "consumes", None):
             check_media_type(request, accepted)
         if BROWSERS & request.environ.keys():
             self._exposure.check_origin(request.method, request.headers)
         self._slots.take(route.work)
         try:
+            take_query_apart(request)
             if not getattr(route.call, "at_once", False):
                 elsewhere(lasting=False)
             response: WSGIApplication = route.call(request, **arguments)

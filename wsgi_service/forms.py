@@ -1,5 +1,6 @@
 """Multipart uploads: small fields, and the artifact in the part named `file`."""
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,6 +28,18 @@ class Form(NamedTuple):
 
     fields: MultiDict[str, str]
     files: MultiDict[str, FileStorage]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the part `file`."""
+        stream = self.files["file"].stream
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+        return size
+
+    def file(self) -> bytes:
+        """The part `file` as a whole."""
+        return self.files["file"].stream.read()
 
     def artifact(self) -> Iterator[bytes]:
         """The pieces of the part `file`."""

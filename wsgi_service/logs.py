@@ -1,5 +1,6 @@
 """Where the log goes and how its lines look: text for people, or a JSON object in each line for programs."""
 
+import contextlib
 import logging
 import sys
 from datetime import UTC, datetime
@@ -34,6 +35,40 @@ class JsonLines(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
+class _Lossy(logging.StreamHandler):  # type: ignore[type-arg]
+    """Loses lines that cannot be written, without a word where they could not be said either, and counts them."""
+
+    lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        before = self.lost
+        super().emit(record)
+        if before and self.lost == before:
+            self.lost = 0
+            words = "%d lines of the log could not be written before this one"
+            self.emit(logging.LogRecord(__name__, logging.WARNING, __file__, 0, words, (before,), None))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - theirs
+        """See `logging.Handler`: the disk is full, or whoever read the log has gone."""
+        if isinstance(sys.exc_info()[1], OSError) or getattr(self.stream, "closed", False):
+            self.lost += 1
+        else:
+            super().handleError(record)
+
+
+class _LossyFile(_Lossy, RotatingFileHandler):
+    """The same in a file, which is opened anew for the next line: what was not written would come before it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - theirs
+        """See `logging.Handler`."""
+        super().handleError(record)
+        stream, self.stream = self.stream, None
+        with contextlib.suppress(OSError):
+            if stream is not None:
+                stream.close()
+
+
 def start(settings: Settings, place: int = 0) -> None:
     """Let the log of this process go where the settings say.
 
@@ -53,10 +88,10 @@ def _handler(file: str, place: int) -> logging.Handler:
     if file:
         path = file_of(Path(file), place)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return RotatingFileHandler(path, "a", LARGEST_FILE, OLDER_FILES, "utf-8", delay=True)
+        return _LossyFile(path, "a", LARGEST_FILE, OLDER_FILES, "utf-8", delay=True)
     if sys.stderr is None:  # a Windows service has no console
         return logging.NullHandler()
-    return logging.StreamHandler()
+    return _Lossy()
 
 
 def file_of(path: Path, place: int) -> Path:

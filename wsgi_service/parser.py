@@ -3,6 +3,7 @@
 import copy
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from model_store.artifacts import disk_error
 from model_store.errors import StoreError
 from wsgi_service.app import Application
+from wsgi_service.at_once import Elsewhere, answering
 from wsgi_service.chunked import Chunks
 from wsgi_service.dispatch import Matches
 from wsgi_service.forwarding import Forwarding
@@ -27,6 +29,8 @@ from wsgi_service.strictness import Unreadable, check_beginning, check_head
 
 #: The limit of a body that is refused for another reason, so that Waitress does not find one of its own.
 UNLIMITED = 1 << 62
+#: The largest body in bytes, or why none will do.
+Decision = int | Exception
 #: Status -> type and detail of what Waitress itself refuses.
 WAITRESS_ERRORS = {
     400: ("bad-request", "The request line or a header is not valid HTTP."),
@@ -74,6 +78,20 @@ class _Refused(Error):  # type: ignore[misc]
         self.refusal = refusal
 
 
+class Undecided(Exception):
+    """What decides about a body is not in memory: the request is read anew when somebody who may wait has decided.
+
+    Attributes:
+        received: all that has come of the request.
+        decide: decides; it may wait.
+    """
+
+    def __init__(self, received: bytes, decide: Callable[[], Decision]) -> None:
+        super().__init__()
+        self.received = received
+        self.decide = decide
+
+
 class Admission:
     """Decides about a large body from the request line and the headers alone.
 
@@ -96,6 +114,13 @@ class Admission:
         self._exposure.check_origin(method, named)
         return route.body_limit(self._settings)
 
+    def decide(self, method: str, path: str, headers: dict[str, str], address: str) -> Decision:
+        """The largest body in bytes, or why none will do. Raises Elsewhere in a thread that must not wait."""
+        try:
+            return self.limit(method, path, headers, address)
+        except (HTTPException, StoreError) as error:
+            return error
+
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
     """Waitress's parser with a body limit for each route, and refusals before a byte of the body is stored."""
@@ -107,6 +132,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     #: Who sent the request here, and how it is known where it came from.
     peer = ""
     forwarding: Forwarding
+    #: What was decided about the body before, since that had to wait.
+    decision: Decision | None = None
     #: What is kept of a request that was put off: its environment, how it goes on, and what it waited for.
     environ: dict[str, Any] | None = None
     #: What is kept of a head like this one.
@@ -171,17 +198,24 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         self.body_rcv.filled(count)
 
     def received(self, data: bytes) -> int:
-        """Take bytes from the connection; a refusal completes the request at once."""
+        """Take bytes from the connection; a refusal completes the request at once. Raises Undecided."""
+        before = self.header_plus
         try:
             if self.body_rcv is None and not self.header_plus:
                 check_beginning(data)
             consumed = int(super().received(data))
+        except Elsewhere:
+            about = self.command, self.path, self.headers, self.origin
+            raise Undecided(before + data, partial(self.adj.admission.decide, *about)) from None
         except ParsingError as error:
             consumed = len(data)
             self.error = BadRequest(str(error))
         except OSError as error:
             consumed = len(data)
             self.error = _Refused(Refusal.from_exception(disk_error(error), self.path))
+        except MemoryError as error:
+            consumed = len(data)
+            self.error = _Refused(Refusal.from_exception(error, self.path))
         if self.error is not None and self.error.code == 413:  # noqa: PLR2004 - Waitress's own, at the limit
             limit = self.adj.max_request_body_size - 1
             self.error = _Refused(Refusal.from_exception(too_large(limit), ""))
@@ -192,10 +226,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         return len(data)  # what follows is the rest of a body, and never another request
 
     def _admit(self) -> None:
+        if self.decision is None:
+            with answering():  # this thread has others to look after
+                self.decision = self.adj.admission.decide(self.command, self.path, self.headers, self.origin)
         limit = UNLIMITED
-        try:
-            limit = self.adj.admission.limit(self.command, self.path, self.headers, self.origin)
-        except (HTTPException, StoreError) as error:
-            self.error = _Refused(Refusal.from_exception(error, self.path))
+        if isinstance(self.decision, int):
+            limit = self.decision
+        else:
+            self.error = _Refused(Refusal.from_exception(self.decision, self.path))
         self.adj = copy.copy(self.adj)  # shared by all connections until here
         self.adj.max_request_body_size = limit + 1

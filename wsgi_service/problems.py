@@ -19,6 +19,8 @@ PROBLEM_JSON = "application/problem+json"
 #: Types are relative references; they name the problem and need not lead anywhere (RFC 9457, section 3.1.1).
 TYPE_PREFIX = "/problems/"
 RETRY_AFTER = "1"
+#: Instead of the words of whoever asked for the memory.
+NO_MEMORY = "The server has no memory left for this at the moment. Send less at once, or try again in a moment."
 
 #: Domain error -> status and type. A class stands for those below it unless they have a line of their own.
 TABLE: dict[type[Exception], tuple[int, str]] = {
@@ -66,9 +68,11 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     serving.DeadlineExceeded: (504, "deadline-exceeded"),
     serving.OutOfMemory: (507, "out-of-memory"),
     serving.PredictFailed: (422, "predict-failed"),
+    MemoryError: (503, "out-of-memory"),
     inputs.MalformedBody: (400, "malformed-body"),
     inputs.InvalidRows: (422, "invalid-rows"),
     inputs.TooManyRows: (413, "too-many-rows"),
+    inputs.TooLargeDecoded: (413, "too-large-decoded"),
     inputs.UnsupportedMethod: (422, "unsupported-method"),
     inputs.InvalidRequest: (422, "invalid-request"),
 }
@@ -139,6 +143,8 @@ def describe(error: Exception, path: str) -> Description:
             return error.code or 500, error.type, error.detail, error.headers, {}
         case HTTPException():
             return _describe_http(error, path)
+        case MemoryError():
+            return *TABLE[MemoryError], NO_MEMORY, {}, {}
         case RowsRefused():
             status, type_, detail, headers, more = describe(error.error, path)
             return status, type_, detail, headers, more | error.help

@@ -10,9 +10,12 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from model_store.entities import Attribution
+from wsgi_service.at_once import QUICKLY_READ, elsewhere, must_not_wait
+from wsgi_service.budget import Claim, uncounted
 from wsgi_service.digests import Verification
-from wsgi_service.inputs.errors import InvalidRequest, MalformedBody
+from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooLargeDecoded
 from wsgi_service.inputs.json_body import parse_object
+from wsgi_service.inputs.json_pieces import RATIO
 from wsgi_service.problems import Problem
 
 CHUNK = 1 << 16
@@ -25,12 +28,24 @@ BEGAN = "wsgi_service.began"
 ROUTE = "wsgi_service.route"
 ACTOR = "wsgi_service.actor"
 BODY_LIMIT = "wsgi_service.body_limit"
+#: What bodies may take together when they are decoded.
+BUDGET = "wsgi_service.budget"
 LONGEST_REASON = 500
 #: The header of W3C Trace Context (https://www.w3.org/TR/trace-context/#traceparent-header).
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 #: Digits in the length of a body that is read at once; every route takes as much.
 SMALL = 6
 CLAIMS = {"HTTP_CONTENT_DIGEST", "HTTP_REPR_DIGEST"}
+#: Bytes of a body that is decoded without a turn.
+TURNLESS = 1 << 16
+#: Bytes of a form: one record, which may become nearly a hundred times as much while it is decoded.
+LARGEST_FIELDS = 1 << 20
+TOO_LARGE_FIELDS = (
+    f"A form is one record, and has at most {LARGEST_FIELDS >> 20} MB. "
+    "Send what is larger as JSON, or as a file in a multipart form."
+)
+#: Characters of a query string that anybody takes apart at any time, what one becomes at most meanwhile, and keys.
+SHORT_QUERY, QUERY_RATIO, MOST_KEYS = 4096, 120, 10_000
 TORN = "The body ended before its Content-Length."
 UTF_CHARSETS = {"", "utf-8", "utf8", "utf-16", "utf-16le", "utf-16be"}
 
@@ -75,6 +90,22 @@ def consumes(*media_types: str) -> Callable[[Endpoint], Endpoint]:
 def query(request: Request) -> "MultiDict[str, str]":
     """The query string; most predicts have none, and to take one apart takes time."""
     return request.args if request.environ.get("QUERY_STRING") else NO_QUERY
+
+
+def take_query_apart(request: Request) -> None:
+    """Have a long query string taken apart within the budget. Raises a 414 Problem for too many keys, or Busy."""
+    text = request.environ.get("QUERY_STRING", "")
+    if len(text) <= SHORT_QUERY:
+        return
+    elsewhere(lasting=False)
+    if text.count("&") >= MOST_KEYS:
+        raise Problem(
+            414, "too-many-keys", f"A query string has at most {MOST_KEYS} keys. Send the row in a body."
+        )
+    claim = claim_of(request)
+    claim.begin()
+    with claim.briefly(QUERY_RATIO * len(text)):
+        request.args  # noqa: B018 - which remembers it
 
 
 def media_type(request: Request) -> str:
@@ -148,10 +179,49 @@ def read_body(request: Request) -> bytes:
     return body
 
 
-def view_body(request: Request) -> bytes | memoryview:
-    """The whole body as it lies in memory; raises like `chunks`."""
+def claim_for(request: Request) -> Claim:
+    """What will take the memory that the body of a request becomes; a large body gets a turn. Raises Busy."""
+    length = _length(request)
+    if length <= QUICKLY_READ:
+        return uncounted()
+    claim = claim_of(request)
+    if length > TURNLESS and not must_not_wait():
+        claim.begin()
+    return claim
+
+
+def claim_of(request: Request) -> Claim:
+    """The same for a part of a body."""
+    budget = request.environ.get(BUDGET)
+    return uncounted() if budget is None else Claim(budget)
+
+
+def claimed_body(request: Request, claim: Claim) -> bytes:
+    """The whole body; raises like `chunks`, and like `Claim.keep` if there is no room for it."""
+    length = _length(request)
+    claim.keep(length)
+    with claim.briefly(length):  # for its pieces
+        return read_body(request)
+
+
+def claimed_view(request: Request, claim: Claim) -> bytes | memoryview:
+    """The same as it lies in memory, if it does."""
     held = _held(request.environ)
-    return read_body(request) if held is None else held
+    return claimed_body(request, claim) if held is None else held
+
+
+def _length(request: Request) -> int:
+    """Bytes of the body, or the most that it may have where that is not known."""
+    if request.content_length is None and has_body(request):
+        return int(request.environ[BODY_LIMIT])
+    return request.content_length or 0
+
+
+def read_fields(request: Request) -> bytes:
+    """The body of an urlencoded form, which is one record. Raises TooLargeDecoded, and like `chunks`."""
+    if _length(request) > LARGEST_FIELDS:
+        raise TooLargeDecoded(TOO_LARGE_FIELDS)
+    return read_body(request)
 
 
 def _held(environ: Mapping[str, Any]) -> memoryview | None:
@@ -164,7 +234,10 @@ def _held(environ: Mapping[str, Any]) -> memoryview | None:
 
 def read_json(request: Request, type_: type[Body]) -> tuple[Body, dict[str, Any]]:
     """The body as a Struct, and the keys that were given. Raises MalformedBody or InvalidRequest."""
-    given = parse_object(read_body(request))
+    claim = claim_for(request)
+    text = read_body(request)
+    claim.grow(RATIO * len(text))
+    given = parse_object(text, claim)
     names = {field.encode_name: field.name for field in msgspec.structs.fields(type_)}
     if given.keys() - names.keys():
         raise InvalidRequest(f"The body has keys that are not known here. Known are: {_known(type_)}.")

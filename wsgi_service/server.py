@@ -4,6 +4,7 @@ Everything that reaches into Waitress is here, in `channel.py` and in `parser.py
 `tests/wsgi_service/test_waitress_contract.py` holds the attributes that are relied upon.
 """
 
+import errno
 import gc
 import logging
 import select
@@ -32,7 +33,7 @@ from wsgi_service.dispatch import Matches
 from wsgi_service.forwarding import Forwarding
 from wsgi_service.heads import Heads
 from wsgi_service.listening import BACKLOG
-from wsgi_service.parser import Admission
+from wsgi_service.parser import Admission, Decision
 from wsgi_service.routes import Work
 from wsgi_service.serving.errors import Busy
 from wsgi_service.settings import MEGABYTE
@@ -43,6 +44,10 @@ log = logging.getLogger(__name__)
 
 #: select() on Windows takes 512 sockets and ends the process at one more.
 CONNECTION_LIMIT = 480 if sys.platform == "win32" else 1000
+#: Of the files that the process may have open, so many are for other things than connections; half at most.
+OTHER_FILES = 64
+#: What the system says when no more files can be opened, and seconds after which a connection is tried again.
+NO_FILES, RETRY = frozenset({errno.EMFILE, errno.ENFILE}), 0.1
 MAX_HEADER = 256 * 1024
 #: Bytes that are read from a connection with one call; a large body comes in fewer turns.
 RECEIVED_AT_ONCE = 1 << 17
@@ -108,12 +113,17 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._finished: deque[object] = deque()
         self._next: deque[Callable[[Exception | None], None]] = deque()
         self._ready: deque[tuple[Channel, Any]] = deque()
+        self._decided: deque[tuple[Channel, Decision]] = deque()
         self._rung = False
         self._watch_due = False
         self._turns = 0
         #: By how much the clock that may be set is ahead of the one that only grows.
         self._ahead = time.time() - time.monotonic()
         self._fresh_until = 0.0
+        self._most_connections = connection_limit()
+        #: Whether no file could be opened for a connection, and until when none is tried.
+        self._no_files = False
+        self._retry_at = 0.0
         #: Connections of addresses that have too many.
         self._turned_away = 0
         #: Set when whoever stops the server has woken the loop, and does not touch the trigger any more.
@@ -151,6 +161,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._ready.append((channel, found))
         self._ring()
 
+    def decide(self, channel: Channel, decide: Callable[[], Decision]) -> None:
+        """Have a thread that may wait decide about a body."""
+
+        def call() -> None:
+            self._decided.append((channel, decide()))
+            self._ring()
+
+        self.task_dispatcher.add_task(_Call(call))
+
     def _ring(self) -> None:
         """Have the loop look at what was asked for; once is enough until it does."""
         if not self._rung:
@@ -179,7 +198,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def accept(self) -> Any:
         """The next connection, None if there is none, or its address has as many as it may have."""
-        accepted = super().accept()
+        try:
+            accepted = super().accept()
+        except OSError as error:
+            self._no_files = error.errno in NO_FILES
+            raise
         most = self._app.settings.connections_per_address
         if accepted is None or not most or self.forwarding.is_proxy(accepted[1][0]):
             return accepted
@@ -190,6 +213,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._turned_away += 1
         connection.close()
         return None
+
+    def _make_room(self) -> None:
+        """Close the connection on which nothing has happened for longest, so that whoever comes next gets one."""
+        idle = [channel for channel in self.active_channels.values() if channel.is_idle()]
+        if idle:
+            HTTPChannel.handle_close(min(idle, key=lambda channel: channel.last_activity))
+        elif self._no_files:
+            self._retry_at = time.monotonic() + RETRY
+        self._no_files = False
 
     def set_reuse_addr(self) -> None:
         """Nothing: `listening.bind` has set what the system needs, and on Windows this would undo it."""
@@ -202,7 +234,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self.next_channel_cleanup += moved
             for channel in self.active_channels.values():
                 channel.last_activity += moved
-        return bool(super().readable())
+        return bool(super().readable()) and time.monotonic() >= self._retry_at
 
     def maintenance(self, now: float) -> None:
         """Have connections closed that have idled for too long; the others are looked at after this turn.
@@ -251,7 +283,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def _accept_all(self) -> None:
         """Take all who have connected already: to them, the server was there."""
-        while len(self._map) < CONNECTION_LIMIT:
+        while len(self._map) < self._most_connections:
             before = len(self.active_channels), self._turned_away
             self.handle_accept()
             if before == (len(self.active_channels), self._turned_away):
@@ -271,10 +303,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """
         self._turns += 1
         calls = len(self._calls)
+        if self._no_files or len(self._map) >= self._most_connections:
+            self._make_room()
         wasyncore.loop(0.0 if calls else timeout, hasattr(select, "poll"), self._map, count=1)
         self._rung = False
         if self._watch_due:
             self._watch()
+        while self._decided:
+            channel, decision = self._decided.popleft()
+            channel.decided(decision)
         while self._ready:
             channel, found = self._ready.popleft()
             channel.go_on(found)
@@ -323,8 +360,22 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         return sum(
             1
             for channel in list(self.active_channels.values())
-            if channel.request or channel.requests or channel.total_outbufs_len or (expected and channel.fresh)
+            if channel.request
+            or channel.undecided
+            or channel.requests
+            or channel.total_outbufs_len
+            or (expected and channel.fresh)
         )
+
+
+def connection_limit() -> int:
+    """Connections at a time, for which the process can have files open besides what else it needs."""
+    if sys.platform == "win32":
+        return CONNECTION_LIMIT
+    import resource
+
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTION_LIMIT if files < 0 else min(CONNECTION_LIMIT, max(files - OTHER_FILES, files // 2))
 
 
 def _most(request: Any) -> int:
@@ -372,7 +423,7 @@ def _adjustments(app: Application) -> Any:
     adjustments = Adjustments(
         threads=settings.request_threads,
         ident=None,
-        connection_limit=CONNECTION_LIMIT,
+        connection_limit=connection_limit(),
         backlog=BACKLOG,
         max_request_header_size=MAX_HEADER,
         max_request_body_size=MEGABYTE + 1,

@@ -16,7 +16,7 @@ from wsgi_service.inputs.bodies import ARROW, CSV, JSON, NDJSON
 from wsgi_service.inputs.csv_body import is_heading
 from wsgi_service.inputs.csv_numbers import delimiter_of
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody
-from wsgi_service.inputs.json_body import FORMS, UTF16
+from wsgi_service.inputs.json_body import FORMS, UTF16, rows_in
 
 ROWS = 10_000
 MISSING = 'Parquet and Arrow files need pyarrow: pip install "wsgi-service[arrow]"'
@@ -148,7 +148,7 @@ def _rows_of_object(content: dict[str, Any]) -> Any:
     if len(content) > 1:
         raise MalformedBody(f'The file has keys beside "{form}". Say what else there is to say with options.')
     try:
-        return FORMS[form](content[form])
+        return rows_in(form, json.dumps(content[form]).encode())
     except InvalidRequest as error:
         raise MalformedBody(str(error)) from None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from model_store.entities import Attribution, Version
 from wsgi_service.answering import Question, answer, methods_for, read_rows
+from wsgi_service.budget import Claim
 from wsgi_service.inputs.bodies import JSON, READERS
 from wsgi_service.inputs.control import HOW
 from wsgi_service.inputs.json_body import read_sent
@@ -62,15 +63,25 @@ class LocalModel:
         self, body: bytes, media_type: str, format_: str, method: str | None, row_by_row: bool, decimal: str = "."
     ) -> bytes:
         """The answer to a body, in a format; raises as a predict does."""
-        from wsgi_service.serving import columnar
-
-        sent = read_sent(body, HOW) if media_type == JSON else READERS[media_type](body, {})
+        sent = read_sent(body, HOW) if media_type == JSON else READERS[media_type](body, {}, None)
         methods = [method] if method else methods_for(format_, self.version.methods)
         question = Question(
             target=Target(self.version, None),
             methods=methods,
             sent=sent,
-            reading=Reading(sys.maxsize, row_by_row, decimal, columnar.read),
+            reading=Reading(
+                sys.maxsize,
+                row_by_row,
+                decimal,
+                _unpack,
+            ),
             by=HERE,
         )
         return content_of(answer(self, question, read_rows(question)), format_, row_by_row)
+
+
+def _unpack(format_: str, body: bytes, row_limit: int, _claim: Claim) -> tuple[tuple[str, ...], Table]:
+    """The names and the columns of a table, which nobody else takes apart here."""
+    from wsgi_service.serving import columnar
+
+    return columnar.read(format_, body, row_limit)

@@ -6,19 +6,20 @@ from typing import Any
 
 from werkzeug.wrappers import Request
 
+from wsgi_service.budget import Claim
 from wsgi_service.forms import read_form
 from wsgi_service.inputs import columnar_body, csv_body, form_body, json_body, ndjson_body, npy_body
 from wsgi_service.inputs.control import take
 from wsgi_service.inputs.errors import InvalidRequest
 from wsgi_service.inputs.sent import Sent
 from wsgi_service.problems import Problem
-from wsgi_service.requests import media_type, query, read_body, view_body
+from wsgi_service.requests import claim_for, claimed_body, claimed_view, media_type, query, read_fields
 
 JSON, FORM, FIELDS = "application/json", "multipart/form-data", "application/x-www-form-urlencoded"
 CSV, NDJSON, NPY = "text/csv", "application/x-ndjson", "application/x-npy"
 PARQUET, ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
 #: Media type -> what reads a body that has no place for anything but rows.
-READERS: dict[str, Callable[[bytes, dict[str, Any]], Sent]] = {
+READERS: dict[str, Callable[[bytes, dict[str, Any], Claim | None], Sent]] = {
     CSV: csv_body.read_sent,
     NDJSON: ndjson_body.read_sent,
     NPY: npy_body.read_sent,
@@ -40,47 +41,50 @@ def read_sent(request: Request, keys: Collection[str], folder: Path) -> Sent:
         folder: where large parts of a form wait until they are read.
 
     Raises:
-        MalformedBody, InvalidRequest, Problem, RequestEntityTooLarge.
+        MalformedBody, InvalidRequest, Problem, RequestEntityTooLarge, TooLargeDecoded.
+        Busy: other bodies are being decoded, or take the memory for that.
     """
     control = take(query(request).to_dict(), keys)
     type_ = media_type(request)
-    if type_ == JSON:
-        return _beside(json_body.read_sent(read_body(request), keys), control)
     if type_ == FIELDS:
         return _read_fields(request, keys, control)
+    claim = claim_for(request)
+    if type_ == JSON:
+        return _beside(json_body.read_sent(claimed_body(request, claim), keys, claim), control)
     if type_ == FORM:
         with read_form(request, folder) as form:
             fields = take(form.fields.to_dict(), keys)
-            body, type_ = b"".join(form.artifact()), _type_of(form.files["file"])
-        return _read_part(body, type_, control | fields, keys)
+            claim.keep(form.size)
+            body, type_ = form.file(), _type_of(form.files["file"])
+        return _read_part(body, type_, control | fields, keys, claim)
     if type_ == NPY:
-        return npy_body.read_sent(view_body(request), control)
-    return READERS[type_](read_body(request), control)
+        return npy_body.read_sent(claimed_view(request, claim), control, claim)
+    return READERS[type_](claimed_body(request, claim), control, claim)
 
 
-def _read_part(body: bytes, type_: str, control: dict[str, Any], keys: Collection[str]) -> Sent:
+def _read_part(body: bytes, type_: str, control: dict[str, Any], keys: Collection[str], claim: Claim) -> Sent:
     if type_ == JSON:
-        return _beside(json_body.read_sent(body, keys), control)
-    return READERS[type_](body, control)
+        return _beside(json_body.read_sent(body, keys, claim), control)
+    return READERS[type_](body, control, claim)
 
 
 def _beside(sent: Sent, control: dict[str, Any]) -> Sent:
     """What a body with control keys sends, with those that stood beside it."""
     if twice := sent.control.keys() & control.keys():
         raise InvalidRequest(f"{', '.join(sorted(twice))} must be said in one place only.")
-    return Sent(control | sent.control, sent.read, sent.flat)
+    return Sent(control | sent.control, sent.read, sent.flat, sent.claim)
 
 
 def _read_fields(request: Request, keys: Collection[str], control: dict[str, Any]) -> Sent:
     """A record from an HTML form. Raises a 415 Problem for JSON that curl sent as a form."""
-    body = read_body(request)
+    body = read_fields(request)
     if body.lstrip()[:1] in {b"{", b"["}:
         raise Problem(
             415,
             "unsupported-media-type",
             'This is JSON, sent as a form. With curl, add: -H "Content-Type: application/json"',
         )
-    fields = form_body.parse(body)
+    fields = form_body.parse(body, claim_for(request))
     control |= take(fields, keys, of_a_record=True)
     return form_body.read_sent(fields, control)
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import repeat
 from typing import Any, overload
 
 import numpy as np
 
 from model_store.schema import Column, Schema
+from wsgi_service.budget import Claim, uncounted
 from wsgi_service.inputs.cells import allowed_by
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, RowError
 from wsgi_service.inputs.rows import check_rows
@@ -14,6 +16,10 @@ from wsgi_service.inputs.sent import Read, Reading, Sent
 from wsgi_service.serving.tables import Cells, Table
 
 PARQUET, ARROW = "Parquet", "Arrow"
+#: Values of which Python's own are made at a time.
+MADE_AT_ONCE = 10_000
+#: Bytes of a number in a table of its own.
+CELL = 8
 #: Kinds of cells that go to a column of a type as they are, besides those of type `any`.
 STRAIGHT = {"number": ("f8", "i8"), "integer": ("i8",), "boolean": ("bool",), "string": ("text",)}
 
@@ -46,30 +52,31 @@ class Passing(Sequence[Any]):
         return iter(self._made)
 
 
-def read_parquet(body: bytes, control: dict[str, Any]) -> Sent:
+def read_parquet(body: bytes, control: dict[str, Any], claim: Claim | None = None) -> Sent:
     """What a Parquet file sends; columns that the version does not have pass through."""
-    return _sent(PARQUET, body, control)
+    return _sent(PARQUET, body, control, claim or uncounted())
 
 
-def read_arrow(body: bytes, control: dict[str, Any]) -> Sent:
+def read_arrow(body: bytes, control: dict[str, Any], claim: Claim | None = None) -> Sent:
     """What an Arrow stream sends, likewise."""
-    return _sent(ARROW, body, control)
+    return _sent(ARROW, body, control, claim or uncounted())
 
 
-def _sent(format_: str, body: bytes, control: dict[str, Any]) -> Sent:
+def _sent(format_: str, body: bytes, control: dict[str, Any], claim: Claim) -> Sent:
     def read(schema: Schema, reading: Reading) -> Read:
         if reading.unpack is None:
             raise InvalidRequest(f"{format_} is not read here.")
-        names, table = reading.unpack(format_, body, reading.row_limit)
+        claim.end()  # it is decoded elsewhere
+        names, table = reading.unpack(format_, body, reading.row_limit, claim)
         if not table.rows:
             raise InvalidRequest("The table has no rows.")
         columns = _named(schema, dict(zip(names, table.columns, strict=True)))
-        found = _read(schema, columns, table.rows, reading.row_by_row)
+        found = _read(schema, columns, table.rows, reading.row_by_row, claim)
         known = frozenset(schema.column_names)
         found.passing = {name: Passing(cells) for name, cells in columns.items() if name not in known}
         return found
 
-    return Sent(control, read)
+    return Sent(control, read, claim=claim)
 
 
 def _named(schema: Schema, columns: dict[str, Cells]) -> Mapping[str, Cells]:
@@ -83,14 +90,29 @@ def _named(schema: Schema, columns: dict[str, Cells]) -> Mapping[str, Cells]:
     return columns
 
 
-def _read(schema: Schema, columns: Mapping[str, Cells], rows: int, row_by_row: bool) -> Read:
+def _read(schema: Schema, columns: Mapping[str, Cells], rows: int, row_by_row: bool, claim: Claim) -> Read:
     """The columns as they are if they fit; otherwise row by row, for which there are good messages."""
     fitting = [column.name in columns and _fits(column, columns[column.name]) for column in schema.inputs]
     if all(fitting):
+        claim.grow(CELL * rows * len(schema.inputs))
         return Read(rows, _table([columns[name] for name in schema.column_names], schema, rows))
-    nothing = [None] * rows
-    values = [_values(columns[name]) if name in columns else nothing for name in schema.column_names]
-    return check_rows(schema, [list(row) for row in zip(*values, strict=True)], row_by_row)
+    return check_rows(schema, _rows(schema, columns, rows), row_by_row, claim=claim)
+
+
+def _rows(schema: Schema, columns: Mapping[str, Cells], rows: int) -> Iterator[list[Any]]:
+    """The columns as rows, a few of which are made at a time."""
+    step = max(1, MADE_AT_ONCE // len(schema.inputs))
+    for begin in range(0, rows, step):
+        parts = [
+            _values(_part(columns[name], begin, begin + step)) if name in columns else repeat(None)
+            for name in schema.column_names
+        ]
+        for _, *row in zip(range(begin, min(begin + step, rows)), *parts, strict=False):
+            yield row
+
+
+def _part(cells: Cells, begin: int, end: int) -> Cells:
+    return Cells(cells.kind, cells.values[begin:end], None if cells.valid is None else cells.valid[begin:end])
 
 
 def _fits(column: Column, cells: Cells) -> bool:

@@ -6,6 +6,7 @@ processor's cache, which is faster than all at once, and takes less memory.
 """
 
 import codecs
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,10 +14,18 @@ import msgspec
 import numpy as np
 
 from model_store.schema import Schema
+from wsgi_service.budget import Claim, uncounted
+from wsgi_service.inputs.json_body import check_row_limit
 from wsgi_service.serving.tables import Table
 
-PIECE = 1 << 19
+PIECE = 1 << 18
+#: Copies of the body that are made at a time, bytes that a number takes in an array and its copy, bytes that one
+#: of a piece becomes while it is read, and bytes that a number and its end have at least.
+COPIES, IN_ARRAYS, PIECE_RATIO, SHORTEST = 2, 16, 24, 2
 DELIMITERS = ",;\t"
+MARKS = [mark.encode() for mark in DELIMITERS]
+#: What there is none of where each line is a row of numbers.
+NO_NUMBERS = (b'"', b"\n\n", b"\n\r\n")
 COMMA, LINE_END = b",\n"
 _numbers = msgspec.json.Decoder(list[float])
 
@@ -26,17 +35,26 @@ def delimiter_of(line: str) -> str:
     return max(DELIMITERS, key=line.count)
 
 
-def numbers_of(body: bytes, schema: Schema) -> Table | None:
-    """The table of a body with a heading of the version's columns, or none; None if it is not that plain."""
+def numbers_of(
+    body: bytes, schema: Schema, row_limit: int = sys.maxsize, claim: Claim | None = None
+) -> Table | None:
+    """The table of a body with a heading of the version's columns, or none; None if it is not that plain.
+
+    Its rows are counted before any of them is read. Raises TooManyRows, TooLargeDecoded or Busy.
+    """
     if schema.text or any(column.type != "number" or column.closed for column in schema.inputs):
         return None
+    claim = claim or uncounted()
     body = body.removeprefix(codecs.BOM_UTF8)
-    first, _, rest = body.partition(b"\n")
-    heading = first.decode("utf-8", "replace").rstrip("\r")
+    end = body.find(b"\n") + 1 or len(body)
+    if max(body.count(mark, 0, end) for mark in MARKS) != len(schema.inputs) - 1:
+        return None
+    heading = body[:end].decode("utf-8", "replace").rstrip("\r\n")
     delimiter = delimiter_of(heading)
     places = _places(heading.split(delimiter), schema)
-    lines = _with_commas(body if places is None else rest, delimiter)
-    matrix = None if lines is None else _matrix(lines, len(schema.inputs))
+    claim.grow(COPIES * len(body))
+    lines = _with_commas(body if places is None else body[end:], delimiter)
+    matrix = None if lines is None else _matrix(lines, len(schema.inputs), row_limit, claim)
     if matrix is None:
         return None
     return Table(len(matrix), matrix=matrix if places is None else np.ascontiguousarray(matrix[:, places]))
@@ -58,9 +76,17 @@ def _with_commas(lines: bytes, delimiter: str) -> bytes | None:
     return None if b"," in lines else lines.replace(delimiter.encode(), b",")
 
 
-def _matrix(lines: bytes, width: int) -> Any:
+def _matrix(lines: bytes, width: int, row_limit: int, claim: Claim) -> Any:
     """Rows x columns; None if there is anything but numbers, or a line with more or fewer of them."""
-    matrix = np.empty((lines.count(b"\n") + 1) * width)
+    rows = lines.count(b"\n") + 1
+    if rows * width * SHORTEST > len(lines) + 1:
+        return None
+    if rows > row_limit:
+        if any(mark in lines for mark in NO_NUMBERS):
+            return None
+        check_row_limit(rows, row_limit)
+    claim.grow(IN_ARRAYS * rows * width + PIECE_RATIO * min(len(lines), PIECE))
+    matrix = np.empty(rows * width)
     filled = 0
     for piece in _pieces(lines):
         try:

@@ -49,6 +49,10 @@ class TooManyRows(Exception):
     """More rows than one request may have."""
 
 
+class TooLargeDecoded(Exception):
+    """The body is not too long, but what it would become is too large."""
+
+
 def _summary(errors: list[RowError]) -> str:
     first = errors[0]
     where = f"row {first.row}" + (f", column '{first.column}'" if first.column is not None else "")

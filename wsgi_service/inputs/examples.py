@@ -11,10 +11,11 @@ from model_store.errors import InvalidExamples
 from model_store.examples import TOLERANCE, Examples, is_number
 from model_store.outcomes import usual_method
 from model_store.schema import Schema
+from wsgi_service.budget import Claim, uncounted
 from wsgi_service.inputs.cells import INT64, NUMBER, read_text_cell
 from wsgi_service.inputs.csv_body import PREDICTION, PROBABILITY, TextRow, read_csv, text_of
 from wsgi_service.inputs.errors import InvalidRequest
-from wsgi_service.inputs.json_body import decode_value, parse_object
+from wsgi_service.inputs.json_body import decode_whole, parse_object
 from wsgi_service.inputs.rows import read_rows
 from wsgi_service.inputs.sent import INSTANCES
 from wsgi_service.representations import ShownExamples
@@ -23,7 +24,9 @@ PREDICTIONS, PROBABILITIES, TOLERATED = "predictions", "probabilities", "toleran
 KNOWN = (INSTANCES, PREDICTIONS, PROBABILITIES, TOLERATED)
 
 
-def read_examples(body: bytes, facts: Facts, class_names: tuple[str, ...] | None, json: bool) -> Examples:
+def read_examples(
+    body: bytes, facts: Facts, class_names: tuple[str, ...] | None, json: bool, claim: Claim | None = None
+) -> Examples:
     """Examples from a body in JSON or CSV.
 
     JSON has `instances` and, where they are known, `predictions`, `probabilities` and the `tolerance`; CSV has the
@@ -33,14 +36,14 @@ def read_examples(body: bytes, facts: Facts, class_names: tuple[str, ...] | None
         InvalidRows, InvalidRequest, MalformedBody, InvalidExamples.
     """
     if json:
-        return _from_json(parse_object(body), facts, class_names)
-    return _from_csv(body, facts, class_names)
+        return _from_json(parse_object(body, claim, KNOWN), facts, class_names, claim or uncounted())
+    return _from_csv(body, facts, class_names, claim)
 
 
-def _from_json(body: dict[str, Raw], facts: Facts, class_names: tuple[str, ...] | None) -> Examples:
+def _from_json(body: dict[str, Raw], facts: Facts, class_names: tuple[str, ...] | None, claim: Claim) -> Examples:
     if body.keys() - set(KNOWN) or INSTANCES not in body:
         raise InvalidRequest(f'The body must have "instances", and may have {", ".join(KNOWN[1:])}.')
-    values = {key: decode_value(raw) for key, raw in body.items()}
+    values = {key: decode_whole(raw, claim) for key, raw in body.items()}
     for key in (INSTANCES, PREDICTIONS, PROBABILITIES):
         if not isinstance(values.get(key, []), list):
             raise InvalidRequest(f'"{key}" must be a list with one entry for each row.')
@@ -72,9 +75,9 @@ def _has_huge_numbers(value: Any) -> bool:
     return isinstance(value, int) and not INT64[0] <= value <= INT64[1]
 
 
-def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None) -> Examples:
+def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None, claim: Claim | None) -> Examples:
     names = frozenset(facts.schema.column_names)
-    rows = read_csv(body, names, (PREDICTION, PROBABILITY))
+    rows = read_csv(body, names, (PREDICTION, PROBABILITY), claim)
     expected = [take_outputs(row, names) for row in rows]
     columns = tuple(read_rows(facts.schema, rows, read_text_cell))
     outputs: dict[str, list[Any]] = {}

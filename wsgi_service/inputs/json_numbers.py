@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsgi_service.budget import Claim, uncounted
 from wsgi_service.inputs.sent import INSTANCES
 
 #: Bytes of a body from which on it is faster, and beyond which it asks the system for too much memory at once:
@@ -21,6 +22,8 @@ from wsgi_service.inputs.sent import INSTANCES
 LARGE, LARGEST = 4096, 4 << 20
 #: Bytes of a body whose parser is kept.
 MOST_KEPT = 512 * 1024
+#: Bytes that a byte of it becomes at most, most of them while it is read.
+RATIO = 18
 #: How a body ends with nothing behind the rows, and in how many bytes that is looked for.
 END, TAIL = re.compile(rb"\]\s*\]\s*\}\s*\Z"), 64
 #: What it raises for what it does not take.
@@ -61,17 +64,21 @@ def _parsers() -> Parsers | None:
     return Parsers(simdjson)
 
 
-def read_matrix(body: bytes) -> NDArray[np.float64] | None:
+def read_matrix(body: bytes, claim: Claim | None = None) -> NDArray[np.float64] | None:
     """The rows of `{"instances": [[…], …]}`; None if a body is small or very large, or has anything else."""
     parsers = _parsers() if LARGE <= len(body) <= LARGEST else None
     if parsers is None or not END.search(body[-TAIL:]):
         return None
-    with parsers.one(len(body)) as parser:
+    claim = claim or uncounted()
+    with claim.briefly(RATIO * len(body)), parsers.one(len(body)) as parser:
         try:
             matrix = _matrix(parser, body)
         except REFUSALS:
             return None
-    return None if matrix is None or _has_signed_zeros(body, matrix) else matrix
+    if matrix is None or _has_signed_zeros(body, matrix):
+        return None
+    claim.grow(matrix.nbytes)
+    return matrix
 
 
 def _matrix(parser: Any, body: bytes) -> NDArray[np.float64] | None:

@@ -3,12 +3,14 @@
 import io
 import math
 import tokenize
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 
 from model_store.schema import Schema
+from wsgi_service.budget import Claim, uncounted
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody
 from wsgi_service.inputs.json_body import check_row_limit, is_plain
 from wsgi_service.inputs.rows import check_rows
@@ -22,26 +24,29 @@ LONGEST_HEADER = 10_000
 BEFORE_NUMBERS = LONGEST_HEADER + 64
 READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 EIGHT = 8
+#: Numbers of which Python's own are made at a time.
+MADE_AT_ONCE = 10_000
 #: What numpy's reader of headers raises for one that is none: it takes them for Python.
 NO_HEADER = (KeyError, ValueError, SyntaxError, TypeError, RecursionError, MemoryError, tokenize.TokenError)
 
 
-def read_sent(body: bytes | memoryview, control: dict[str, Any]) -> Sent:
+def read_sent(body: bytes | memoryview, control: dict[str, Any], claim: Claim | None = None) -> Sent:
     """What a .npy body sends."""
+    claim = claim or uncounted()
 
     def read(schema: Schema, reading: Reading) -> Read:
-        matrix = _read_matrix(body, reading.row_limit)
+        matrix = _read_matrix(body, reading.row_limit, claim)
         if matrix.shape[1] != len(schema.inputs):
             message = f"expected {len(schema.inputs)} columns, got {matrix.shape[1]}"
             raise InvalidRequest(f"The array has the wrong shape: {message}.")
         if is_plain(schema) and _is_finite(matrix):
             return Read(len(matrix), Table(len(matrix), matrix=matrix))
-        return check_rows(schema, _rows(matrix), reading.row_by_row)
+        return check_rows(schema, _rows(matrix), reading.row_by_row, claim=claim)
 
-    return Sent(control, read)
+    return Sent(control, read, claim=claim)
 
 
-def _read_matrix(body: bytes | memoryview, row_limit: int) -> Any:
+def _read_matrix(body: bytes | memoryview, row_limit: int, claim: Claim) -> Any:
     """The array as float64, to be read only. Raises MalformedBody, InvalidRequest or TooManyRows."""
     file = io.BytesIO(body[:BEFORE_NUMBERS])
     try:
@@ -54,6 +59,8 @@ def _read_matrix(body: bytes | memoryview, row_limit: int) -> Any:
         raise MalformedBody("The array is not as long as its header says.")
     check_row_limit(shape[0], row_limit)
     values = np.frombuffer(body, dtype=dtype, offset=file.tell())
+    if dtype != np.float64 or fortran:
+        claim.grow(2 * EIGHT * values.size)  # numpy may make it in two steps
     return np.require(values.reshape(shape, order="F" if fortran else "C"), np.float64, ["C", "ALIGNED"])
 
 
@@ -63,9 +70,11 @@ def _is_finite(matrix: Any) -> bool:
         return bool(np.isfinite(matrix.sum()) or np.isfinite(matrix).all())
 
 
-def _rows(matrix: Any) -> list[list[float | None]]:
-    """Rows of Python numbers; what is not a number is missing."""
-    objects = matrix.astype(object)
-    objects[np.isnan(matrix)] = None
-    rows: list[list[float | None]] = objects.tolist()
-    return rows
+def _rows(matrix: Any) -> Iterator[list[float | None]]:
+    """Rows of Python numbers; what is not a number is missing. A few are made at a time."""
+    step = max(1, MADE_AT_ONCE // matrix.shape[1])
+    for begin in range(0, len(matrix), step):
+        block = matrix[begin : begin + step]
+        objects = block.astype(object)
+        objects[np.isnan(block)] = None
+        yield from objects.tolist()

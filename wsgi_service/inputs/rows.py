@@ -3,12 +3,14 @@
 import difflib
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
 
 from model_store.schema import Column, Schema
+from wsgi_service.budget import Claim
 from wsgi_service.inputs.cells import Allowed, BadCell, Cell, allowed_by, read_cell
 from wsgi_service.inputs.errors import MAX_ROW_ERRORS, InvalidRows, RowError
 from wsgi_service.inputs.sent import Read
@@ -21,6 +23,13 @@ CellReader = Callable[[Column, Any, Allowed], Cell]
 KINDS: dict[str, CellKind] = {
     "number": "f8", "integer": "i8", "boolean": "bool", "string": "text", "datetime": "time",
 }  # fmt: skip
+#: Rows after which what they have become is counted; bytes for one that is wrong, and for a value's place: in its
+#: column, and in what is made of that.
+COUNTED_AT_ONCE, WRONG_ROW, PLACES = 256, 512, 24
+#: Type of a column -> bytes of one of its values, where all are alike.
+SIZES = {"number": 32, "integer": 36, "boolean": 0, "datetime": 80}
+#: Missing columns that are named in one message.
+NAMED_COLUMNS = 20
 #: The widest table for which the right name is guessed for a wrong one.
 GUESSED_COLUMNS = 300
 
@@ -37,13 +46,24 @@ def tabulate(schema: Schema, rows: Sequence[Any], read: CellReader = read_cell) 
     return checked.table()
 
 
-def check_rows(schema: Schema, rows: Iterable[Any], row_by_row: bool, read: CellReader = read_cell) -> Read:
-    """The same rows; if they are read row by row, those that are wrong are left out and named."""
+def check_rows(
+    schema: Schema,
+    rows: Iterable[Any],
+    row_by_row: bool,
+    read: CellReader = read_cell,
+    claim: Claim | None = None,
+) -> Read:
+    """The same rows; if they are read row by row, those that are wrong are left out and named.
+
+    What they become is taken from the claim as they come.
+    """
     checked = _Checked(schema, read, row_by_row)
     count = 0
     for row in rows:
         checked.add(count, row)
         count += 1
+        if claim is not None and not count % COUNTED_AT_ONCE:
+            claim.grow(checked.grown())
     if not row_by_row or not checked.errors:
         return Read(count, checked.table())
     return Read(count, checked.table_of_the_good(), checked.good, checked.errors)
@@ -88,6 +108,18 @@ class _Checked:
         self.errors: list[RowError] = []
         #: The rows that are right.
         self.good: list[int] = []
+        self._counted = self._counted_errors = 0
+
+    def grown(self) -> int:
+        """Bytes that the rows take that were added since the last time."""
+        first, errors = self._counted, self._counted_errors
+        self._counted, self._counted_errors = len(self.good), len(self.errors)
+        rows = self._counted - first
+        values = sum(
+            SIZES[column.type] * rows if column.type in SIZES else sum(map(sys.getsizeof, values[first:]))
+            for column, values in zip(self._schema.inputs, self._columns, strict=True)
+        )
+        return values + PLACES * rows * len(self._columns) + WRONG_ROW * (self._counted_errors - errors)
 
     def add(self, index: int, row: Any) -> None:
         if self._schema.text and isinstance(row, str):
@@ -133,11 +165,15 @@ class _Checked:
         if values is None:
             return
         cells: list[Cell] = []
+        wrong = 0
         for column, allowed, value in zip(self._schema.inputs, self._allowed, values, strict=True):
             try:
                 cells.append(self._read(column, value, allowed))
             except BadCell as error:
                 self._fail(index, column.name, str(error))
+                wrong += 1
+                if wrong >= MAX_ROW_ERRORS:
+                    break
         if len(cells) == len(self._columns):
             self.good.append(index)
             for column_values, cell in zip(self._columns, cells, strict=True):
@@ -147,17 +183,17 @@ class _Checked:
         names = self._names
         if len(row) == len(names):
             return row
-        missing = ", ".join(f"'{name}'" for name in names[len(row) :])
-        verb = "is" if len(names) - len(row) == 1 else "are"
-        tail = f": {missing} {verb} missing" if missing else ""
+        missing = names[len(row) :]
+        verb = "is" if len(missing) == 1 else "are"
+        tail = f": {_listed(missing)} {verb} missing" if missing else ""
         self._fail(index, None, f"expected {len(names)} columns, got {len(row)}{tail}")
         return None
 
     def _by_name(self, index: int, record: dict[str, Any]) -> list[Any] | None:
         before = len(self.errors)
-        for column in self._schema.inputs:
-            if column.name not in record and not column.optional:
-                self._fail(index, column.name, "is missing")
+        missing = (c.name for c in self._schema.inputs if c.name not in record and not c.optional)
+        for name in islice(missing, MAX_ROW_ERRORS):
+            self._fail(index, name, "is missing")
         unknown = [name for name in record if name not in self._known]
         if unknown:
             self._fail(index, None, self._unknown(unknown))
@@ -182,6 +218,12 @@ class _Checked:
             message = "the rows mix numbers, text and booleans in this column"
             raise InvalidRows([RowError(0, column.name, message)])
         return _pack(kind, values)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names for a message: the first of them, and how many more there are."""
+    more = f" and {len(names) - NAMED_COLUMNS} more" if len(names) > NAMED_COLUMNS else ""
+    return ", ".join(f"'{name}'" for name in names[:NAMED_COLUMNS]) + more
 
 
 def _kind_of(column: Column, values: list[Cell]) -> CellKind | None:

@@ -4,16 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from model_store.schema import Schema
+from wsgi_service.budget import Claim, uncounted
 from wsgi_service.inputs.errors import RowError
 from wsgi_service.serving.tables import Table
 
 #: The key of rows in JSON, as most servers call it.
 INSTANCES = "instances"
-#: From a format, a body and a limit of rows to names and columns.
-Unpack = Callable[[str, bytes, int], tuple[tuple[str, ...], Table]]
+#: From a format, a body, a limit of rows, and what takes it, to names and columns.
+Unpack = Callable[[str, bytes, int, Claim], tuple[tuple[str, ...], Table]]
 
 
 class Reading(Struct, frozen=True):
@@ -58,8 +60,10 @@ class Sent(Struct, frozen=True):
         control: who is to answer how (`model`, `version`, `alias`, `method`), as it was written.
         read: holds the rows against a schema. Raises InvalidRows, InvalidRequest, TooManyRows or MalformedBody.
         flat: whether it is one flat record, which also gets its single prediction by itself.
+        claim: what its body takes of the memory for decoding.
     """
 
     control: dict[str, Any]
     read: Callable[[Schema, Reading], Read]
     flat: bool = False
+    claim: Claim = msgspec.field(default_factory=uncounted)

@@ -13,16 +13,17 @@ from model_store.entities import MAX_VERSION, Attribution, Version, check_name
 from model_store.examples import PROBABILITIES, wanted
 from model_store.outcomes import row_major
 from model_store.schema import Schema
+from wsgi_service.budget import Claim
 from wsgi_service.inputs.cells import read_text_cell
 from wsgi_service.inputs.csv_body import TextRow, read_csv
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
 from wsgi_service.inputs.examples import take_outputs
-from wsgi_service.inputs.json_body import check_row_limit, decode_value, parse_object
+from wsgi_service.inputs.json_body import check_row_limit, decode_whole, parse_object
 from wsgi_service.inputs.rows import shared_rows, tabulate
 from wsgi_service.inputs.sent import INSTANCES
 from wsgi_service.openapi.operations import operation, text
 from wsgi_service.representations import Compared
-from wsgi_service.requests import attribution, check_parameters, consumes, read_body, request_id
+from wsgi_service.requests import attribution, check_parameters, claim_for, claimed_body, consumes, request_id
 from wsgi_service.responses import json_response
 from wsgi_service.serving.directory import Directory
 from wsgi_service.serving.errors import Busy
@@ -82,10 +83,12 @@ class Comparisons:
             self._turns.release()
 
     def _compare(self, request: Request, model: str) -> Response:
-        body = read_body(request)
-        sides, rows = _from_json(body) if request.mimetype == JSON else (request.args, body)
+        claim = claim_for(request)
+        body = claimed_body(request, claim)
+        sides, rows = _from_json(body, claim) if request.mimetype == JSON else (request.args, body)
         versions = [self._find(model, sides.get(side), side) for side in SIDES]
-        tables = self._tables([version.schema for version in versions], rows)
+        tables = self._tables([version.schema for version in versions], rows, claim)
+        claim.end()
         by = attribution(request)
         one, other = (self._ask(*pair, by) for pair in zip(versions, tables, strict=True))
         a, b = (version.version for version in versions)
@@ -102,11 +105,11 @@ class Comparisons:
             raise InvalidRequest(f'"{side}" must be from 1 to {MAX_VERSION} where it is a number.')
         return self._directory.find(model, named, None).version
 
-    def _tables(self, schemas: list[Schema], rows: Any) -> list[Table]:
+    def _tables(self, schemas: list[Schema], rows: Any, claim: Claim) -> list[Table]:
         """The rows as a table for each version; a record may have columns that only one of them knows."""
         names = {name for schema in schemas for name in schema.column_names}
         texts = isinstance(rows, bytes)
-        found = _csv_rows(rows, names) if texts else rows
+        found = _csv_rows(rows, names, claim) if texts else rows
         check_row_limit(len(found), self._row_limit)
         tables = []
         for side, schema in zip(SIDES, schemas, strict=True):
@@ -132,20 +135,20 @@ class Comparisons:
         )
 
 
-def _csv_rows(body: bytes, names: set[str]) -> list[TextRow]:
+def _csv_rows(body: bytes, names: set[str], claim: Claim) -> list[TextRow]:
     """The rows of a CSV body, without the outputs that a file of examples has."""
-    rows = read_csv(body, names)
+    rows = read_csv(body, names, claim=claim)
     for row in rows:
         take_outputs(row, names)
     return rows
 
 
-def _from_json(body: bytes) -> tuple[dict[str, Any], Any]:
+def _from_json(body: bytes, claim: Claim) -> tuple[dict[str, Any], Any]:
     """The versions that a body names, and its rows."""
-    given: dict[str, Raw] = parse_object(body)
+    given: dict[str, Raw] = parse_object(body, claim, (*SIDES, INSTANCES))
     if given.keys() - {*SIDES, INSTANCES} or INSTANCES not in given:
         raise InvalidRequest('The body must be {"a": 3, "b": "live", "instances": [[…]]}.')
-    values = {key: decode_value(raw) for key, raw in given.items()}
+    values = {key: decode_whole(raw, claim) for key, raw in given.items()}
     rows = values.pop(INSTANCES)
     if not isinstance(rows, list) or not rows:
         raise InvalidRequest('"instances" must be a list of rows: lists of values, or records.')

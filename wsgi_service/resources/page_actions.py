@@ -18,7 +18,7 @@ from wsgi_service.inputs.bodies import FORM
 from wsgi_service.inputs.errors import InvalidRequest
 from wsgi_service.pages.rendering import page
 from wsgi_service.problems import Problem
-from wsgi_service.requests import change_by, consumes, names_parameter, read_body
+from wsgi_service.requests import change_by, claim_for, consumes, names_parameter, read_fields
 from wsgi_service.resources.pages import FIELDS, Pages
 from wsgi_service.uploads import Uploads
 
@@ -67,7 +67,7 @@ class PageActions:
     @consumes(FIELDS)
     def move(self, request: Request, model: str) -> Response:
         """Point the alias that a form names to the version that it names, if it passes its checks."""
-        fields = form_body.parse(read_body(request))
+        fields = form_body.parse(read_fields(request), claim_for(request))
         alias = check_name(fields.get("alias", ""), "alias")
         switch = Switch(
             model=model,
@@ -88,7 +88,7 @@ class PageActions:
     @consumes(FIELDS)
     def roll_back(self, request: Request, model: str, alias: str) -> Response:
         """Point an alias to what it pointed to before."""
-        fields = form_body.parse(read_body(request))
+        fields = form_body.parse(read_fields(request), claim_for(request))
         by, expected = change_by(request, fields.get("reason")), fields.get("seen")
         try:
             self._switchboard.roll_back(model, alias, by, _number(expected) if expected else None)
@@ -103,7 +103,7 @@ class PageActions:
     @consumes(FIELDS)
     def log_in(self, request: Request) -> Response:
         """Give a browser that knows the token a session."""
-        fields = form_body.parse(read_body(request))
+        fields = form_body.parse(read_fields(request), claim_for(request))
         onwards = _own_address(fields.get("next", ""))
         cookie = self._exposure.log_in(fields.get("token", ""), request.remote_addr or "")
         if cookie is None:

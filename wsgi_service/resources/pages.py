@@ -25,7 +25,7 @@ from wsgi_service.pages.rendering import page
 from wsgi_service.pages.results import methods_shown, outcome_of, table_of
 from wsgi_service.problems import Problem
 from wsgi_service.representations import Index
-from wsgi_service.requests import attribution, consumes, read_body
+from wsgi_service.requests import attribution, claim_for, consumes, read_fields
 from wsgi_service.resources.models import visible
 from wsgi_service.serving.directory import Target
 from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
@@ -124,7 +124,7 @@ class Pages:
         """The same page with the answer to the form."""
         version = self._find(model, number)
         # Browsers send line breaks as CRLF, whatever was in the text.
-        given = {name: value.replace("\r\n", "\n") for name, value in form_body.parse(read_body(request)).items()}
+        given = {name: value.replace("\r\n", "\n") for name, value in _fields_of(request).items()}
         record = {name: value for name, value in given.items() if value or not _may_be_left_out(version, name)}
         try:
             answered = self._answer(request, version, form_body.read_sent(record, {}), Reading(1))
@@ -189,6 +189,10 @@ class Pages:
             evidence=self._evidences.of(version, attribution(request)),
             **context | more,
         )
+
+
+def _fields_of(request: Request) -> dict[str, str]:
+    return form_body.parse(read_fields(request), claim_for(request))
 
 
 def _may_be_left_out(version: Version, name: str) -> bool:

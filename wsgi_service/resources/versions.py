@@ -19,6 +19,7 @@ from model_store.errors import NoExamples, NoReport, NotFound
 from model_store.examples import LARGEST, Examples
 from model_store.rehearsal import Rehearsal
 from model_store.safety import Report
+from wsgi_service.budget import Claim
 from wsgi_service.digests import repr_digest
 from wsgi_service.forms import read_form
 from wsgi_service.inputs.csv_body import looks_like_json
@@ -28,7 +29,16 @@ from wsgi_service.preconditions import check_if_match, guard, representation
 from wsgi_service.problems import Problem
 from wsgi_service.ranges import settle
 from wsgi_service.representations import ChecksList, ShownExamples, StoredExamples, VersionList
-from wsgi_service.requests import change_by, check_media_type, chunks, names_parameter, read_body, read_json
+from wsgi_service.requests import (
+    change_by,
+    check_media_type,
+    chunks,
+    claim_for,
+    claim_of,
+    claimed_body,
+    names_parameter,
+    read_json,
+)
 from wsgi_service.resources.keys import idempotency_key, turn
 from wsgi_service.responses import changed, no_content
 from wsgi_service.uploads import Uploads
@@ -218,7 +228,9 @@ class Versions:
         check = guard(request, show)
         names = version.class_names or None
         facts = msgspec.convert(version, Facts, from_attributes=True)
-        given = read_examples(read_body(request), facts, names, request.mimetype == JSON)
+        claim = claim_for(request)
+        given = read_examples(claimed_body(request, claim), facts, names, request.mimetype == JSON, claim)
+        claim.end()
         by = change_by(request)
         examples, wrong = self._catalog.set_examples(version, given, self._rehearsal, by, check)
         self._uploads.prove_again(version, by)
@@ -249,7 +261,7 @@ class Versions:
                 number=number,
                 class_names=names_parameter(fields("class_names"), "class_names"),
                 column_names=names_parameter(fields("column_names"), "column_names"),
-                examples=_given_examples(examples),
+                examples=_given_examples(examples, claim_of(request)),
                 key=key,
             )
             version, new = self._uploads.publish(model, body, change_by(request), options)
@@ -264,12 +276,12 @@ class Versions:
             return None
 
 
-def _given_examples(body: bytes | None) -> GivenExamples | None:
+def _given_examples(body: bytes | None, claim: Claim) -> GivenExamples | None:
     if body is None:
         return None
     digest = hashlib.sha256(body).hexdigest()
     json = looks_like_json(body)
-    return GivenExamples(digest, lambda facts, class_names: read_examples(body, facts, class_names, json))
+    return GivenExamples(digest, lambda facts, class_names: read_examples(body, facts, class_names, json, claim))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 
 from model_store.errors import MissingExtra
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
-from wsgi_service.serving.tables import NUMPY, Cells, Table
+from wsgi_service.serving.tables import NUMBER, NUMPY, TAKEN_APART, TEXT, Cells, Table
 
 try:
     import pyarrow as pa
@@ -22,8 +22,6 @@ except ImportError:
 MISSING = 'The server lacks pyarrow, which reads this. Its operator can add it: pip install "wsgi-service[arrow]"'
 MOST_COLUMNS = 100_000
 UNREAD = "The column '{}' is of a type that is not read. Send numbers, text, booleans or dates."
-#: Values that a table may hold, its further columns included.
-MOST_VALUES, MOST_TEXT = 50_000_000, 256 << 20
 OUT_OF_TIME = "A date lies outside of the years 1 to 9999."
 EARLIEST, LATEST = (int(np.datetime64(moment, "us").astype(np.int64)) for moment in (datetime.min, datetime.max))
 
@@ -51,10 +49,25 @@ def read(format_: str, body: bytes, row_limit: int) -> tuple[tuple[str, ...], Ta
         raise MalformedBody(f"The body is not a whole {format_} file or stream.") from None
     if len(set(table.column_names)) < table.num_columns:
         raise InvalidRequest("Two columns of the table have the same name.")
-    if table.num_rows * table.num_columns > MOST_VALUES or table.nbytes > MOST_TEXT:
+    if _size(table) > TAKEN_APART:
         raise InvalidRequest("The table is too large when it is taken apart. Send parts of it.")
     cells = [_cells(name, table.column(name)) for name in table.column_names]
     return tuple(table.column_names), Table(table.num_rows, columns=cells)
+
+
+def _size(table: Any) -> int:
+    """Bytes that a table will take in the process that answers, further columns included."""
+    texts = sum(not _is_small(type_) for type_ in table.schema.types)
+    values = NUMBER * (table.num_columns - texts) + TEXT * texts
+    return int(table.num_rows * values + table.nbytes)
+
+
+def _is_small(type_: Any) -> bool:
+    """Whether values of this type become numbers."""
+    is_one = (pa.types.is_primitive, pa.types.is_decimal, pa.types.is_null)
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    return any(test(type_) for test in is_one)
 
 
 def _parquet(buffer: Any, row_limit: int) -> Any:

@@ -5,6 +5,7 @@ input and answers on what was its standard output. Whatever happens in here, a c
 sees as a closed pipe. Only this process imports scikit-learn.
 """
 
+import contextlib
 import gc
 import io
 import os
@@ -94,7 +95,8 @@ def _answer(bench: "_Bench", request: Request, buffers: list[bytearray]) -> Answ
 
 def _log(line: str) -> None:
     if sys.stderr is not None:
-        sys.stderr.write(line)
+        with contextlib.suppress(OSError):  # whoever read the log has gone, or its disk is full
+            sys.stderr.write(line)
 
 
 #: What an unforeseen exception means, by what was asked for.

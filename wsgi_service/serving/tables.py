@@ -20,6 +20,8 @@ MAX_VALUES = 10_000_000
 MAX_TEXT = 64 << 20
 #: Of a text that take about as long to write as a number.
 CHARACTERS = 8
+#: Bytes that a Parquet or Arrow body may take when it is taken apart, and those of a number and of a text.
+TAKEN_APART, NUMBER, TEXT = 160 << 20, 8, 72
 EIGHT = 8
 PLAIN = (str, int, float, bool, type(None))
 #: What an entry of a result is not.
@@ -247,10 +249,13 @@ def _decode_cells(column: frames.Column, rows: int, buffers: Iterator[bytearray]
 
 
 def _encode_text(values: list[str]) -> list[Buffer]:
-    encoded = [value.encode("utf-8", "surrogatepass") for value in values]
-    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
-    np.cumsum([len(value) for value in encoded], out=offsets[1:])
-    return [offsets.tobytes(), b"".join(encoded)]
+    text = "".join(values)
+    sizes = (
+        map(len, values) if text.isascii() else (len(value.encode("utf-8", "surrogatepass")) for value in values)
+    )
+    offsets = np.zeros(len(values) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(sizes, np.int64, len(values)), out=offsets[1:])
+    return [offsets.tobytes(), text.encode("utf-8", "surrogatepass")]
 
 
 def _decode_text(offsets: bytearray, data: bytearray) -> list[str]:
