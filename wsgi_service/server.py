@@ -370,12 +370,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
 def connection_limit() -> int:
     """Connections at a time, for which the process can have files open besides what else it needs."""
-    if sys.platform == "win32":
-        return CONNECTION_LIMIT
-    import resource
+    if sys.platform != "win32":
+        import resource
 
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return CONNECTION_LIMIT if files < 0 else min(CONNECTION_LIMIT, max(files - OTHER_FILES, files // 2))
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files >= 0:
+            return min(CONNECTION_LIMIT, max(files - OTHER_FILES, files // 2))
+    return CONNECTION_LIMIT
 
 
 def _most(request: Any) -> int:
