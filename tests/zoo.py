@@ -138,7 +138,8 @@ SAME_BITS = frozenset({
 
 #: Estimators in whose place a program answers, where the packages for it are installed.
 ACCELERATED = frozenset({
-    "ARDRegression", "BayesianGaussianMixture", "BayesianRidge", "CalibratedClassifierCV", "ColumnTransformer",
+    "ARDRegression", "BayesianGaussianMixture", "BayesianRidge", "Binarizer", "CalibratedClassifierCV",
+    "ColumnTransformer",
     "ComplementNB", "DecisionTreeClassifier", "DecisionTreeRegressor", "ElasticNet", "ElasticNetCV",
     "ExtraTreeClassifier", "ExtraTreeRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor", "FeatureUnion",
     "FunctionTransformer", "GaussianMixture", "GaussianRandomProjection", "GenericUnivariateSelect",

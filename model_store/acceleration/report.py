@@ -61,17 +61,30 @@ class Program(Struct, frozen=True, kw_only=True):
 
 
 class Live(Struct, frozen=True, kw_only=True):
-    """What came of comparing a program with its estimator on rows of requests.
+    """What came of a program on rows of requests.
 
     Attributes:
-        rows: that were compared.
+        rows: that were compared with what the estimator answers.
         differences: of these, how many were answered otherwise.
-        at: when this was done last.
+        answered: rows that the program answered, as they were counted last.
+        left: rows that it left to the estimator.
+        at: when rows were compared or counted last.
     """
 
     rows: int = 0
     differences: int = 0
+    answered: int = 0
+    left: int = 0
     at: str = ""
+
+    def __add__(self, later: "Live") -> "Live":
+        return Live(
+            rows=self.rows + later.rows,
+            differences=self.differences + later.differences,
+            answered=self.answered + later.answered,
+            left=self.left + later.left,
+            at=later.at,
+        )
 
 
 class Acceleration(Struct, frozen=True, kw_only=True):

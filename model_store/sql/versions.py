@@ -130,10 +130,7 @@ class VersionTransactions(Transactions):
             found = connection.execute(select(versions.c.acceleration).where(here)).scalar()
             if found is None:
                 return
-            before = msgspec.convert(found.get("live", {}), Live)
-            after = Live(
-                rows=before.rows + live.rows, differences=before.differences + live.differences, at=live.at
-            )
+            after = msgspec.convert(found.get("live", {}), Live) + live
             values = found | {"live": msgspec.to_builtins(after)}
             connection.execute(update(versions).where(here).values(acceleration=values))
 

@@ -531,10 +531,10 @@ def test_what_was_compared_on_live_rows_adds_up_and_is_no_change(registry: Regis
     registry.set_acceleration("iris", 1, proven(), BY)
     revision = registry.revision()
     registry.note_compared("iris", 1, Live(rows=100, at="then"))
-    registry.note_compared("iris", 1, Live(rows=3, differences=1, at="now"))
+    registry.note_compared("iris", 1, Live(rows=3, differences=1, answered=7, left=2, at="now"))
     report = registry.acceleration("iris", 1)
     assert report is not None
-    assert report.live == Live(rows=103, differences=1, at="now")
+    assert report.live == Live(rows=103, differences=1, answered=7, left=2, at="now")
     assert registry.revision() == revision
     assert registry.set_acceleration("iris", 1, proven(), BY).version == 1
     assert registry.acceleration("iris", 1) == proven()

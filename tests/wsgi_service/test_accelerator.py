@@ -567,6 +567,10 @@ def test_rows_of_requests_are_compared_and_the_report_says_how_many(client: Stri
     found = client.get(f"{IRIS}/acceleration").json["live"]
     assert found["differences"] == 0
     assert found["at"]
+    ask(client, [[500.0, 3.5, 1.4, 0.2]])
+    until(lambda: client.get(f"{IRIS}/acceleration").json["live"]["left"] == 1)
+    assert client.get(f"{IRIS}/acceleration").json["live"]["answered"] == 6
+    assert "the estimator answered 14.29 % of the rows itself" in client.get("/ui/models/iris/versions/1").text
 
 
 def test_one_difference_lets_the_estimator_answer_from_then_on(

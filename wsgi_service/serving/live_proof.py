@@ -22,7 +22,7 @@ from model_store.acceleration.differences import dense, difference
 from model_store.acceleration.report import TOLERANCE, Live
 from model_store.acceleration.trust import Trust
 from model_store.entities import NATIVE, Attribution, Version, now
-from model_store.errors import NotFound, StoreError
+from model_store.errors import StoreError
 from model_store.registry import Registry
 from wsgi_service.serving.errors import ServingError
 from wsgi_service.serving.tables import Table
@@ -36,7 +36,7 @@ MOST_WAITING, MOST_ROWS = 200, 100
 #: Versions of which is known how many rows were answered.
 MOST_VERSIONS = 1_000
 #: Seconds between two looks at whether there is nothing else to do, and between two notes in the registry.
-PAUSE, NOTED = 0.05, 5.0
+PAUSE, NOTED = 0.05, 1.0
 SERVER = Attribution("server", "live-proof", "a row of a request was answered otherwise than by the estimator")
 
 
@@ -58,12 +58,21 @@ class Sample(Struct, frozen=True):
 
 
 class _Counts(Struct):
-    """Rows of a version: answered, left to the estimator, taken to be compared; and when the next one is."""
+    """Rows of a version.
+
+    Attributes:
+        answered: by its program.
+        left: to the estimator.
+        taken: to be compared.
+        next: how many are answered when the next one is taken.
+        noted: the rows that were answered, and those that were left, when the registry was told of them.
+    """
 
     answered: int = 0
     left: int = 0
     taken: int = 0
     next: int = 0
+    noted: tuple[int, int] = (0, 0)
 
 
 class LiveProof:
@@ -91,11 +100,12 @@ class LiveProof:
         self._give_up = give_up
         self._note = note
         self._counts: OrderedDict[str, _Counts] = OrderedDict()
-        self._waiting: queue.Queue[Sample] = queue.Queue(MOST_WAITING)
+        #: Rows to be compared, or a version of which rows are to be counted.
+        self._waiting: queue.Queue[Sample | Version] = queue.Queue(MOST_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        #: (model, version) -> what is to be noted in the registry.
-        self._found: dict[tuple[str, int], Live] = {}
+        #: (model, version, digest) -> what is to be noted in the registry.
+        self._found: dict[tuple[str, int, str], Live] = {}
         self._noted = 0.0
 
     def answered(
@@ -127,6 +137,8 @@ class LiveProof:
         """A program has left so many rows to its estimator."""
         counts = self._counts.get(version.digest) or self._begin(version.digest)
         counts.left += rows
+        if counts.noted[1] == 0 or counts.left >= counts.noted[1] + ONE_IN:
+            self._add(version)
 
     def _begin(self, digest: str) -> _Counts:
         with self._lock:
@@ -134,9 +146,9 @@ class LiveProof:
                 self._counts.popitem(last=False)
             return self._counts.setdefault(digest, _Counts())
 
-    def _add(self, sample: Sample) -> None:
+    def _add(self, what: Sample | Version) -> None:
         try:
-            self._waiting.put_nowait(sample)
+            self._waiting.put_nowait(what)
         except queue.Full:  # others of this version will come
             return
         if self._thread is None:
@@ -148,32 +160,37 @@ class LiveProof:
     def _run(self) -> None:
         pause = threading.Event()
         while True:
-            sample = self._waiting.get()
+            try:
+                what = self._waiting.get(timeout=NOTED if self._found else None)
+            except queue.Empty:
+                self._write()
+                continue
             while not self._idle():
                 pause.wait(PAUSE)
+            version = what.version if isinstance(what, Sample) else what
             try:
-                self._compare(sample)
-                self._write()
+                self._take_up(version, self._compare(what) if isinstance(what, Sample) else Live(at=now()))
             except (ServingError, StoreError) as error:
-                log.info("%s version %d was not compared: %s", sample.version.model, sample.version.version, error)
+                log.info("%s version %d was not compared: %s", version.model, version.version, error)
             except Exception:  # whatever it is, the next rows are compared
-                log.exception("%s version %d was not compared", sample.version.model, sample.version.version)
+                log.exception("%s version %d was not compared", version.model, version.version)
+            if time.monotonic() - self._noted >= NOTED:
+                self._write()
 
-    def _compare(self, sample: Sample) -> None:
+    def _take_up(self, version: Version, found: Live) -> None:
+        key = (version.model, version.version, version.digest)
+        self._found[key] = self._found.get(key, Live()) + found
+
+    def _compare(self, sample: Sample) -> Live:
         """Ask the estimator. Raises ServingError or StoreError if it does not answer."""
         version = sample.version
         expected = self._ask(version, sample.methods, sample.table, SERVER)
         wrong = np.zeros(sample.table.rows, dtype=np.bool_)
         for method, one, other in zip(sample.methods, expected, sample.results, strict=True):
             wrong |= differing(dense(one), dense(other), sample.sizes.get(method, ()))
-        key = (version.model, version.version)
-        before = self._found.get(key, Live())
-        self._found[key] = Live(
-            rows=before.rows + len(wrong), differences=before.differences + int(wrong.sum()), at=now()
-        )
         if wrong.any():
-            self._noted = 0.0
             self._end(sample, int(np.flatnonzero(wrong)[0]))
+        return Live(rows=len(wrong), differences=int(wrong.sum()), at=now())
 
     def _end(self, sample: Sample, row: int) -> None:
         """Let the estimator answer from now on."""
@@ -188,16 +205,21 @@ class LiveProof:
         self._registry.update_version(version.model, version.version, {"engine": NATIVE}, SERVER)
 
     def _write(self) -> None:
-        """Note in the registry what was found, now and then."""
-        if time.monotonic() - self._noted < NOTED and not self._waiting.empty():
-            return
+        """Note in the registry what was found."""
         found, self._found = self._found, {}
         self._noted = time.monotonic()
-        for (model, number), live in found.items():
+        for (model, number, digest), live in found.items():
             try:
-                self._registry.note_compared(model, number, live)
-            except NotFound:  # it was deleted meanwhile
-                continue
+                self._registry.note_compared(model, number, live + self._counted(digest, live.at))
+            except StoreError as error:  # it was deleted meanwhile, or the registry does not answer
+                log.info("%s version %d: what was compared is not noted: %s", model, number, error)
+
+    def _counted(self, digest: str, at: str) -> Live:
+        """The rows that were answered or left since the registry was told of them."""
+        counts = self._counts.get(digest) or _Counts()
+        answered, left = counts.answered, counts.left
+        before, counts.noted = counts.noted, (answered, left)
+        return Live(answered=answered - before[0], left=left - before[1], at=at)
 
 
 def differing(expected: NDArray[Any], found: NDArray[Any], sizes: Sequence[float]) -> NDArray[np.bool_]:
