@@ -224,6 +224,8 @@ class _Reading:
         if exact:
             return
         name = distance()
+        if self._seen[name].ndim != 2:  # noqa: PLR2004
+            raise Unconvertible("it decides over numbers that are not in rows")
         size = self._add("Abs", [name])
         if self._seen[name].shape[1] > 1:
             size = self._add("ReduceMin", [size], axes=[1], keepdims=1)

@@ -170,7 +170,7 @@ def below(thresholds: Any, double: bool) -> Any:
 
 def test_a_constant_that_is_off_is_found_out() -> None:
     estimator = LinearRegression().fit(*DIABETES)
-    rows = probes(estimator, read_schema(estimator), []).rows
+    rows = probes(estimator, read_schema(estimator), []).blocks[0].rows
     right = compared("predict", estimator.predict, estimator.predict, rows)
     wrong = compared("predict", estimator.predict, lambda some: estimator.predict(some) * (1 + 1e-10), rows)
     assert right.passes

@@ -39,10 +39,12 @@ def test_an_answer_of_long_texts_is_refused_in_the_host(client: StrictClient) ->
     assert (answer.status_code, answer.json["type"]) == (422, "/problems/result-too-large")
 
 
-def test_labels_that_are_no_scalars_are_text_in_the_answer(client: StrictClient) -> None:
-    assert client.put_model("nested", always([[]] * 3)).status_code == 201
-    answer = client.post("/predict", json={"instances": [ROW]})
-    assert answer.json["predictions"] == ["[[], [], []]"]
+def test_a_version_whose_labels_are_no_scalars_is_kept_and_does_not_answer(client: StrictClient) -> None:
+    version = client.put_model("nested", always([[]] * 3)).json
+    assert (version["state"], version["aliases"]) == ("quarantined", [])
+    assert version["faults"] == ["predict gives something else than numbers, texts, booleans and dates."]
+    answer = client.post("/predict", json={"instances": [ROW], "version": 1})
+    assert (answer.status_code, "predictions" in answer.json) == (503, False)
 
 
 def test_a_claim_of_a_million_outputs_is_refused(client: StrictClient, left_behind: Any) -> None:

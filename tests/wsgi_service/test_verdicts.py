@@ -95,7 +95,7 @@ def test_nobody_waits_for_a_large_program(
     until(lambda: kept.take(found, ["predict"], TABLE) is not None)
     taken = kept.take(found, ["predict"], TABLE)
     assert taken is not None
-    assert kept.call(taken, ["predict"])[0].tolist() == [[2.0, 2.0], [4.0, 4.0]]
+    assert kept.call(taken, ["predict"]).results[0].tolist() == [[2.0, 2.0], [4.0, 4.0]]
 
 
 def test_what_had_to_make_room_stays_in_hosts_for_a_while(
