@@ -87,6 +87,8 @@ def share(command: str, arguments: list[str]) -> list[str]:
     if command == "test":
         say_how_long(marks, processes)
     chosen = ["-m", marks] if marks else []
+    if command == "windows":  # which shares the files out itself
+        return [*chosen, *rest]
     return [*chosen, "-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder", *rest]
 
 

@@ -38,7 +38,7 @@ from sklearn.pipeline import make_pipeline
 from model_store.acceleration import trust
 from model_store.acceleration.accelerate import accelerate
 from model_store.acceleration.differences import dense, relative, smallest, unequal
-from model_store.acceleration.proof import turns
+from model_store.acceleration.proof import leaps, turns
 from model_store.acceleration.report import TOLERANCE
 from model_store.estimators.facts import read_schema
 from model_store.formats.onnx.checks import parse
@@ -190,14 +190,20 @@ def places(estimator: Any, data: Array, rows: int, random: np.random.Generator) 
         "scaled": random.normal(size=some.shape) * 10 ** random.uniform(-6, 9, (rows, 1)),
         "special": random.choice([0.0, -0.0, 1.0, -1.0, 5e-324, 1e15, -1e15, 0.5, 2.0**24 + 1], size=some.shape),
     }
-    if hasattr(estimator, "predict"):
-        for name, near in (("edges", data), ("edges in the box", found["shuffled"])):
-            labels = estimator.predict(near[:2])
-            if dense(labels).dtype.kind != "f":
-                moving = np.ones(data.shape[1], dtype=np.bool_)
-                found[name] = turns(estimator.predict, near, moving, int(random.integers(1 << 30)))
-                found[f"beside {name}"] = found[name] * (1 + 1e-14 * random.normal(size=found[name].shape))
+    moving = np.ones(data.shape[1], dtype=np.bool_)
+    for method in methods_of(estimator):
+        native = getattr(estimator, method)
+        for place, near in (("edges", data), ("edges in the box", found["shuffled"])):
+            sought = leaps if dense(native(near[:2])).dtype.kind == "f" else turns
+            name = f"{place} of {method}"
+            found[name] = sought(native, near, moving, int(random.integers(1 << 30)))
+            found[f"beside {name}"] = found[name] * (1 + 1e-14 * random.normal(size=found[name].shape))
     return {name: asked for name, asked in found.items() if len(asked)}
+
+
+def methods_of(estimator: Any) -> list[str]:
+    """What is asked of an estimator."""
+    return [name for name in ("predict", "predict_proba", "transform") if hasattr(estimator, name)]
 
 
 def columns(random: np.random.Generator) -> Array:
@@ -252,7 +258,7 @@ TRANSFORMERS: list[Any] = [
     lambda: pp.Normalizer("l1"), lambda: decomposition.PCA(2), lambda: decomposition.PCA(2, whiten=True),
     lambda: decomposition.TruncatedSVD(1), lambda: feature_selection.SelectKBest(feature_selection.f_classif, k=1),
     feature_selection.VarianceThreshold, lambda: pp.PolynomialFeatures(2),
-    lambda: pp.KBinsDiscretizer(3, encode="ordinal"),
+    lambda: pp.KBinsDiscretizer(3, encode="ordinal"), lambda: pp.Binarizer(threshold=0.1),
 ]  # fmt: skip
 CLASSIFIERS: list[Any] = [
     lambda: lm.LogisticRegression(max_iter=300), lambda: lm.LogisticRegression(C=1e8, max_iter=300),

@@ -10,6 +10,7 @@ import argparse
 import configparser
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -179,31 +180,65 @@ def wine_environment(tree: Path) -> dict[str, str]:
 
 
 def run_tests(tree: Path, arguments: list[str]) -> int:
-    """Run pytest on a copy of the checkout, and pass its output on; 1 if it did not end in time."""
+    """Run pytest on a copy of the checkout: the tests that are named, or all of them, in a run for each core.
+
+    A process that pytest itself has started does not survive there what some tests do to processes.
+    """
     checkout = tree / "checkout"
     copy_to(checkout)
     # As `pip install -e` would do it: services do not get the environment variables of whoever starts them.
     line = f"{DRIVE}{checkout}".replace("/", "\\")
     (tree / "py" / "Lib" / "site-packages" / "checkout.pth").write_text(f"{line}\n", encoding="utf-8")
-    environment = wine_environment(tree)
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a cold import of scikit-learn takes 20 s there
-    command = ["wine", str(tree / "py" / "python.exe"), "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    # wine's Python wants pipes, so its output comes through one.
-    process = subprocess.Popen(
-        command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    reader = threading.Thread(target=pass_on, args=(process.stdout,), daemon=True)
-    reader.start()
-    try:
-        code = process.wait(TIME_LIMIT)
-    except subprocess.TimeoutExpired:
-        print(f"The run did not end within {TIME_LIMIT:g} seconds.")
-        code = 1
+    named = any(argument.startswith("tests") for argument in arguments)
+    shares = [[]] if named else share_out(checkout, os.cpu_count() or 1)
+    runs = [Run(tree, checkout, [*arguments, *share]) for share in shares]
+    codes = [run.wait() for run in runs]
     end_wine(tree)
-    reader.join(10)
-    return code
+    for run in runs:
+        run.finish()
+    return max(codes)
+
+
+def share_out(checkout: Path, shares: int) -> list[list[str]]:
+    """The test files in shares that take about as long, by the seconds that they took on Linux."""
+    known = json.loads((checkout / "tests" / "seconds.json").read_text(encoding="utf-8"))
+    files = [path.relative_to(checkout).as_posix() for path in checkout.glob("tests/**/test_*.py")]
+    found: list[list[str]] = [[] for _ in range(shares)]
+    taken = [0.0] * shares
+    for file in sorted(files, key=lambda file: sum(known.get(file, {}).values()), reverse=True):
+        least = taken.index(min(taken))
+        found[least].append(file)
+        taken[least] += 1.0 + sum(known.get(file, {}).values())
+    return found
+
+
+class Run:
+    """One pytest in wine, whose output is passed through."""
+
+    def __init__(self, tree: Path, checkout: Path, arguments: list[str]) -> None:
+        environment = wine_environment(tree)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a cold import of scikit-learn takes 20 s there
+        command = ["wine", str(tree / "py" / "python.exe"), "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        # wine's Python wants pipes, so its output comes through one.
+        self._process = subprocess.Popen(
+            command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        self._reader = threading.Thread(target=pass_on, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
+
+    def wait(self) -> int:
+        """The exit code; 1 if it did not end in time."""
+        try:
+            return self._process.wait(TIME_LIMIT)
+        except subprocess.TimeoutExpired:
+            print(f"The run did not end within {TIME_LIMIT:g} seconds.")
+            return 1
+
+    def finish(self) -> None:
+        """Read what is left of the output."""
+        self._reader.join(10)
 
 
 def copy_to(checkout: Path) -> None:

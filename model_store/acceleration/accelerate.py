@@ -15,7 +15,7 @@ from sklearn.svm import SVC, NuSVC
 from model_store.acceleration import codes, trust
 from model_store.acceleration.conversion import convert, last_of
 from model_store.acceleration.decisions import with_margin
-from model_store.acceleration.differences import dense, usual_sizes
+from model_store.acceleration.differences import usual_sizes
 from model_store.acceleration.probes import GAPS, LARGEST, Probes, probes
 from model_store.acceleration.proof import (
     Method,
@@ -41,7 +41,7 @@ from model_store.schema import Schema
 #: The least number of rows that a proof stands on.
 LEAST_ROWS = 2_000
 #: Of the rows near the data, the part that is the estimator's at the most.
-MOST_LEFT = 0.02
+MOST_LEFT = 0.05
 #: What converts and computes.
 RELEASES = ("scikit-learn", "skl2onnx", "onnxruntime")
 #: What the outputs of a program may answer, by their order.
@@ -137,7 +137,7 @@ def _compared(estimator: Any, candidate: _Candidate, tables: Tables, found: Prob
             compare(name, native, candidate.answer(name), candidate.margin, least, found)
             for name, native in natives.items()
         )
-        left = float(np.mean(~(candidate.margin(found.blocks[0].rows) >= least)))
+        left = float(np.mean(~(candidate.margin(found.blocks[0].rows) > least)))
     except Unconvertible:
         raise
     except Exception as error:
@@ -182,10 +182,9 @@ def _edges(natives: dict[str, Method], candidate: _Candidate, found: Probes) -> 
     """The least margin of an answer, and the probes with rows at the edges between labels."""
     if not candidate.decides:
         return 0.0, found
-    native, program = natives[candidate.methods[0]], candidate.answer(candidate.methods[0])
-    if dense(native(found.rows[:1])).dtype.kind != "f":
-        found = with_edges(native, found)
-    return least_margin(native, program, candidate.margin, found), found
+    found = with_edges(natives, found)
+    programs = {name: candidate.answer(name) for name in natives}
+    return least_margin(natives, programs, candidate.margin, found), found
 
 
 def _drop_outputs(model: ModelProto, kept: set[str]) -> None:
@@ -201,7 +200,7 @@ def _written(
     """The bytes of a program that passed, with what it may answer and the texts that it knows."""
     ends = np.full((2, len(found.low)), LARGEST) * [[-1], [1]] if candidate.everywhere else (found.low, found.high)
     low, high = (tuple(end.tolist()) for end in np.asarray(ends))
-    missing = bool(np.isnan(found.rows).any())
+    missing = tuple(bool(gap) for gap in np.atleast_1d(np.isnan(found.rows).any(axis=0)))
     least_ = least if candidate.decides else None
     trust.write(candidate.model, Trust(low, high, missing, least_, sizes))
     if not tables.plain:

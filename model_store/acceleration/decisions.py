@@ -145,11 +145,11 @@ class _Reading:
             raise Unconvertible(f"its program computes with {node.op_type}, of which nothing is known")
         inputs = [name for name in node.input if name]
         exact, steps = (all(name in known for name in inputs) for known in (self._exact, self._steps))
-        decides = node.op_type in DECISIONS
-        self._anywhere &= exact or steps or not decides
+        noted = len(self._margins)
         if RULES[node.op_type](self, node, inputs, exact):
             self._exact.update(node.output)
-        if decides or steps:
+        self._anywhere &= steps or len(self._margins) == noted
+        if node.op_type in DECISIONS or steps:
             self._steps.update(node.output)
         self._check_precision(node)
 
@@ -172,6 +172,8 @@ class _Reading:
     def read_place(self, node: NodeProto, inputs: Sequence[str], exact: bool) -> bool:
         """The place of the largest or the smallest number of a row is sought."""
         alone = self._seen[inputs[0]].shape[-1] == 1
+        if attributes_of(node).get("axis", 0) not in (1, -1):
+            raise Unconvertible("it chooses from numbers that are not in rows")
         self._decide(exact or alone, lambda: self._ahead(inputs[0], PLACES[node.op_type]))
         return True
 

@@ -146,11 +146,12 @@ def _ends(estimator: Any) -> Iterator[tuple[int, Array]]:
     if largest is None or not hasattr(estimator, "components_"):
         return
     count, width = estimator.components_.shape
-    middle = getattr(estimator, "mean_", None)
-    reach = np.max(largest)
-    if middle is not None:  # then what the components leave over has a variance of its own
-        reach = 4 * np.sqrt(max(0.0, getattr(estimator, "noise_variance_", 0.0)) * (width - count))
-    yield from enumerate((np.zeros(width) if middle is None else middle)[:, None] + [-reach, reach])
+    if not hasattr(estimator, "mean_"):
+        yield from ((column, np.array([-1.0, 1.0]) * np.max(largest)) for column in range(width))
+        return
+    over = max(0.0, getattr(estimator, "noise_variance_", 0.0)) * max(1, width - count)
+    spread = 4 * np.sqrt(over + estimator.explained_variance_ @ estimator.components_**2)
+    yield from enumerate(estimator.mean_[:, None] + np.outer(spread, [-1.0, 1.0]))
 
 
 def _middles(estimator: Any) -> Iterator[tuple[Array, Array]]:

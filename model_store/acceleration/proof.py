@@ -6,7 +6,7 @@ label to another are sought by halving, and the margin there is the measured err
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,21 +52,28 @@ def compare(name: str, native: Method, program: Method, margin: Method, least: f
     )
 
 
-def with_edges(native: Method, found: Probes) -> Probes:
-    """The same rows, and in each block those at which labels of the estimator change."""
-    blocks = [
-        block._replace(edges=np.vstack([turns(native, block.rows, found.moving, seed) for seed in (0, 1)]))
-        for block in found.blocks
-    ]
+def with_edges(natives: Mapping[str, Method], found: Probes) -> Probes:
+    """The same rows, and in each block those at which a method turns from one label to another, or leaps."""
+    blocks = []
+    for block in found.blocks:
+        edges = [_edges(native, block.rows, found.moving, seed) for native in natives.values() for seed in (0, 1)]
+        blocks.append(block._replace(edges=np.vstack(edges)))
     return found._replace(blocks=tuple(blocks))
 
 
-def least_margin(native: Method, program: Method, margin: Method, found: Probes) -> float:
-    """The margin from which on a label is the program's: so many times the error that was measured.
+def _edges(native: Method, rows: Array, moving: NDArray[np.bool_], seed: int) -> Array:
+    sought = leaps if dense(native(rows[:1])).dtype.kind == "f" else turns
+    return sought(native, rows, moving, seed)
+
+
+def least_margin(
+    natives: Mapping[str, Method], programs: Mapping[str, Method], margin: Method, found: Probes
+) -> float:
+    """The margin from which on a row is the program's: so many times the error that was measured.
 
     Where the estimator turns, the program's margin should be 0, so what it is there is its error. A margin of
-    usual size is none: there the estimator leaps, as at a threshold of a tree. Every other edge is measured, and
-    the others are left to be compared.
+    usual size is no error: there the estimator leaps for another reason, as at a threshold of a tree. Every second
+    row at an edge is measured, and the others are left to be compared.
     """
     usual = margin(found.blocks[0].rows)
     usual = float(np.median(usual[np.isfinite(usual)])) if np.isfinite(usual).any() else 0.0
@@ -75,8 +82,57 @@ def least_margin(native: Method, program: Method, margin: Method, found: Probes)
         return LEAST * usual
     rows = np.vstack(edges)
     found_there = margin(rows)
-    errors = found_there[unequal(native(rows), program(rows)) | (found_there < LEAP * usual)]
-    return max(TIMES * float(np.max(errors, initial=0.0)), LEAST * usual)
+    wrong = found_there < LEAP * usual
+    for name, native in natives.items():
+        wrong |= _leapt(dense(native(rows)), np.asarray(programs[name](rows)))
+    return max(TIMES * float(np.max(found_there[wrong], initial=0.0)), LEAST * usual)
+
+
+def _leapt(expected: Array, found: Array) -> NDArray[np.bool_]:
+    """Rows that were decided otherwise: with another label, or with numbers that are far off."""
+    if expected.shape != found.shape or expected.dtype.kind != "f" or found.dtype.kind != "f":
+        return (
+            unequal(expected, found) if expected.shape == found.shape else np.ones(len(expected), dtype=np.bool_)
+        )
+    return _distance(expected, found) > LEAP * _distance(expected, 0.0)
+
+
+def _distance(one: Any, other: Any) -> Array:
+    """The largest difference in each row."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.abs(one - other)
+    return np.asarray(np.nan_to_num(difference.reshape(len(difference), -1)).max(axis=1, initial=0.0))
+
+
+def leaps(native: Method, rows: Array, moving: NDArray[np.bool_], seed: int = 0) -> Array:
+    """Rows on both sides of the places where numbers leap, found by halving towards the larger change.
+
+    Arguments like those of `turns`.
+    """
+    one, other = _pairs(rows, moving, seed, PAIRS)
+    if not len(one):
+        return one
+    first, last = dense(native(one)), dense(native(other))
+    for _ in range(HALVED):
+        middle = one / 2 + other / 2
+        if ((middle == one) | (middle == other)).all():
+            break
+        found = dense(native(middle))
+        nearer = _distance(found, first) >= _distance(last, found)
+        one, other = np.where(nearer[:, None], one, middle), np.where(nearer[:, None], middle, other)
+        wide = nearer.reshape(-1, *[1] * (found.ndim - 1))
+        first, last = np.where(wide, first, found), np.where(wide, found, last)
+    leapt = _leapt(first, last)
+    return np.vstack([one[leapt], other[leapt]])
+
+
+def _pairs(rows: Array, moving: NDArray[np.bool_], seed: int, count: int) -> tuple[Array, Array]:
+    """Pairs of rows that differ only in columns that can have any number in between."""
+    rows = rows[~np.isnan(rows).any(axis=1)]
+    if len(rows) < 2 or not moving.any():  # noqa: PLR2004
+        return rows[:0], rows[:0]
+    one, other = rows[np.random.default_rng(seed).integers(len(rows), size=(2, count))]
+    return one, np.where(moving, other, one)
 
 
 def turns(native: Method, rows: Array, moving: NDArray[np.bool_], seed: int = 0) -> Array:
@@ -88,12 +144,9 @@ def turns(native: Method, rows: Array, moving: NDArray[np.bool_], seed: int = 0)
         moving: columns that can have any number in between; the others stay.
         seed: of the choice of pairs.
     """
-    rows = rows[~np.isnan(rows).any(axis=1)]
-    if len(rows) < 2 or not moving.any():  # noqa: PLR2004
-        return rows[:0]
-    random = np.random.default_rng(seed)
-    one, other = rows[random.integers(len(rows), size=(2, 4 * PAIRS))]
-    other = np.where(moving, other, one)
+    one, other = _pairs(rows, moving, seed, 4 * PAIRS)
+    if not len(one):
+        return one
     differ = unequal(native(one), native(other))
     one, other = one[differ][:PAIRS], other[differ][:PAIRS]
     if not len(one):
@@ -110,7 +163,7 @@ def turns(native: Method, rows: Array, moving: NDArray[np.bool_], seed: int = 0)
 
 def _of_block(block: Block, native: Method, program: Method, margin: Method, least: float) -> list[Difference]:
     size, rows = smallest(dense(native(block.rows))), block.every
-    rows = rows[margin(rows) > least] if least else rows
+    rows = rows[margin(rows) > least]
     if not len(rows):
         return []
     expected = dense(native(rows))

@@ -29,14 +29,14 @@ class Trust(Struct, frozen=True):
 
     Attributes:
         low, high: the ends of each column, both trusted.
-        missing: whether missing numbers were compared.
+        missing: of which columns missing numbers were compared.
         least: a row with a smaller margin is the estimator's; None if the program gives no margin.
         sizes: method -> the smallest usual size of its numbers in each column; see `differences`.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
-    missing: bool = False
+    missing: tuple[bool, ...]
     least: float | None = None
     sizes: dict[str, tuple[float, ...]] = {}
 
@@ -45,15 +45,15 @@ class Trust(Struct, frozen=True):
         if len(rows) == 1 and rows.size <= FEW:
             return self._holds(rows[0].tolist())
         inside: NDArray[np.bool_] = (rows >= np.array(self.low)) & (rows <= np.array(self.high))
-        if self.missing:
-            inside |= np.isnan(rows)
+        if any(self.missing):
+            inside |= np.isnan(rows) & np.array(self.missing)
         found = np.asarray(inside.all(axis=1))
         return bool(found[0]) if len(found) and (found == found[0]).all() else found
 
     def _holds(self, row: Sequence[float]) -> bool:
         return all(
-            low <= value <= high or (self.missing and value != value)  # noqa: PLR0124 - NaN is not equal to itself
-            for low, value, high in zip(self.low, row, self.high, strict=True)
+            low <= value <= high or (value != value and self.missing[place])  # noqa: PLR0124 - NaN is not itself
+            for place, (low, value, high) in enumerate(zip(self.low, row, self.high, strict=True))
         )
 
 
@@ -68,7 +68,7 @@ def read(model: "ModelProto", width: int) -> Trust | None:
     if said is None:
         return None
     found = decoded(said)
-    if len(found.low) != width or len(found.high) != width:
+    if {len(found.low), len(found.high), len(found.missing)} != {width}:
         raise ValueError("the rows it was compared on are not those of its columns")
     return found
 

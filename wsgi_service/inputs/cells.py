@@ -48,8 +48,8 @@ def read_text_cell(column: Column, value: str | None, allowed: Allowed) -> Cell:
         return read_cell(column, None, allowed)
     if column.type == "any" and NUMBER.fullmatch(value):
         return _number(value)
-    if column.type in NUMERIC and value.lower() in BOOLEANS:
-        return read_cell(column, BOOLEANS[value.lower()], allowed)
+    if column.type in NUMERIC and (said := value.strip().lower()) in BOOLEANS:
+        return read_cell(column, BOOLEANS[said], allowed)
     if column.type in NUMERIC and DECIMAL_COMMA.fullmatch(value):
         raise BadCell("expected a number with a decimal point; to have decimal commas read, add ?decimal=,")
     return read_cell(column, value, allowed)
@@ -96,7 +96,7 @@ def _boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     known = BOOLEANS | {"1": True, "0": False, 1: True, 0: False}
-    choice = known.get(value.lower() if isinstance(value, str) else value) if _hashable(value) else None
+    choice = known.get(value.strip().lower() if isinstance(value, str) else value) if _hashable(value) else None
     if choice is None:
         raise BadCell(f"expected true or false, got {_kind(value)}")
     return choice

@@ -18,11 +18,11 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from model_store.acceleration.differences import dense, difference
+from model_store.acceleration.differences import dense, difference, smallest
 from model_store.acceleration.report import TOLERANCE, Live
 from model_store.acceleration.trust import Trust
 from model_store.entities import NATIVE, Attribution, Version, now
-from model_store.errors import StoreError
+from model_store.errors import NotFound, StoreError
 from model_store.registry import Registry
 from wsgi_service.serving.errors import ServingError
 from wsgi_service.serving.tables import Table
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Of a version's rows so many are compared at first, and then one in so many.
 FIRST, ONE_IN = 100, 1_000
+#: Of so many answers it can be told what numbers are usual.
+ENOUGH = 30
 #: What waits to be compared, and rows of one request that are.
 MOST_WAITING, MOST_ROWS = 200, 100
 #: Versions of which is known how many rows were answered.
@@ -104,8 +106,13 @@ class LiveProof:
         self._waiting: queue.Queue[Sample | Version] = queue.Queue(MOST_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        #: (model, version, digest) -> what is to be noted in the registry.
+        #: (model, version, digest) -> what is to be noted in the registry, and who is to be pinned there.
         self._found: dict[tuple[str, int, str], Live] = {}
+        self._ended: set[tuple[str, int, str]] = set()
+        #: Digests of versions whose program does not answer any more.
+        self._over: set[str] = set()
+        #: (digest, method) -> what the estimator answered last, which says what its usual numbers are.
+        self._answers: OrderedDict[tuple[str, str], NDArray[Any]] = OrderedDict()
         self._noted = 0.0
 
     def answered(
@@ -129,9 +136,10 @@ class LiveProof:
             return
         counts.next = counts.answered + ONE_IN
         chosen = np.array(sorted(random.sample(range(count), min(wanted, count, MOST_ROWS))))
-        counts.taken += len(chosen)
         asked = table.at(chosen if rows is None else rows[chosen])
-        self._add(Sample(version, tuple(methods), [result[chosen] for result in results], asked, trust.sizes))
+        sample = Sample(version, tuple(methods), [result[chosen] for result in results], asked, trust.sizes)
+        if self._add(sample):
+            counts.taken += len(chosen)
 
     def left(self, version: Version, rows: int) -> None:
         """A program has left so many rows to its estimator."""
@@ -146,22 +154,24 @@ class LiveProof:
                 self._counts.popitem(last=False)
             return self._counts.setdefault(digest, _Counts())
 
-    def _add(self, what: Sample | Version) -> None:
+    def _add(self, what: Sample | Version) -> bool:
+        """Have something looked at later; whether there is room for it."""
         try:
             self._waiting.put_nowait(what)
         except queue.Full:  # others of this version will come
-            return
+            return False
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="live-proof", daemon=True)
                     self._thread.start()
+        return True
 
     def _run(self) -> None:
         pause = threading.Event()
         while True:
             try:
-                what = self._waiting.get(timeout=NOTED if self._found else None)
+                what = self._waiting.get(timeout=NOTED if self._found or self._ended else None)
             except queue.Empty:
                 self._write()
                 continue
@@ -187,14 +197,31 @@ class LiveProof:
         expected = self._ask(version, sample.methods, sample.table, SERVER)
         wrong = np.zeros(sample.table.rows, dtype=np.bool_)
         for method, one, other in zip(sample.methods, expected, sample.results, strict=True):
-            wrong |= differing(dense(one), dense(other), sample.sizes.get(method, ()))
+            size = self._size(version.digest, method, dense(one), sample.sizes.get(method, ()))
+            wrong |= differing(dense(one), dense(other), size)
         if wrong.any():
             self._end(sample, int(np.flatnonzero(wrong)[0]))
         return Live(rows=len(wrong), differences=int(wrong.sum()), at=now())
 
+    def _size(self, digest: str, method: str, expected: NDArray[Any], sizes: Sequence[float]) -> Any:
+        """What differences are measured by: of rows near the data, or of the last rows if these are smaller."""
+        if expected.dtype.kind != "f":
+            return 0.0
+        known = self._answers.pop((digest, method), expected[:0])
+        known = np.concatenate([known, expected])[-FIRST:] if known.shape[1:] == expected.shape[1:] else expected
+        self._answers[digest, method] = known
+        while len(self._answers) > MOST_VERSIONS:
+            self._answers.popitem(last=False)
+        size = np.reshape(sizes, expected.shape[1:]) if sizes else 0.0
+        return np.minimum(size, smallest(known)) if len(known) >= ENOUGH else size
+
     def _end(self, sample: Sample, row: int) -> None:
-        """Let the estimator answer from now on."""
+        """Let the estimator answer from now on; the registry is told of it until it has heard."""
         version = sample.version
+        if version.digest in self._over:
+            return
+        self._over.add(version.digest)
+        self._ended.add((version.model, version.version, version.digest))
         self._give_up(version)
         self._note(version.model, version.version)
         log.error(
@@ -202,31 +229,36 @@ class LiveProof:
             "(the row's sha256: %s)",
             version.model, version.version, digest_of_row(sample.table, row),
         )  # fmt: skip
-        self._registry.update_version(version.model, version.version, {"engine": NATIVE}, SERVER)
 
     def _write(self) -> None:
-        """Note in the registry what was found."""
-        found, self._found = self._found, {}
+        """Note in the registry what was found; what it does not take is noted later."""
         self._noted = time.monotonic()
-        for (model, number, digest), live in found.items():
+        for key in [*self._ended, *self._found]:
             try:
-                self._registry.note_compared(model, number, live + self._counted(digest, live.at))
-            except StoreError as error:  # it was deleted meanwhile, or the registry does not answer
-                log.info("%s version %d: what was compared is not noted: %s", model, number, error)
+                self._write_one(*key)
+            except NotFound:  # it was deleted meanwhile
+                pass
+            except StoreError as error:
+                log.info("%s version %d: what was compared is not noted yet: %s", *key[:2], error)
+                continue
+            self._found.pop(key, None)
+            self._ended.discard(key)
 
-    def _counted(self, digest: str, at: str) -> Live:
-        """The rows that were answered or left since the registry was told of them."""
-        counts = self._counts.get(digest) or _Counts()
-        answered, left = counts.answered, counts.left
-        before, counts.noted = counts.noted, (answered, left)
-        return Live(answered=answered - before[0], left=left - before[1], at=at)
+    def _write_one(self, model: str, number: int, digest: str) -> None:
+        if (model, number, digest) in self._ended:
+            self._registry.update_version(model, number, {"engine": NATIVE}, SERVER)
+        if live := self._found.get((model, number, digest)):
+            counts = self._counts.get(digest) or _Counts()
+            answered, left = counts.answered, counts.left
+            more = Live(answered=answered - counts.noted[0], left=left - counts.noted[1], at=live.at)
+            self._registry.note_compared(model, number, live + more)
+            counts.noted = answered, left
 
 
-def differing(expected: NDArray[Any], found: NDArray[Any], sizes: Sequence[float]) -> NDArray[np.bool_]:
+def differing(expected: NDArray[Any], found: NDArray[Any], size: Any) -> NDArray[np.bool_]:
     """Which rows of a program's result are not the estimator's, within the tolerance for numbers."""
     if expected.shape != found.shape:
         return np.ones(len(expected), dtype=np.bool_)
-    size = np.reshape(sizes, expected.shape[1:]) if sizes else 0.0
     each = [difference(expected[[row]], found[[row]], size) for row in range(len(expected))]
     return np.array([one.mismatches > 0 or not one.relative <= TOLERANCE for one in each], dtype=np.bool_)
 
