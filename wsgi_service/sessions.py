@@ -92,7 +92,7 @@ class Sessions:
         self._forget(int(time.time()) - MARGIN)
 
     def _was_ended(self, until: int, signature: str) -> bool:
-        return (self._ended / _record(until, signature)).exists() or until < self._all_ended()
+        return (self._ended / _record(until, signature)).exists() or until <= self._all_ended()
 
     def _all_ended(self) -> int:
         """Until when sessions would last that were all ended."""

@@ -19,8 +19,8 @@ Array = NDArray[np.float64]
 AT_THRESHOLDS, MIXED, GAPPY = 6_000, 1_500, 400
 #: Values that are taken from one column of what an estimator keeps.
 TAKEN = 1_000
-#: The block of rows in which numbers are missing.
-GAPS = "gaps"
+#: Blocks of rows like the data, anywhere in the box of trust, and with missing numbers.
+DATA, BOX, GAPS = "data", "box", "gaps"
 #: Larger numbers are not for programs: in single precision their squares have no number.
 LARGEST = 1e15
 #: The box of trust is so many times as wide as what is known of the data.
@@ -92,13 +92,13 @@ def probes(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]], se
     wide = [values if known else FARTHEST * values for values, known in zip(usual, told, strict=True)]
     low, high = _box(usual, sharp, wide, _values(location.ends(estimator, features), schema))
     blocks = [
-        Block("data", _mixed(usual, MIXED, random)),
+        Block(DATA, _mixed(usual, MIXED, random)),
         Block("rows of the estimator", _beside(whole, random)),
         Block("thresholds", _at_thresholds(usual, critical, random)),
         Block(
             "mixed", _mixed([np.concatenate(pair) for pair in zip(usual, critical, strict=True)], MIXED, random)
         ),
-        Block("box", _in_box(low, high, random)),
+        Block(BOX, _in_box(low, high, random)),
         *(Block(f"times {times:g}", rows) for times, rows in _larger(usual, told, random)),
     ]
     found = [Block(name, _fitting(np.clip(rows, low, high), schema, random)) for name, rows, _ in blocks]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_store.acceleration.differences import Difference, dense, difference, smallest, unequal
-from model_store.acceleration.probes import Block, Probes
+from model_store.acceleration.probes import BOX, DATA, Block, Probes
 from model_store.acceleration.report import Compared
 
 #: Rows that are compared one by one as well: a runtime may compute one row in another way than many.
@@ -54,16 +54,18 @@ def compare(name: str, native: Method, program: Method, margin: Method, least: f
 
 def with_edges(natives: Mapping[str, Method], found: Probes) -> Probes:
     """The same rows, and in each block those at which a method turns from one label to another, or leaps."""
-    blocks = []
-    for block in found.blocks:
-        edges = [_edges(native, block.rows, found.moving, seed) for native in natives.values() for seed in (0, 1)]
-        blocks.append(block._replace(edges=np.vstack(edges)))
-    return found._replace(blocks=tuple(blocks))
+    return found._replace(
+        blocks=tuple(block._replace(edges=_edges(natives, block, found.moving)) for block in found.blocks)
+    )
 
 
-def _edges(native: Method, rows: Array, moving: NDArray[np.bool_], seed: int) -> Array:
-    sought = leaps if dense(native(rows[:1])).dtype.kind == "f" else turns
-    return sought(native, rows, moving, seed)
+def _edges(natives: Mapping[str, Method], block: Block, moving: NDArray[np.bool_]) -> Array:
+    edges = [block.rows[:0]]
+    for native in natives.values():
+        numbers = dense(native(block.rows[:1])).dtype.kind == "f"
+        if not numbers or block.name in (DATA, BOX):  # to seek leaps takes long
+            edges += [(leaps if numbers else turns)(native, block.rows, moving, seed) for seed in (0, 1)]
+    return np.vstack(edges)
 
 
 def least_margin(
