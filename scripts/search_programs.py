@@ -252,6 +252,11 @@ def _chosen(options: list[Any], random: np.random.Generator, count: int) -> list
     return [options[index] for index in random.integers(len(options), size=count)]
 
 
+def machine(class_: Any, **settings: Any) -> Any:
+    """A support vector machine that ends to be fitted, whatever the data is like."""
+    return lambda: class_(max_iter=20_000, **settings)
+
+
 pp, lm = preprocessing, linear_model
 TRANSFORMERS: list[Any] = [
     pp.StandardScaler, pp.MinMaxScaler, pp.RobustScaler, pp.MaxAbsScaler, pp.Normalizer, pp.PowerTransformer,
@@ -264,9 +269,9 @@ CLASSIFIERS: list[Any] = [
     lambda: lm.LogisticRegression(max_iter=300), lambda: lm.LogisticRegression(C=1e8, max_iter=300),
     lm.RidgeClassifier, lm.SGDClassifier, lambda: lm.SGDClassifier(loss="log_loss"),
     lambda: lm.SGDClassifier(loss="modified_huber"), lm.Perceptron,
-    lambda: svm.LinearSVC(max_iter=300), svm.SVC, lambda: svm.SVC(kernel="poly"),
-    lambda: svm.SVC(kernel="sigmoid"),
-    lambda: svm.SVC(decision_function_shape="ovo"), lambda: svm.SVC(probability=True), lambda: svm.NuSVC(nu=0.1),
+    lambda: svm.LinearSVC(max_iter=300), machine(svm.SVC), machine(svm.SVC, kernel="poly"),
+    machine(svm.SVC, kernel="sigmoid"),
+    machine(svm.SVC, decision_function_shape="ovo"), machine(svm.SVC, probability=True), machine(svm.NuSVC, nu=0.1),
     naive_bayes.GaussianNB, discriminant_analysis.LinearDiscriminantAnalysis,
     discriminant_analysis.QuadraticDiscriminantAnalysis,
     lambda: tree.DecisionTreeClassifier(max_depth=5), lambda: ensemble.RandomForestClassifier(10),
@@ -292,7 +297,7 @@ FINALS: dict[Any, list[Any]] = {
         lm.LinearRegression, lm.Ridge, lambda: lm.Lasso(0.01), lambda: lm.ElasticNet(0.01), lm.HuberRegressor,
         lambda: lm.TheilSenRegressor(max_subpopulation=50, random_state=0), lm.BayesianRidge,
         lambda: lm.RANSACRegressor(random_state=0), lambda: lm.QuantileRegressor(alpha=0.01),
-        svm.SVR, lambda: svm.SVR(kernel="poly"), lambda: svm.SVR(kernel="linear"), svm.NuSVR,
+        machine(svm.SVR), machine(svm.SVR, kernel="poly"), machine(svm.SVR, kernel="linear"), machine(svm.NuSVR),
         lambda: svm.LinearSVR(max_iter=300), lambda: tree.DecisionTreeRegressor(max_depth=6),
         lambda: ensemble.RandomForestRegressor(8), lambda: ensemble.ExtraTreesRegressor(8),
         lambda: ensemble.GradientBoostingRegressor(n_estimators=10),
@@ -302,8 +307,8 @@ FINALS: dict[Any, list[Any]] = {
         lambda: lm.SGDRegressor(max_iter=50),
     ],
     "cluster": [
-        lambda: cluster.KMeans(3, n_init=1), lambda: cluster.MiniBatchKMeans(3, n_init=1), svm.OneClassSVM,
-        lambda: svm.OneClassSVM(nu=0.1), lambda: mixture.GaussianMixture(2),
+        lambda: cluster.KMeans(3, n_init=1), lambda: cluster.MiniBatchKMeans(3, n_init=1), machine(svm.OneClassSVM),
+        machine(svm.OneClassSVM, nu=0.1), lambda: mixture.GaussianMixture(2),
         lambda: mixture.GaussianMixture(3, covariance_type="diag"),
         lambda: mixture.GaussianMixture(2, covariance_type="tied"),
         lambda: mixture.GaussianMixture(2, covariance_type="spherical"),
