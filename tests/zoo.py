@@ -138,26 +138,26 @@ SAME_BITS = frozenset({
 
 #: Estimators in whose place a program answers, where the packages for it are installed.
 ACCELERATED = frozenset({
-    "ARDRegression", "BayesianGaussianMixture", "BayesianRidge", "Binarizer", "CalibratedClassifierCV",
+    "ARDRegression", "BayesianGaussianMixture", "BayesianRidge", "CalibratedClassifierCV",
     "ColumnTransformer",
-    "ComplementNB", "DecisionTreeClassifier", "DecisionTreeRegressor", "ElasticNet", "ElasticNetCV",
+    "DecisionTreeClassifier", "DecisionTreeRegressor", "ElasticNet", "ElasticNetCV",
     "ExtraTreeClassifier", "ExtraTreeRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor", "FeatureUnion",
-    "FunctionTransformer", "GaussianMixture", "GaussianRandomProjection", "GenericUnivariateSelect",
+    "FunctionTransformer", "GaussianMixture", "GenericUnivariateSelect",
     "GradientBoostingClassifier", "GradientBoostingRegressor", "GridSearchCV", "HalvingGridSearchCV",
     "HalvingRandomSearchCV", "HistGradientBoostingClassifier", "HistGradientBoostingRegressor",
-    "HuberRegressor", "IncrementalPCA", "KMeans", "KernelCenterer", "Lars", "LarsCV", "Lasso", "LassoCV",
+    "HuberRegressor", "IncrementalPCA", "KMeans", "Lars", "LarsCV", "Lasso", "LassoCV",
     "LassoLars", "LassoLarsCV", "LassoLarsIC", "LinearDiscriminantAnalysis", "LinearRegression", "LinearSVC",
     "LinearSVR", "LogisticRegression", "LogisticRegressionCV", "MLPClassifier", "MLPRegressor", "MaxAbsScaler",
     "MinMaxScaler", "MiniBatchKMeans", "MultiOutputRegressor", "MultiTaskElasticNet", "MultiTaskElasticNetCV",
-    "MultiTaskLasso", "MultiTaskLassoCV", "MultinomialNB", "Normalizer", "NuSVC", "NuSVR", "OneClassSVM",
+    "MultiTaskLasso", "MultiTaskLassoCV", "NuSVC", "NuSVR", "OneClassSVM",
     "OneHotEncoder", "OrdinalEncoder", "OrthogonalMatchingPursuit", "OrthogonalMatchingPursuitCV", "PCA",
     "PLSRegression", "PassiveAggressiveClassifier", "PassiveAggressiveRegressor", "Perceptron", "Pipeline",
     "QuantileRegressor", "RANSACRegressor", "RandomForestClassifier", "RandomForestRegressor",
     "RandomizedSearchCV", "Ridge", "RidgeCV", "RidgeClassifier", "RidgeClassifierCV", "RobustScaler",
     "SGDClassifier", "SGDRegressor", "SVC", "SVR", "SelectFdr", "SelectFpr", "SelectFromModel", "SelectFwe",
     "SelectKBest", "SelectPercentile", "SimpleImputer", "StackingClassifier", "StackingRegressor",
-    "StandardScaler", "TargetEncoder", "TfidfTransformer", "TruncatedSVD", "TunedThresholdClassifierCV",
-    "VarianceThreshold", "VotingRegressor", "a union in a pipeline", "a stack of pipelines",
+    "StandardScaler", "TargetEncoder", "TruncatedSVD", "TunedThresholdClassifierCV",
+    "VarianceThreshold", "VotingRegressor", "a stack of pipelines",
     "a vote of pipelines", "a calibrated machine", "columns of numbers and categories",
 })  # fmt: skip
 

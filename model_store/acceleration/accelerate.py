@@ -80,6 +80,8 @@ def _proven(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]]) -
     model = convert(surrogate, len(schema.inputs))
     methods = _answered(model, estimator)
     model, everywhere = with_margin(_renamed(model, methods), found.blocks[0].rows[:2])
+    if not (everywhere or found.located):
+        raise Unconvertible("it says nothing of where its data lies; examples with the version would say it")
     return _compared(estimator, _Candidate(model, methods, everywhere), tables, found)
 
 

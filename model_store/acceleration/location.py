@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import Binarizer
 
 from model_store.acceleration.origins import Features, inside
 
@@ -18,6 +19,8 @@ AROUND = np.linspace(-4, 4, 33)
 ROWS = ("support_vectors_", "_fit_X", "X_fit_", "X_train_", "cluster_centers_", "theta_", "means_")
 MIDDLES = (("mean_", "scale_"), ("center_", "scale_"), ("_x_mean", "_x_std"), ("mean_", "var_"))
 ENDS = ("data_min_", "data_max_", "max_abs_", "statistics_", "mean_", "xbar_")
+#: How large numbers are tried in a column that has no weight.
+UNWEIGHTED = 1e9
 #: Numbers that a weight turns into about as much as the constant beside it.
 TURNED = np.array([-2.0, -1.0, -0.3, -0.1, 0.1, 0.3, 1.0, 2.0])
 
@@ -112,6 +115,8 @@ def _thresholds(estimator: Any) -> Iterator[tuple[int, Array]]:
     sought = getattr(estimator, "missing_values", None)
     if isinstance(sought, int | float) and np.isfinite(sought):
         yield from ((column, np.array([sought])) for column in range(getattr(estimator, "n_features_in_", 0)))
+    if isinstance(estimator, Binarizer):
+        yield from ((column, np.array([estimator.threshold])) for column in range(estimator.n_features_in_))
     for name in ("bin_edges_", "quantiles_"):
         yield from enumerate(_columns(getattr(estimator, name, None)))
 
@@ -190,4 +195,5 @@ def _weighted(estimator: Any) -> Iterator[tuple[int, Array]]:
     largest = np.abs(np.atleast_2d(weights)).max(axis=0)
     constant = 1.0 + float(np.max(np.abs(constants), initial=0.0))
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        yield from enumerate((constant / largest)[:, None] * TURNED)
+        size = np.where(largest > 0, constant / largest, UNWEIGHTED)
+        yield from enumerate(size[:, None] * TURNED)

@@ -57,12 +57,14 @@ class Probes(NamedTuple):
         blocks: rows x columns of numbers (`codes`); NaN where one is missing.
         low, high: the box of trust: the ends of each column.
         moving: which columns can have any number in between.
+        located: whether something says of each column where its data lies.
     """
 
     blocks: tuple[Block, ...]
     low: Array
     high: Array
     moving: NDArray[np.bool_]
+    located: bool = True
 
     @property
     def rows(self) -> Array:
@@ -87,7 +89,7 @@ def probes(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]], se
     given = _coded(examples, schema)
     whole = location.rows_of(estimator, len(schema.inputs), random)
     sharp = _values(location.thresholds(estimator, features), schema)
-    usual, told = _usual(estimator, features, schema, np.vstack([whole, given]), sharp, random)
+    usual, told, located = _usual(estimator, features, schema, np.vstack([whole, given]), sharp, random)
     critical = [_neighbours(_few(values, random)) for values in sharp]
     wide = [values if known else FARTHEST * values for values, known in zip(usual, told, strict=True)]
     low, high = _box(usual, sharp, wide, _values(location.ends(estimator, features), schema))
@@ -110,7 +112,7 @@ def probes(estimator: Any, schema: Schema, examples: Sequence[Sequence[Any]], se
         domain is None and column.type in ("number", "any")
         for column, domain in zip(schema.inputs, domains, strict=True)
     ])  # fmt: skip
-    return Probes(tuple(block for block in found if len(block.rows)), low, high, moving)
+    return Probes(tuple(block for block in found if len(block.rows)), low, high, moving, located)
 
 
 def _domains(schema: Schema) -> list[Domain | None]:
@@ -132,11 +134,11 @@ def _usual(
     whole: Array,
     sharp: Sequence[Array],
     random: np.random.Generator,
-) -> tuple[list[Array], list[bool]]:
-    """Typical values of each column, and whether they are known: else they are turned round, or of all sizes."""
+) -> tuple[list[Array], list[bool], bool]:
+    """Typical values of each column; which are known, and not turned round; whether something is known of each."""
     kept = _values(location.usual(estimator, features), schema)
     turned = _values(location.turned_round(estimator, features), schema)
-    found, told = [], []
+    found, told, located = [], [], True
     for index in range(len(schema.inputs)):
         values = np.concatenate([kept[index], sharp[index], np.clip(whole[:, index], -LARGEST, LARGEST)])
         alone = not len(values) or np.ptp(values) == 0
@@ -144,9 +146,10 @@ def _usual(
         if alone:
             values = np.concatenate([values, turned[index]])
         if not len(values):
+            located &= _domains(schema)[index] is not None or schema.inputs[index].optional is True
             values = random.choice([-1.0, 1.0], TAKEN) * 10 ** random.uniform(*SIZES, TAKEN)
         found.append(_few(np.unique(values), random))
-    return found, told
+    return found, told, located
 
 
 def _few(values: Array, random: np.random.Generator) -> Array:

@@ -30,7 +30,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClas
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, Normalizer, StandardScaler
+from sklearn.preprocessing import Binarizer, MinMaxScaler, Normalizer, StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -45,7 +45,7 @@ from model_store.acceleration.conversion import convert
 from model_store.acceleration.decisions import with_margin
 from model_store.acceleration.differences import relative, smallest
 from model_store.acceleration.probes import LARGEST, Block, Probes, probes
-from model_store.acceleration.proof import compare, turns
+from model_store.acceleration.proof import compare, leaps, turns
 from model_store.acceleration.report import PROVEN, TOLERANCE, Compared, Unconvertible
 from model_store.estimators.facts import read_schema
 from model_store.formats.onnx.checks import parse, width_of
@@ -316,6 +316,18 @@ ROUNDING = {
 }
 
 
+#: Of these nothing but examples says where the data lies.
+UNLOCATED = ("lengths of prices", "robust lengths", "sides of lengths", "sums of absolute prices")
+
+
+@pytest.mark.parametrize("name", UNLOCATED)
+def test_an_estimator_that_does_not_say_where_its_data_lies_has_no_program_without_examples(name: str) -> None:
+    estimator, rows, target = ROUNDING[name]
+    report, data = accelerate(estimator.fit(rows, target), read_schema(estimator), [])
+    assert not data
+    assert "examples with the version would say it" in report.reason
+
+
 @pytest.mark.parametrize("name", ROUNDING)
 def test_a_program_answers_labels_of_its_estimator_and_numbers_within_the_tolerance(name: str) -> None:
     """Training rows, rows between them, and rows at the edges between labels, if the program answers them."""
@@ -323,7 +335,8 @@ def test_a_program_answers_labels_of_its_estimator_and_numbers_within_the_tolera
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it did not converge
         estimator.fit(rows, target)
-    report, data = accelerate(estimator, read_schema(estimator), [])
+    examples = rows[:30].tolist() if name in UNLOCATED else []
+    report, data = accelerate(estimator, read_schema(estimator), examples)
     assert data, report.reason
     program = Program(report.program.methods, data)
     assert program.answers(rows).mean() >= 0.99
@@ -372,3 +385,20 @@ def test_an_operator_in_single_precision_is_refused() -> None:
     model.ir_version = 9
     with pytest.raises(Unconvertible, match="Add in single precision"):
         with_margin(model, PRICES[:2])
+
+
+@pytest.mark.parametrize("last", [None, LinearRegression()])
+def test_numbers_that_leap_over_computed_ones_are_the_estimators_near_the_leap(last: Any) -> None:
+    rows = RANDOM.normal(1e6, 1, (300, 2))
+    steps = [PCA(2), Binarizer(threshold=0.1), *([] if last is None else [last])]
+    estimator = make_pipeline(*steps).fit(rows, VALUE)
+    method = "transform" if last is None else "predict"
+    report, program = accelerated(estimator)
+    assert report.program.methods == (method,)
+    assert program.answers(rows).mean() >= 0.99
+    asked = np.vstack([leaps(getattr(estimator, method), rows, np.array([True, True]), seed) for seed in (5, 6)])
+    asked = np.vstack([asked * (1 + off) for off in (0, 1e-15, -1e-15, 1e-13, -1e-13, 1e-12)])
+    assert len(asked)
+    asked = asked[program.answers(asked)]
+    expected, found = getattr(estimator, method)(asked), program.call(method, asked)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
