@@ -289,7 +289,7 @@ VALUE = (PRICES[:, 0] - 250_000) / 400 - (PRICES[:, 1] - 120_000) / 300 + RANDOM
 SIDE = (VALUE > 0).astype(int)
 THIRD = np.digitize(VALUE, [-1, 1])
 ROUNDING = {
-    "lengths of prices": (make_pipeline(Normalizer(), LinearRegression()), PRICES, VALUE),
+    "lengths of prices": (make_pipeline(Normalizer(), LinearRegression()), PRICES % 1000, VALUE),
     "robust lengths": (make_pipeline(Normalizer(), TheilSenRegressor(random_state=0)), PRICES, VALUE),
     "sides of lengths": (make_pipeline(Normalizer(), LogisticRegression(C=1e8, max_iter=5000)), PRICES, SIDE),
     "sums of absolute prices": (make_pipeline(Normalizer("l1"), LogisticRegression()), PRICES, SIDE),
