@@ -26,7 +26,7 @@ MOVES = frozenset({
     "ArrayFeatureExtractor", "Concat", "Constant", "Flatten", "Gather", "Identity", "Reshape", "Squeeze",
     "Transpose", "Unsqueeze", "Where",
 })  # fmt: skip
-#: Operators with one right result for each number; and those that a rounded number goes through unbroken.
+#: Operators with one right result for each number.
 EXACT = frozenset({"Abs", "Add", "Div", "Max", "Min", "Mul", "Neg", "Relu", "Sqrt", "Sub"})
 LOGICAL = frozenset({"And", "Not", "Or", "Xor", "IsNaN"})
 ROUNDED = frozenset({
@@ -134,7 +134,7 @@ class _Reading:
         self._steps = set(self._constants)
         #: Whether nothing is decided over rounded numbers that change with the rows.
         self._anywhere = True
-        #: Tensors that are made of whole numbers from 0 to 1.
+        #: Tensors of zeros and ones.
         self._bits: set[str] = set()
         self._added: list[NodeProto] = []
         self._margins: list[str] = []

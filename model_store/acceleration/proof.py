@@ -45,7 +45,7 @@ def compare(name: str, native: Method, program: Method, margin: Method, least: f
     found = [one for block in probes.blocks for one in _of_block(block, native, program, margin, least)]
     return Compared(
         method=name,
-        rows=len(probes.rows) if found else 0,
+        rows=int(np.sum(margin(probes.rows) > least)),
         mismatches=sum(one.mismatches for one in found),
         largest_absolute=max((one.absolute for one in found), default=0.0),
         largest_relative=max((one.relative for one in found), default=0.0),

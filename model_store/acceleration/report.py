@@ -12,6 +12,7 @@ PROVEN = TOLERANCE / 30
 PROOF = 1
 #: `pending`: it is being converted and compared. `failed`: the estimator answers itself, for the reason given.
 Verdict = Literal["pending", "passed", "failed"]
+#: Programs of earlier releases may have been in single precision.
 Precision = Literal["double", "single"]
 
 
