@@ -39,6 +39,8 @@ MOST_WAITING, MOST_ROWS = 200, 100
 MOST_VERSIONS = 1_000
 #: Seconds between two looks at whether there is nothing else to do, and between two notes in the registry.
 PAUSE, NOTED = 0.05, 1.0
+#: Seconds after which a registry that did not answer is told again.
+AGAIN = 30.0
 SERVER = Attribution("server", "live-proof", "a row of a request was answered otherwise than by the estimator")
 
 
@@ -114,6 +116,8 @@ class LiveProof:
         #: (digest, method) -> what the estimator answered last, which says what its usual numbers are.
         self._answers: OrderedDict[tuple[str, str], NDArray[Any]] = OrderedDict()
         self._noted = 0.0
+        #: Whether the registry did not take what it was told last.
+        self._refused = False
 
     def answered(
         self,
@@ -171,7 +175,7 @@ class LiveProof:
         pause = threading.Event()
         while True:
             try:
-                what = self._waiting.get(timeout=NOTED if self._found or self._ended else None)
+                what = self._waiting.get(timeout=self._until_noted())
             except queue.Empty:
                 self._write()
                 continue
@@ -186,6 +190,12 @@ class LiveProof:
                 log.exception("%s version %d was not compared", version.model, version.version)
             if time.monotonic() - self._noted >= NOTED:
                 self._write()
+
+    def _until_noted(self) -> float | None:
+        """Seconds until the registry is told of what was found; None if there is nothing."""
+        if not (self._found or self._ended):
+            return None
+        return AGAIN if self._refused else NOTED
 
     def _take_up(self, version: Version, found: Live) -> None:
         key = (version.model, version.version, version.digest)
@@ -232,7 +242,7 @@ class LiveProof:
 
     def _write(self) -> None:
         """Note in the registry what was found; what it does not take is noted later."""
-        self._noted = time.monotonic()
+        self._noted, self._refused = time.monotonic(), False
         for key in [*self._ended, *self._found]:
             try:
                 self._write_one(*key)
@@ -240,6 +250,7 @@ class LiveProof:
                 pass
             except StoreError as error:
                 log.info("%s version %d: what was compared is not noted yet: %s", *key[:2], error)
+                self._refused = True
                 continue
             self._found.pop(key, None)
             self._ended.discard(key)
