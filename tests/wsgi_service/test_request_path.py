@@ -25,6 +25,18 @@ def ask(app: Application, path: str = "/models/iris/predict", method: str = "POS
     list(app(environ, lambda *_: lambda _: None))
 
 
+def garbage_of(app: Application, path: str, method: str, body: bytes) -> int:
+    """Objects that only a collection finds after many requests."""
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(REQUESTS):
+            ask(app, path, method, body)
+        return gc.collect()
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize(
     ("path", "method", "body"),
     [
@@ -39,14 +51,8 @@ def test_a_request_leaves_nothing_that_only_a_collection_finds(
     client.put_model("iris", models.iris())
     for _ in range(3):
         ask(app, path, method, body)
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(REQUESTS):
-            ask(app, path, method, body)
-        found = gc.collect()
-    finally:
-        gc.enable()
+    # Other threads leave something now and then; what requests leave is there each time.
+    found = min(garbage_of(app, path, method, body) for _ in range(3))
     assert found < REQUESTS, f"{found / REQUESTS} objects for each request"
 
 
