@@ -3,7 +3,8 @@
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, event, func, select, update
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from model_store.failpoints import reach
 from model_store.sql import tables
@@ -14,6 +15,10 @@ versions, state = tables.versions, tables.state
 
 #: A statement holds a bounded number of values, and a long transaction keeps others waiting.
 RELEASED_AT_ONCE = 500
+
+
+def _close(_connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.close()
 
 
 class Transactions:
@@ -36,7 +41,8 @@ class Transactions:
             write_patiently(self._engine, migrate)
 
     def close(self) -> None:
-        """Close the pooled connections; the registry opens new ones when it is used again."""
+        """Close the pooled connections now, and each one that another thread still uses when it is done."""
+        event.listen(self._engine, "checkin", _close)
         self._engine.dispose()
 
     def subscribe(self, listener: Callable[[], None]) -> None:
