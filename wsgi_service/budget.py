@@ -5,7 +5,6 @@ Large bodies take turns, since decoding holds the interpreter: who waits then wa
 thread that looks after the connections.
 """
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
@@ -130,9 +129,27 @@ class Claim:
         self.settle(0)
 
 
-def uncounted() -> Claim:
-    """For a body that nobody counts: of the command line, or a small one."""
-    return Claim(_WITHOUT_END)
+class _Uncounted(Claim):
+    """Takes nothing."""
+
+    def __init__(self) -> None:
+        """There is no budget."""
+
+    def grow(self, count: int) -> None:
+        """See `Claim`."""
+
+    def keep(self, count: int) -> None:
+        """See `Claim`."""
+
+    def settle(self, count: int) -> None:
+        """See `Claim`."""
+
+    def begin(self) -> None:
+        """See `Claim`."""
+
+    def end(self) -> None:
+        """See `Claim`."""
 
 
-_WITHOUT_END = Budget(sys.maxsize)
+#: For a body that nobody counts: of the command line, or a small one.
+UNCOUNTED: Claim = _Uncounted()

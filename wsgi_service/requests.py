@@ -11,7 +11,7 @@ from werkzeug.wrappers import Request
 
 from model_store.entities import Attribution
 from wsgi_service.at_once import QUICKLY_READ, elsewhere, must_not_wait
-from wsgi_service.budget import Claim, uncounted
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.digests import Verification
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooLargeDecoded
 from wsgi_service.inputs.json_body import parse_object
@@ -169,12 +169,12 @@ def too_large(limit: int) -> RequestEntityTooLarge:
 def read_body(request: Request) -> bytes:
     """The whole body; raises like `chunks`."""
     environ = request.environ
-    length = environ.get("CONTENT_LENGTH", "")
-    if len(length) > SMALL or not (length.isascii() and length.isdigit()) or CLAIMS & environ.keys():
+    length = _small_length(environ)
+    if length is None or CLAIMS & environ.keys():
         held = _held(environ)
         return b"".join(chunks(request)) if held is None else bytes(held)
-    body: bytes = environ["wsgi.input"].read(int(length))  # most bodies are small, and claim no digest
-    if len(body) < int(length):
+    body: bytes = environ["wsgi.input"].read(length)  # most bodies are small, and claim no digest
+    if len(body) < length:
         raise MalformedBody(TORN)
     return body
 
@@ -183,7 +183,7 @@ def claim_for(request: Request) -> Claim:
     """What will take the memory that the body of a request becomes; a large body gets a turn. Raises Busy."""
     length = _length(request)
     if length <= QUICKLY_READ:
-        return uncounted()
+        return UNCOUNTED
     claim = claim_of(request)
     if length > TURNLESS and not must_not_wait():
         claim.begin()
@@ -193,11 +193,13 @@ def claim_for(request: Request) -> Claim:
 def claim_of(request: Request) -> Claim:
     """The same for a part of a body."""
     budget = request.environ.get(BUDGET)
-    return uncounted() if budget is None else Claim(budget)
+    return UNCOUNTED if budget is None else Claim(budget)
 
 
 def claimed_body(request: Request, claim: Claim) -> bytes:
     """The whole body; raises like `chunks`, and like `Claim.keep` if there is no room for it."""
+    if claim is UNCOUNTED:
+        return read_body(request)
     length = _length(request)
     claim.keep(length)
     with claim.briefly(length):  # for its pieces
@@ -212,9 +214,17 @@ def claimed_view(request: Request, claim: Claim) -> bytes | memoryview:
 
 def _length(request: Request) -> int:
     """Bytes of the body, or the most that it may have where that is not known."""
+    if (small := _small_length(request.environ)) is not None:
+        return small
     if request.content_length is None and has_body(request):
         return int(request.environ[BODY_LIMIT])
     return request.content_length or 0
+
+
+def _small_length(environ: Mapping[str, Any]) -> int | None:
+    """Bytes of a body that is read at once; None for any other."""
+    text = environ.get("CONTENT_LENGTH", "")
+    return int(text) if len(text) <= SMALL and text.isascii() and text.isdigit() else None
 
 
 def read_fields(request: Request) -> bytes:

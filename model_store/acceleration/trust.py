@@ -3,8 +3,8 @@
 It stands in the program itself, among its metadata, so that it belongs to the program's digest.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -24,7 +24,7 @@ MARGIN = "margin"
 FEW = 64
 
 
-class Trust(Struct, frozen=True):
+class Trust(Struct, frozen=True, dict=True):
     """The rows that a program may answer.
 
     Attributes:
@@ -42,19 +42,23 @@ class Trust(Struct, frozen=True):
 
     def within(self, rows: NDArray[np.float64]) -> NDArray[np.bool_] | bool:
         """Which rows (rows x columns) lie in the ranges; one value if that is the same for all."""
-        if len(rows) == 1 and rows.size <= FEW:
-            return self._holds(rows[0].tolist())
-        inside: NDArray[np.bool_] = (rows >= np.array(self.low)) & (rows <= np.array(self.high))
-        if any(self.missing):
-            inside |= np.isnan(rows) & np.array(self.missing)
+        if len(rows) == 1 and rows.size <= FEW and self._holds(rows[0].tolist()):
+            return True
+        low, high, missing = self._ends
+        inside: NDArray[np.bool_] = (rows >= low) & (rows <= high)
+        if np.count_nonzero(inside) == rows.size > 0:
+            return True
+        if missing.any():
+            inside |= np.isnan(rows) & missing
         found = np.asarray(inside.all(axis=1))
         return bool(found[0]) if len(found) and (found == found[0]).all() else found
 
-    def _holds(self, row: Sequence[float]) -> bool:
-        return all(
-            low <= value <= high or (value != value and self.missing[place])  # noqa: PLR0124 - NaN is not itself
-            for place, (low, value, high) in enumerate(zip(self.low, row, self.high, strict=True))
-        )
+    def _holds(self, row: list[float]) -> bool:
+        return all(low <= value <= high for low, value, high in zip(self.low, row, self.high, strict=True))
+
+    @cached_property
+    def _ends(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
+        return np.array(self.low), np.array(self.high), np.array(self.missing, dtype=np.bool_)
 
 
 def write(model: "ModelProto", trust: Trust) -> None:

@@ -21,7 +21,7 @@ from model_store.schema import Schema
 from model_store.sql.registry import SqlRegistry
 from wsgi_service.app import create_app
 from wsgi_service.at_once import Elsewhere, answering, elsewhere, must_not_wait
-from wsgi_service.budget import uncounted
+from wsgi_service.budget import UNCOUNTED
 from wsgi_service.channel import Channel
 from wsgi_service.client import Client
 from wsgi_service.resources.predictions import Predictions
@@ -287,7 +287,7 @@ def test_the_real_server_answers_in_both_ways(start_server: Any) -> None:
 def test_what_must_be_read_elsewhere_or_for_long_is_not_read_by_the_thread_that_reads(running: Running) -> None:
     """A table that another process takes apart, and a large body of anything but numbers."""
     with answering(), pytest.raises(Elsewhere):
-        Unpacking(running.app.pool, PATIENCE)("parquet", b"", 10, uncounted())
+        Unpacking(running.app.pool, PATIENCE)("parquet", b"", 10, UNCOUNTED)
     with closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)) as connection:
         assert ask(connection, "slow", ["cheap money"] * 2000)[0] == 200
         running.answered_by.clear()

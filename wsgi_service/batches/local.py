@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model_store.entities import Attribution, Version
 from wsgi_service.answering import Question, answer, methods_for, read_rows
-from wsgi_service.budget import Claim
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs.bodies import JSON, READERS
 from wsgi_service.inputs.control import HOW
 from wsgi_service.inputs.json_body import read_sent
@@ -63,7 +63,7 @@ class LocalModel:
         self, body: bytes, media_type: str, format_: str, method: str | None, row_by_row: bool, decimal: str = "."
     ) -> bytes:
         """The answer to a body, in a format; raises as a predict does."""
-        sent = read_sent(body, HOW) if media_type == JSON else READERS[media_type](body, {}, None)
+        sent = read_sent(body, HOW) if media_type == JSON else READERS[media_type](body, {}, UNCOUNTED)
         methods = [method] if method else methods_for(format_, self.version.methods)
         question = Question(
             target=Target(self.version, None),

@@ -19,7 +19,7 @@ JSON, FORM, FIELDS = "application/json", "multipart/form-data", "application/x-w
 CSV, NDJSON, NPY = "text/csv", "application/x-ndjson", "application/x-npy"
 PARQUET, ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
 #: Media type -> what reads a body that has no place for anything but rows.
-READERS: dict[str, Callable[[bytes, dict[str, Any], Claim | None], Sent]] = {
+READERS: dict[str, Callable[[bytes, dict[str, Any], Claim], Sent]] = {
     CSV: csv_body.read_sent,
     NDJSON: ndjson_body.read_sent,
     NPY: npy_body.read_sent,

@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 
 from model_store.schema import Column, Schema
-from wsgi_service.budget import Claim, uncounted
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs.cells import allowed_by
 from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, RowError
 from wsgi_service.inputs.rows import check_rows
@@ -52,14 +52,14 @@ class Passing(Sequence[Any]):
         return iter(self._made)
 
 
-def read_parquet(body: bytes, control: dict[str, Any], claim: Claim | None = None) -> Sent:
+def read_parquet(body: bytes, control: dict[str, Any], claim: Claim = UNCOUNTED) -> Sent:
     """What a Parquet file sends; columns that the version does not have pass through."""
-    return _sent(PARQUET, body, control, claim or uncounted())
+    return _sent(PARQUET, body, control, claim)
 
 
-def read_arrow(body: bytes, control: dict[str, Any], claim: Claim | None = None) -> Sent:
+def read_arrow(body: bytes, control: dict[str, Any], claim: Claim = UNCOUNTED) -> Sent:
     """What an Arrow stream sends, likewise."""
-    return _sent(ARROW, body, control, claim or uncounted())
+    return _sent(ARROW, body, control, claim)
 
 
 def _sent(format_: str, body: bytes, control: dict[str, Any], claim: Claim) -> Sent:

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from model_store.schema import Schema
-from wsgi_service.budget import Claim, uncounted
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs.cells import BOOLEANS, NUMBER, read_decimal_comma, read_text_cell
 from wsgi_service.inputs.csv_numbers import LINE_END, delimiter_of, numbers_of
 from wsgi_service.inputs.errors import (
@@ -64,9 +64,8 @@ class Lines(Struct, frozen=True):
     rows: Iterator[NumberedRow]
 
 
-def read_sent(body: bytes, control: dict[str, Any], claim: Claim | None = None) -> Sent:
+def read_sent(body: bytes, control: dict[str, Any], claim: Claim = UNCOUNTED) -> Sent:
     """What a CSV body sends; columns that the version does not have pass through."""
-    claim = claim or uncounted()
 
     def read(schema: Schema, reading: Reading) -> Read:
         before = claim.count
@@ -82,10 +81,9 @@ def read_sent(body: bytes, control: dict[str, Any], claim: Claim | None = None) 
 
 
 def read_csv(
-    body: bytes, names: Collection[str], also: Sequence[str] = (), claim: Claim | None = None
+    body: bytes, names: Collection[str], also: Sequence[str] = (), claim: Claim = UNCOUNTED
 ) -> list[TextRow]:
     """The rows of a CSV body; see `read_lines`. Raises InvalidRequest if a row is not as long as the heading."""
-    claim = claim or uncounted()
     lines = read_lines(body, names, also, claim)
     heading = lines.heading
     rows: list[TextRow] = []
@@ -99,7 +97,7 @@ def read_lines(
     body: bytes,
     names: Collection[str],
     also: Sequence[str] = (),
-    claim: Claim | None = None,
+    claim: Claim = UNCOUNTED,
     most: int = sys.maxsize,
 ) -> Lines:
     """The rows of a CSV body, and its heading if it has one.
@@ -115,7 +113,7 @@ def read_lines(
         MalformedBody: it is not text, or a quote is left open (also later, while the rows are read).
         InvalidRequest: it has no rows, or names a column twice.
     """
-    rows = _split(body, claim or uncounted(), most)
+    rows = _split(body, claim, most)
     first = next(rows, None)
     if first is None:
         raise InvalidRequest("The CSV has no rows.")
@@ -132,9 +130,8 @@ def read_lines(
     return Lines(heading, chain([second], rows))
 
 
-def read_table(schema: Schema, lines: Lines, reading: Reading, claim: Claim | None = None) -> Read:
+def read_table(schema: Schema, lines: Lines, reading: Reading, claim: Claim = UNCOUNTED) -> Read:
     """The rows held against a schema. Raises InvalidRows, with the lines, and TooManyRows."""
-    claim = claim or uncounted()
     numbers: list[int] = []
     known = frozenset(schema.column_names)
     others = [(place, name) for place, name in enumerate(lines.heading or ()) if name not in known]

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from model_store.schema import Schema
-from wsgi_service.budget import Claim, uncounted
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs.json_body import check_row_limit
 from wsgi_service.serving.tables import Table
 
@@ -36,7 +36,7 @@ def delimiter_of(line: str) -> str:
 
 
 def numbers_of(
-    body: bytes, schema: Schema, row_limit: int = sys.maxsize, claim: Claim | None = None
+    body: bytes, schema: Schema, row_limit: int = sys.maxsize, claim: Claim = UNCOUNTED
 ) -> Table | None:
     """The table of a body with a heading of the version's columns, or none; None if it is not that plain.
 
@@ -44,7 +44,6 @@ def numbers_of(
     """
     if schema.text or any(column.type != "number" or column.closed for column in schema.inputs):
         return None
-    claim = claim or uncounted()
     body = body.removeprefix(codecs.BOM_UTF8)
     end = body.find(b"\n") + 1 or len(body)
     if max(body.count(mark, 0, end) for mark in MARKS) != len(schema.inputs) - 1:

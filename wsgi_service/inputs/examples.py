@@ -11,7 +11,7 @@ from model_store.errors import InvalidExamples
 from model_store.examples import TOLERANCE, Examples, is_number
 from model_store.outcomes import usual_method
 from model_store.schema import Schema
-from wsgi_service.budget import Claim, uncounted
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs.cells import INT64, NUMBER, read_text_cell
 from wsgi_service.inputs.csv_body import PREDICTION, PROBABILITY, TextRow, read_csv, text_of
 from wsgi_service.inputs.errors import InvalidRequest
@@ -25,7 +25,7 @@ KNOWN = (INSTANCES, PREDICTIONS, PROBABILITIES, TOLERATED)
 
 
 def read_examples(
-    body: bytes, facts: Facts, class_names: tuple[str, ...] | None, json: bool, claim: Claim | None = None
+    body: bytes, facts: Facts, class_names: tuple[str, ...] | None, json: bool, claim: Claim = UNCOUNTED
 ) -> Examples:
     """Examples from a body in JSON or CSV.
 
@@ -36,7 +36,7 @@ def read_examples(
         InvalidRows, InvalidRequest, MalformedBody, InvalidExamples.
     """
     if json:
-        return _from_json(parse_object(body, claim, KNOWN), facts, class_names, claim or uncounted())
+        return _from_json(parse_object(body, claim, KNOWN), facts, class_names, claim)
     return _from_csv(body, facts, class_names, claim)
 
 
@@ -75,7 +75,7 @@ def _has_huge_numbers(value: Any) -> bool:
     return isinstance(value, int) and not INT64[0] <= value <= INT64[1]
 
 
-def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None, claim: Claim | None) -> Examples:
+def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None, claim: Claim) -> Examples:
     names = frozenset(facts.schema.column_names)
     rows = read_csv(body, names, (PREDICTION, PROBABILITY), claim)
     expected = [take_outputs(row, names) for row in rows]

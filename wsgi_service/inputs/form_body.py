@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from model_store.schema import Schema
-from wsgi_service.budget import Claim, uncounted
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs.cells import read_decimal_comma, read_text_cell
 from wsgi_service.inputs.errors import MalformedBody, TooLargeDecoded
 from wsgi_service.inputs.rows import check_rows
@@ -18,7 +18,7 @@ BYTES = [bytes([value]) for value in range(256)]
 ESCAPED = re.compile(b"%([0-9a-fA-F]{2})")
 
 
-def parse(body: bytes, claim: Claim | None = None) -> dict[str, str]:
+def parse(body: bytes, claim: Claim = UNCOUNTED) -> dict[str, str]:
     """The fields of an urlencoded form; of a name that stands twice, the last one counts.
 
     Raises:
@@ -29,7 +29,7 @@ def parse(body: bytes, claim: Claim | None = None) -> dict[str, str]:
         raise TooLargeDecoded(f"A form has at most {MOST_FIELDS} fields. Send wider rows as JSON.")
     pairs = (field.partition(b"=") for field in body.split(b"&") if field)
     try:
-        with (claim or uncounted()).briefly(RATIO * len(body)):
+        with claim.briefly(RATIO * len(body)):
             return {_unquoted(name): _unquoted(value) for name, _, value in pairs}
     except UnicodeDecodeError:
         raise MalformedBody("The form is not in UTF-8.") from None

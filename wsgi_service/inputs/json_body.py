@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model_store.schema import Schema
 from wsgi_service.at_once import QUICKLY_READ, elsewhere
-from wsgi_service.budget import Claim, uncounted
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs import json_numbers
 from wsgi_service.inputs.control import EXACT, RETURN, WHO_AND_HOW
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooLargeDecoded, TooManyRows
@@ -94,7 +94,7 @@ _plain = msgspec.json.Decoder(
 
 
 def parse_object(
-    body: bytes | memoryview, claim: Claim | None = None, known: tuple[str, ...] = ()
+    body: bytes | memoryview, claim: Claim = UNCOUNTED, known: tuple[str, ...] = ()
 ) -> dict[str, Raw]:
     """The keys of a JSON object with their values unread. Of a key that stands twice, the last one counts.
 
@@ -112,7 +112,7 @@ def parse_object(
         text = _as_utf8(body)
         if len(text) <= PIECE:
             return _object.decode(text)
-        return _outline(text, known) or members(text, claim or uncounted())
+        return _outline(text, known) or members(text, claim)
     except msgspec.ValidationError:
         _check_syntax(text)  # beyond its first character it may not be JSON at all
         raise InvalidRequest('The body must be a JSON object, such as {"instances": [[…]]}.') from None
@@ -146,7 +146,7 @@ def _check_syntax(text: bytes | memoryview) -> None:
         raise _malformed(error) from None
 
 
-def read_sent(body: bytes | memoryview, keys: Collection[str], claim: Claim | None = None) -> Sent:
+def read_sent(body: bytes | memoryview, keys: Collection[str], claim: Claim = UNCOUNTED) -> Sent:
     """What a JSON body sends: rows in one of FORMS, or one flat record, with control keys beside them.
 
     Args:
@@ -158,7 +158,6 @@ def read_sent(body: bytes | memoryview, keys: Collection[str], claim: Claim | No
         MalformedBody, InvalidRequest: it is no JSON object.
         TooLargeDecoded: it would be too large when it is decoded.
     """
-    claim = claim or uncounted()
     return _read_plain(body, keys, claim) or _read_any(body, keys, claim)
 
 
@@ -200,8 +199,7 @@ def _sent_matrix(body: bytes, keys: Collection[str], matrix: NDArray[np.float64]
     return Sent({}, read, False, claim)
 
 
-def _read_any(body: bytes | memoryview, keys: Collection[str], claim: Claim | None = None) -> Sent:
-    claim = claim or uncounted()
+def _read_any(body: bytes | memoryview, keys: Collection[str], claim: Claim = UNCOUNTED) -> Sent:
     given = parse_object(body, claim, (*FORMS, *WHO_AND_HOW))
     control = {key: _control(given.pop(key)) for key in keys if key in given and _is_control(key, given[key])}
     form = next((name for name in FORMS if name in given and _starts_with(given[name], b"[{")), None)
@@ -368,7 +366,7 @@ FORMS: dict[str, Callable[[Raw, _Elements], Iterable[Any]]] = {
 
 def rows_in(form: str, text: bytes) -> list[Any]:
     """All rows of the value of one of FORMS. Raises InvalidRequest or MalformedBody."""
-    return list(FORMS[form](Raw(text), _Elements(form, sys.maxsize, MOST_NAMES, uncounted())))
+    return list(FORMS[form](Raw(text), _Elements(form, sys.maxsize, MOST_NAMES, UNCOUNTED)))
 
 
 def decode_whole(raw: Raw, claim: Claim) -> Any:

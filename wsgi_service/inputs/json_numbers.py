@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsgi_service.budget import Claim, uncounted
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs.sent import INSTANCES
 
 #: Bytes of a body from which on it is faster, and beyond which it asks the system for too much memory at once:
@@ -64,12 +64,11 @@ def _parsers() -> Parsers | None:
     return Parsers(simdjson)
 
 
-def read_matrix(body: bytes, claim: Claim | None = None) -> NDArray[np.float64] | None:
+def read_matrix(body: bytes, claim: Claim = UNCOUNTED) -> NDArray[np.float64] | None:
     """The rows of `{"instances": [[…], …]}`; None if a body is small or very large, or has anything else."""
     parsers = _parsers() if LARGE <= len(body) <= LARGEST else None
     if parsers is None or not END.search(body[-TAIL:]):
         return None
-    claim = claim or uncounted()
     with claim.briefly(RATIO * len(body)), parsers.one(len(body)) as parser:
         try:
             matrix = _matrix(parser, body)

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw
 
 from model_store.schema import Schema
-from wsgi_service.budget import Claim, uncounted
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.inputs.json_body import check_row_limit
 from wsgi_service.inputs.json_pieces import PIECE, RATIO, Decode, large_row
@@ -20,9 +20,8 @@ _unread = msgspec.json.Decoder(Raw)
 EMPTY = 64
 
 
-def read_sent(body: bytes, control: dict[str, Any], claim: Claim | None = None) -> Sent:
+def read_sent(body: bytes, control: dict[str, Any], claim: Claim = UNCOUNTED) -> Sent:
     """What an NDJSON body sends."""
-    claim = claim or uncounted()
 
     def read(schema: Schema, reading: Reading) -> Read:
         rows = _rows(body, reading.row_limit, claim, large_row(len(schema.inputs), claim))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from model_store.schema import Schema
-from wsgi_service.budget import Claim, uncounted
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs.errors import InvalidRequest, MalformedBody
 from wsgi_service.inputs.json_body import check_row_limit, is_plain
 from wsgi_service.inputs.rows import check_rows
@@ -30,9 +30,8 @@ MADE_AT_ONCE = 10_000
 NO_HEADER = (KeyError, ValueError, SyntaxError, TypeError, RecursionError, MemoryError, tokenize.TokenError)
 
 
-def read_sent(body: bytes | memoryview, control: dict[str, Any], claim: Claim | None = None) -> Sent:
+def read_sent(body: bytes | memoryview, control: dict[str, Any], claim: Claim = UNCOUNTED) -> Sent:
     """What a .npy body sends."""
-    claim = claim or uncounted()
 
     def read(schema: Schema, reading: Reading) -> Read:
         matrix = _read_matrix(body, reading.row_limit, claim)

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from model_store.schema import Column, Schema
-from wsgi_service.budget import Claim
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs.cells import Allowed, BadCell, Cell, allowed_by, read_cell
 from wsgi_service.inputs.errors import MAX_ROW_ERRORS, InvalidRows, RowError
 from wsgi_service.inputs.sent import Read
@@ -51,7 +51,7 @@ def check_rows(
     rows: Iterable[Any],
     row_by_row: bool,
     read: CellReader = read_cell,
-    claim: Claim | None = None,
+    claim: Claim = UNCOUNTED,
 ) -> Read:
     """The same rows; if they are read row by row, those that are wrong are left out and named.
 
@@ -62,7 +62,7 @@ def check_rows(
     for row in rows:
         checked.add(count, row)
         count += 1
-        if claim is not None and not count % COUNTED_AT_ONCE:
+        if not count % COUNTED_AT_ONCE:
             claim.grow(checked.grown())
     if not row_by_row or not checked.errors:
         return Read(count, checked.table())

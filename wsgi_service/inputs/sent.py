@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from model_store.schema import Schema
-from wsgi_service.budget import Claim, uncounted
+from wsgi_service.budget import UNCOUNTED, Claim
 from wsgi_service.inputs.errors import RowError
 from wsgi_service.serving.tables import Table
 
@@ -66,4 +65,4 @@ class Sent(Struct, frozen=True):
     control: dict[str, Any]
     read: Callable[[Schema, Reading], Read]
     flat: bool = False
-    claim: Claim = msgspec.field(default_factory=uncounted)
+    claim: Claim = UNCOUNTED

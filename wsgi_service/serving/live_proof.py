@@ -11,19 +11,20 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
-from model_store.acceleration.differences import dense, difference, smallest
+from model_store.acceleration.differences import Difference, dense, difference, smallest
 from model_store.acceleration.report import TOLERANCE, Live
 from model_store.acceleration.trust import Trust
 from model_store.entities import NATIVE, Attribution, Version, now
 from model_store.errors import NotFound, StoreError
 from model_store.registry import Registry
+from wsgi_service.serving.batching import joined, signature
 from wsgi_service.serving.errors import ServingError
 from wsgi_service.serving.tables import Table
 
@@ -33,12 +34,13 @@ log = logging.getLogger(__name__)
 FIRST, ONE_IN = 100, 1_000
 #: Of so many answers it can be told what numbers are usual.
 ENOUGH = 30
-#: What waits to be compared, and rows of one request that are.
-MOST_WAITING, MOST_ROWS = 200, 100
+#: What waits to be compared, and rows that the estimator is asked for at once.
+MOST_WAITING, MOST_ROWS = 2_000, 100
 #: Versions of which is known how many rows were answered.
 MOST_VERSIONS = 1_000
-#: Seconds between two looks at whether there is nothing else to do, and between two notes in the registry.
-PAUSE, NOTED = 0.05, 1.0
+#: Seconds for which rows are gathered, since one call for many takes hardly longer than one for each, seconds
+#: between two looks at whether there is nothing else to do, and between two notes in the registry.
+GATHERED, PAUSE, NOTED = 0.2, 0.05, 1.0
 #: Seconds after which a registry that did not answer is told again.
 AGAIN = 30.0
 SERVER = Attribution("server", "live-proof", "a row of a request was answered otherwise than by the estimator")
@@ -59,6 +61,12 @@ class Sample(Struct, frozen=True):
     results: list[Any]
     table: Table
     sizes: dict[str, tuple[float, ...]]
+
+    @property
+    def kind(self) -> Hashable:
+        """Samples with the same one may be joined."""
+        version = self.version
+        return version.model, version.version, version.digest, self.methods, signature(self.table)
 
 
 class _Counts(Struct):
@@ -175,21 +183,37 @@ class LiveProof:
         pause = threading.Event()
         while True:
             try:
-                what = self._waiting.get(timeout=self._until_noted())
+                first = self._waiting.get(timeout=self._until_noted())
             except queue.Empty:
                 self._write()
                 continue
-            while not self._idle():
-                pause.wait(PAUSE)
-            version = what.version if isinstance(what, Sample) else what
-            try:
-                self._take_up(version, self._compare(what) if isinstance(what, Sample) else Live(at=now()))
-            except (ServingError, StoreError) as error:
-                log.info("%s version %d was not compared: %s", version.model, version.version, error)
-            except Exception:  # whatever it is, the next rows are compared
-                log.exception("%s version %d was not compared", version.model, version.version)
+            pause.wait(GATHERED)
+            found = [first, *self._all_that_waits()]
+            for version in found:
+                if isinstance(version, Version):
+                    self._take_up(version, Live(at=now()))
+            for sample in joined_samples(one for one in found if isinstance(one, Sample)):
+                while not self._idle():
+                    pause.wait(PAUSE)
+                self._look_at(sample)
             if time.monotonic() - self._noted >= NOTED:
                 self._write()
+
+    def _all_that_waits(self) -> Iterator[Sample | Version]:
+        try:
+            for _ in range(MOST_WAITING):
+                yield self._waiting.get_nowait()
+        except queue.Empty:
+            return
+
+    def _look_at(self, sample: Sample) -> None:
+        version = sample.version
+        try:
+            self._take_up(version, self._compare(sample))
+        except (ServingError, StoreError) as error:
+            log.info("%s version %d was not compared: %s", version.model, version.version, error)
+        except Exception:  # whatever it is, the next rows are compared
+            log.exception("%s version %d was not compared", version.model, version.version)
 
     def _until_noted(self) -> float | None:
         """Seconds until the registry is told of what was found; None if there is nothing."""
@@ -266,12 +290,35 @@ class LiveProof:
             counts.noted = answered, left
 
 
+def joined_samples(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """Samples of the same kind as one, but of no more than MOST_ROWS rows."""
+    kinds: dict[Hashable, list[Sample]] = {}
+    for sample in samples:
+        some = kinds.setdefault(sample.kind, [])
+        if sum(one.table.rows for one in some) + sample.table.rows > MOST_ROWS:
+            yield _one_sample(some)
+            some.clear()
+        some.append(sample)
+    yield from map(_one_sample, kinds.values())
+
+
+def _one_sample(some: list[Sample]) -> Sample:
+    results = [np.concatenate(parts) for parts in zip(*(one.results for one in some), strict=True)]
+    return structs.replace(some[0], results=results, table=joined([one.table for one in some]))
+
+
 def differing(expected: NDArray[Any], found: NDArray[Any], size: Any) -> NDArray[np.bool_]:
     """Which rows of a program's result are not the estimator's, within the tolerance for numbers."""
     if expected.shape != found.shape:
         return np.ones(len(expected), dtype=np.bool_)
-    each = [difference(expected[[row]], found[[row]], size) for row in range(len(expected))]
-    return np.array([one.mismatches > 0 or not one.relative <= TOLERANCE for one in each], dtype=np.bool_)
+    if not _differs(difference(expected, found, size)):
+        return np.zeros(len(expected), dtype=np.bool_)
+    each = (difference(expected[[row]], found[[row]], size) for row in range(len(expected)))
+    return np.array([_differs(one) for one in each], dtype=np.bool_)
+
+
+def _differs(found: Difference) -> bool:
+    return found.mismatches > 0 or not found.relative <= TOLERANCE
 
 
 def digest_of_row(table: Table, row: int) -> str:

@@ -373,9 +373,10 @@ class Call(Struct, frozen=True):
         """The results without those that lie too near to an edge."""
         if not self.decides:
             return Answered(results, self.inside)
-        far = results.pop()[:, 0] > self.trust.least  # type: ignore[union-attr]
-        if far.all():
+        margins, least = results.pop(), self.trust.least  # type: ignore[union-attr]
+        if (margins.item() if margins.size == 1 else margins.min()) > least:
             return Answered(results, self.inside)
+        far = margins[:, 0] > least
         rows = np.flatnonzero(far) if self.inside is None else self.inside[far]
         return Answered([result[far] for result in results], rows)
 
