@@ -16,7 +16,7 @@ from wsgi_service.serving.errors import Busy
 #: So many of the largest predicts may bodies take together when they are decoded, and so many bytes at the least.
 LARGEST_PREDICTS, LEAST = 16, 256 << 20
 #: Large bodies that are decoded at a time, and seconds after which whoever waits for a turn is refused.
-TURNS, PATIENCE = 2, 10.0
+TURNS, PATIENCE = 1, 10.0
 NO_ROOM = "Other bodies take the memory that there is for decoding. Try again in a moment."
 NO_TURN = "Other large bodies are being decoded. Try again in a moment."
 TOO_LARGE = "The body would take too much memory when it is decoded. Send it in parts."
