@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct
 
-from model_store.artifacts import Artifacts, LocalArtifacts, Staged
+from model_store.artifacts.local import Artifacts, LocalArtifacts, Staged
+from model_store.artifacts.private import make_file
 from model_store.entities import (
     NATIVE,
     ONNX,
@@ -42,12 +43,11 @@ from model_store.errors import (
     RehearsalFailed,
     StorageError,
 )
-from model_store.examples import Examples, Mismatch, check_examples, completed, mismatches, wanted
 from model_store.inspection import Inspector, LocalInspector
 from model_store.naming import check_class_names, rename_columns
-from model_store.private import make_file
+from model_store.proof.examples import Examples, Mismatch, check_examples, completed, mismatches, wanted
+from model_store.proof.rehearsal import Answers, Rehearsal
 from model_store.registry import Registry
-from model_store.rehearsal import Answers, Rehearsal
 from model_store.sql.registry import SqlRegistry, sqlite_url
 
 #: The file that the registry is in, in the data folder.

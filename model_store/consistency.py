@@ -7,7 +7,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct
 
 from model_store.acceleration.report import Acceleration
-from model_store.artifacts import Artifacts
+from model_store.artifacts.local import Artifacts
 from model_store.catalog import ORPHAN_AGE, Catalog
 from model_store.chain import first_break
 from model_store.entities import Attribution, Version

@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from model_store.acceleration.report import Program, Verdict
 from model_store.errors import InvalidMetadata, InvalidName, InvalidVersion
-from model_store.examples import Examples
+from model_store.proof.examples import Examples
 from model_store.safety import Report
 from model_store.schema import Schema
 

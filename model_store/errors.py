@@ -40,7 +40,7 @@
         ├── StorageFailed        what was to be written was not
         └── StorageBusy
 
-To add an error: add a class here and one line in `wsgi_service/problems.py`.
+To add an error: add a class here and one line in `wsgi_service/http/problems.py`.
 """
 
 from typing import Any

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from model_store.artifacts import Staged
+from model_store.artifacts.local import Staged
 from model_store.entities import Facts, Inspection
 from model_store.errors import Implausible, RehearsalFailed
-from model_store.rehearsal import Answers, Rows
+from model_store.proof.rehearsal import Answers, Rows
 from model_store.safety import STRICT, Policy
 
 

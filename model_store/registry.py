@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from model_store.acceleration.report import Acceleration, Live
-from model_store.checks import Checks
 from model_store.entities import (
     Alias,
     Attribution,
@@ -26,7 +25,8 @@ from model_store.entities import (
     Version,
     unguarded,
 )
-from model_store.examples import Examples
+from model_store.proof.checks import Checks
+from model_store.proof.examples import Examples
 from model_store.safety import Report
 from model_store.tokens import Token
 

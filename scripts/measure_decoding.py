@@ -19,9 +19,9 @@ from hostile_bodies import FORMATS, MEGABYTE
 
 from model_store.footprint import forget_peak, peak, resident
 from model_store.schema import Column, Schema
-from wsgi_service.budget import Budget, Claim
-from wsgi_service.inputs import csv_body, form_body, json_body, ndjson_body, npy_body
-from wsgi_service.inputs.sent import Reading, Sent
+from wsgi_service.http.budget import Budget, Claim
+from wsgi_service.rows.formats import csv_body, form_body, json_body, ndjson_body, npy_body
+from wsgi_service.rows.unread import Reading, Sent
 
 #: What is read here: no other process takes these apart.
 READERS: dict[str, Any] = {

@@ -28,7 +28,7 @@ from train_iris import train
 
 from model_store.errors import Refused
 from wsgi_service.app import Application, create_app
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
 from wsgi_service.serving.inspector import HostInspector
 from wsgi_service.settings import Settings
 

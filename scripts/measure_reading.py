@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 
 from model_store.schema import Column, Schema
-from wsgi_service.inputs import csv_body, json_body
-from wsgi_service.inputs.sent import Reading
+from wsgi_service.rows.formats import csv_body, json_body
+from wsgi_service.rows.unread import Reading
 
 RUNS = 15
 LIMIT = Reading(10_000_000)

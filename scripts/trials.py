@@ -50,8 +50,8 @@ OK, CREATED, NO_CONTENT, SERVER_ERROR = 200, 201, 204, 500
 def write(folder: str, point: str, passes: int) -> None:
     """Serve until killed; the first line printed is the port."""
     from wsgi_service.app import create_app
-    from wsgi_service.listening import bind
-    from wsgi_service.server import serve
+    from wsgi_service.server.listening import bind
+    from wsgi_service.server.loop import serve
     from wsgi_service.settings import Settings
 
     listener = bind("127.0.0.1", 0)

@@ -24,9 +24,9 @@ from sharing import pytest_addoption, pytest_collection_modifyitems, pytest_conf
 from werkzeug.test import Client, TestResponse
 
 from wsgi_service.app import Application, create_app
-from wsgi_service.serving import frames
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.process import Host
+from wsgi_service.hosts import frames
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.process import Host
 from wsgi_service.settings import Settings
 
 # How long an example takes is the business of whatever else runs on this machine.

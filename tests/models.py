@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from model_store.catalog import GivenExamples
-from model_store.examples import Examples
+from model_store.proof.examples import Examples
 
 SPECIES = ["setosa", "versicolor", "virginica"]
 MEASURES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]

@@ -11,9 +11,9 @@ from conftest import PATIENCE
 
 from wsgi_service.app import create_app
 from wsgi_service.at_once import must_not_wait
-from wsgi_service.listening import bind
-from wsgi_service.server import Server
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.server.listening import bind
+from wsgi_service.server.loop import Server
 from wsgi_service.settings import Settings
 
 

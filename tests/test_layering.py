@@ -30,25 +30,29 @@ HOST_ONLY = (
     "model_store.formats.npz",
     "model_store.formats.pickled",
     "model_store.formats.skops",
-    "wsgi_service.serving.columnar",
-    "wsgi_service.serving.drawing",
-    "wsgi_service.serving.host",
+    "wsgi_service.hosts.columnar",
+    "wsgi_service.hosts.drawing",
+    "wsgi_service.hosts.host",
 )
 HEAVY = {"sklearn", "skops", "scipy", "pandas", "joblib", "pickle", "skl2onnx", "pyarrow", "matplotlib"}
 #: The only functions outside HOST_ONLY that import something heavy or host-only, when they are called.
 LATE = {
     "model_store/inspection.py": {"model_store.estimators.facts", "model_store.estimators.loaded"},
-    "model_store/rehearsal.py": {"model_store.estimators.loaded"},
-    "wsgi_service/batches/chunks.py": {"pyarrow"},
-    "wsgi_service/batches/local.py": {"model_store.estimators", "wsgi_service.serving.columnar"},
-    "wsgi_service/batches/sinks.py": {"pyarrow"},
-    "wsgi_service/client.py": {"skops.io"},
-    "wsgi_service/dataframes.py": {"pyarrow", "pyarrow.interchange"},
-    "wsgi_service/outputs/arrow_answer.py": {"pyarrow"},
+    "model_store/proof/rehearsal.py": {"model_store.estimators.loaded"},
+    "wsgi_service/client/chunks.py": {"pyarrow"},
+    "wsgi_service/client/local.py": {"model_store.estimators", "wsgi_service.hosts.columnar"},
+    "wsgi_service/client/sinks.py": {"pyarrow"},
+    "wsgi_service/client/api.py": {"skops.io"},
+    "wsgi_service/client/dataframes.py": {"pyarrow", "pyarrow.interchange"},
+    "wsgi_service/rows/formats/arrow_answer.py": {"pyarrow"},
     "wsgi_service/commands/convert.py": {"joblib", "skops.io"},
 }
 UNPICKLERS = ("Unpickler", "pickle.load", "joblib.load", "cloudpickle.load", "dill.load", ".recv(")
-MAY_UNPICKLE = {"model_store/formats/pickled.py", "wsgi_service/commands/convert.py", "wsgi_service/channel.py"}
+MAY_UNPICKLE = {
+    "model_store/formats/pickled.py",
+    "wsgi_service/commands/convert.py",
+    "wsgi_service/server/channel.py",
+}
 
 
 @cache
@@ -141,7 +145,7 @@ def test_only_hosts_bring_what_is_heavy() -> None:
 
 
 def test_only_the_composition_root_picks_backends() -> None:
-    concrete = {"model_store.sql.registry", "model_store.artifacts.LocalArtifacts"}
+    concrete = {"model_store.sql.registry", "model_store.artifacts.local.LocalArtifacts"}
     roots = {"model_store.catalog", "model_store.backup", "wsgi_service.app"}
     assert (
         broken({name_of(path): imports(path) & concrete for path in sources() if name_of(path) not in roots}) == {}
@@ -168,7 +172,7 @@ def test_the_http_process_never_imports_scikit_learn(tmp_path: Path) -> None:
         "import sys\n"
         "from wsgi_service.app import create_app\n"
         "from wsgi_service.settings import Settings\n"
-        "import wsgi_service.server, wsgi_service.cli\n"
+        "import wsgi_service.server.loop, wsgi_service.cli\n"
         f"create_app(Settings(data={str(tmp_path)!r}))\n"
         "heavy = ('sklearn', 'skops', 'scipy', 'pandas', 'onnx', 'onnxruntime', 'pyarrow', 'matplotlib')\n"
         "print([name for name in heavy if name in sys.modules])\n"

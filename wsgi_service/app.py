@@ -12,20 +12,23 @@ from msgspec import UNSET
 from model_store.catalog import Catalog, open_catalog
 from model_store.entities import NATIVE
 from model_store.inspection import Inspector
-from model_store.rehearsal import Rehearsal
-from model_store.switching import Switchboard
+from model_store.proof.alias_moves import Switchboard
+from model_store.proof.rehearsal import Rehearsal
 from wsgi_service import routes
-from wsgi_service.background import Background
+from wsgi_service.access.admission import Exposure
+from wsgi_service.access.keyring import Keyring
+from wsgi_service.access.sessions import KEY, Sessions
 from wsgi_service.dispatch import Dispatcher, Slots
-from wsgi_service.exposure import Exposure
-from wsgi_service.gauges import Gauges
-from wsgi_service.keyring import Keyring
-from wsgi_service.metrics import Metrics
-from wsgi_service.middleware import Traced
-from wsgi_service.outputs.answer import Answer
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.unpacking import Unpacking
+from wsgi_service.monitoring.gauges import Gauges
+from wsgi_service.monitoring.metrics import Metrics
+from wsgi_service.monitoring.middleware import Traced
+from wsgi_service.monitoring.prediction_log import PredictionLog
+from wsgi_service.monitoring.tracing import traced
 from wsgi_service.pages.evidence import Evidences
-from wsgi_service.prediction_log import PredictionLog
-from wsgi_service.privacy import tighten
+from wsgi_service.processes.background import Background
+from wsgi_service.processes.privacy import tighten
 from wsgi_service.resources.aliases import Aliases
 from wsgi_service.resources.comparisons import Comparisons
 from wsgi_service.resources.models import Models
@@ -36,20 +39,17 @@ from wsgi_service.resources.predictions import Predictions
 from wsgi_service.resources.reference import Reference
 from wsgi_service.resources.system import System
 from wsgi_service.resources.versions import Versions
+from wsgi_service.rows.answer import Answer
+from wsgi_service.rows.tables import Table
 from wsgi_service.serving.accelerator import Accelerator, available
 from wsgi_service.serving.directory import Directory
-from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.inspector import HostInspector
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.rehearsal import HostRehearsal
 from wsgi_service.serving.revision import Revision
-from wsgi_service.serving.tables import Table
-from wsgi_service.serving.unpacking import Unpacking
+from wsgi_service.serving.uploads import Uploads
 from wsgi_service.serving.warming import Warming
-from wsgi_service.sessions import KEY, Sessions
 from wsgi_service.settings import RESERVED_THREADS, Settings
-from wsgi_service.tracing import traced
-from wsgi_service.uploads import Uploads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

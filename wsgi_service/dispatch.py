@@ -8,15 +8,23 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.routing import Map
 from werkzeug.wrappers import Request
 
+from wsgi_service.access.admission import Exposure
+from wsgi_service.access.grants import GRANT, check_model
 from wsgi_service.at_once import current_turn, elsewhere, must_not_wait
-from wsgi_service.budget import Budget, size_for
-from wsgi_service.exposure import Exposure
-from wsgi_service.grants import GRANT, check_model
+from wsgi_service.errors import Busy
+from wsgi_service.http.budget import Budget, size_for
+from wsgi_service.http.problems import known, problem
+from wsgi_service.http.requests import (
+    ACTOR,
+    BODY_LIMIT,
+    BUDGET,
+    ROUTE,
+    check_media_type,
+    request_id,
+    take_query_apart,
+)
 from wsgi_service.pages.errors import error_page, is_page
-from wsgi_service.problems import known, problem
-from wsgi_service.requests import ACTOR, BODY_LIMIT, BUDGET, ROUTE, check_media_type, request_id, take_query_apart
 from wsgi_service.routes import Route, Work
-from wsgi_service.serving.errors import Busy
 from wsgi_service.settings import MEGABYTE, RESERVED_THREADS, Settings
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from model_store.environment import OnDrift
 from model_store.footprint import machine
 from model_store.safety import Policy
-from wsgi_service.cores import available
+from wsgi_service.serving.cores import available
 
 PREFIX = "WSGI_SERVICE_"
 MEGABYTE = 1 << 20

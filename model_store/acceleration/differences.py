@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.outcomes import row_major
+from model_store.methods import row_major
 
 #: Of the numbers in a column, this part is smaller than what differences are measured by.
 SMALLEST = 0.05

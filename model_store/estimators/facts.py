@@ -29,8 +29,8 @@ from model_store.estimators.typical import typical_rows
 from model_store.footprint import forget_peak, peak, resident
 from model_store.formats.rules import Audit
 from model_store.formats.sniffing import sniff
+from model_store.methods import METHODS
 from model_store.naming import rename_columns
-from model_store.outcomes import METHODS
 from model_store.safety import STRICT, Policy, Report
 from model_store.schema import Scalar, Schema
 

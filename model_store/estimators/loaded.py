@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_store import formats
-from model_store.artifacts import check_digest
+from model_store.artifacts.local import check_digest
 from model_store.errors import ArtifactCorrupt, MissingExtra
 from model_store.estimators.facts import PANDAS_MISSING, read_schema
 from model_store.estimators.frames import as_input, assemble
@@ -16,7 +16,7 @@ from model_store.estimators.inputs import missing_texts
 from model_store.estimators.passes import Passes
 from model_store.estimators.rowwise import answers_row_by_row
 from model_store.estimators.sense import check_sense, expected_of
-from model_store.outcomes import row_major
+from model_store.methods import row_major
 from model_store.safety import STRICT, Policy
 
 Values = NDArray[Any] | list[str]

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from model_store.described import SelfDescribed
 from model_store.errors import NotAPredictor
-from model_store.outcomes import METHODS
+from model_store.methods import METHODS
 
 #: What is called with the rows: an array, a DataFrame or a list of texts.
 Function = Callable[[Any], Any]

@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 
 from model_store.estimators.methods import Function, function_of
-from model_store.outcomes import METHODS
+from model_store.methods import METHODS
 
 
 class Passes:

@@ -2,9 +2,9 @@
 
 from sqlalchemy import Connection, delete, select, update
 
-from model_store.checks import Checks
 from model_store.entities import LIVE, Action, Alias, Attribution, Guard, unguarded
 from model_store.errors import AliasMoved, AliasNotFound, Implausible, NothingBefore
+from model_store.proof.checks import Checks
 from model_store.sql import evidence, statements, tables
 from model_store.sql.connection import reading
 from model_store.sql.log import log, trail

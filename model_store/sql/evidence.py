@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
-from model_store.checks import Checks
 from model_store.entities import Action, Attribution, Guard, unguarded
-from model_store.examples import Examples
+from model_store.proof.checks import Checks
+from model_store.proof.examples import Examples
 from model_store.safety import Report
 from model_store.sql import statements, tables
 from model_store.sql.connection import reading

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_store.artifacts import Artifacts, LocalArtifacts
+from model_store.artifacts.local import Artifacts, LocalArtifacts
 from model_store.errors import ArtifactCorrupt, StorageError
 
 pytestmark = pytest.mark.system

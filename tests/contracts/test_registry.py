@@ -10,7 +10,6 @@ from msgspec import UNSET
 
 from model_store.acceleration.report import PROOF, Acceleration, Live, Program
 from model_store.chain import first_break
-from model_store.checks import Check, Checks
 from model_store.entities import Attribution, Draft, Facts, Model, Patience, UploadKey, now
 from model_store.errors import (
     AliasMoved,
@@ -29,7 +28,8 @@ from model_store.errors import (
     VersionNotFound,
     VersionRetired,
 )
-from model_store.examples import Examples
+from model_store.proof.checks import Check, Checks
+from model_store.proof.examples import Examples
 from model_store.registry import Registry
 from model_store.safety import Finding, Report
 from model_store.schema import Column, Schema

@@ -36,7 +36,7 @@ from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, Splin
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from model_store.artifacts import digest_of
+from model_store.artifacts.local import digest_of
 from model_store.estimators import loaded
 from model_store.formats.sniffing import sniff
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_store import environment
-from model_store.checks import check_environment, check_examples, check_schema, verdict_of
-from model_store.comparison import Answered, compare
 from model_store.entities import Version
 from model_store.environment import drift
 from model_store.errors import InvalidExamples
-from model_store.examples import Examples, agree, completed, mismatches, wanted
-from model_store.examples import check_examples as check_form
+from model_store.proof.checks import check_environment, check_examples, check_schema, verdict_of
+from model_store.proof.comparison import Answered, compare
+from model_store.proof.examples import Examples, agree, completed, mismatches, wanted
+from model_store.proof.examples import check_examples as check_form
 from model_store.schema import Column, Output, Schema
 
 pytestmark = pytest.mark.extras

@@ -10,8 +10,8 @@ import models
 import pytest
 from sqlalchemy import event
 
-from model_store import artifacts
-from model_store.artifacts import LocalArtifacts
+from model_store.artifacts import local
+from model_store.artifacts.local import LocalArtifacts
 from model_store.backup import NotCopied, backup, restore
 from model_store.catalog import Catalog, Publication, look_at, open_catalog
 from model_store.consistency import Flaw, check
@@ -121,9 +121,9 @@ def test_bytes_are_on_the_disk_before_their_name_and_their_name_before_their_row
 
         return wrapped
 
-    monkeypatch.setattr(artifacts.os, "fsync", told("sync file", os.fsync))
-    monkeypatch.setattr(artifacts, "_replace", told("rename", artifacts._replace))
-    monkeypatch.setattr(artifacts, "_sync_folder", told("sync folder", lambda _folder: None))
+    monkeypatch.setattr(local.os, "fsync", told("sync file", os.fsync))
+    monkeypatch.setattr(local, "_replace", told("rename", local._replace))
+    monkeypatch.setattr(local, "_sync_folder", told("sync folder", lambda _folder: None))
     event.listen(catalog.registry._engine, "commit", lambda _connection: order.append("commit"))  # type: ignore[attr-defined]
     publish(catalog, b"three")
     assert order == ["sync file", "rename", "sync folder", "sync folder", "commit"]
@@ -332,9 +332,9 @@ def test_damage_is_written_down_once_and_a_quarantine_stays(catalog: Catalog) ->
 
 def test_a_notebook_has_a_version_rehearsed_and_switched_to(folder: Path) -> None:
     """The use cases need no server: here everything happens in this process."""
-    from model_store.examples import Examples
-    from model_store.rehearsal import LocalRehearsal
-    from model_store.switching import Switch, Switchboard
+    from model_store.proof.alias_moves import Switch, Switchboard
+    from model_store.proof.examples import Examples
+    from model_store.proof.rehearsal import LocalRehearsal
 
     catalog = open_catalog(folder)
     try:

@@ -23,9 +23,9 @@ from model_store.entities import Inspection
 from model_store.errors import Implausible
 from model_store.formats import npz
 from model_store.inspection import LocalInspector
-from model_store.rehearsal import LocalRehearsal
+from model_store.proof.alias_moves import Switch, Switchboard
+from model_store.proof.rehearsal import LocalRehearsal
 from model_store.safety import Policy
-from model_store.switching import Switch, Switchboard
 
 BY = Attribution("ann", "notebook")
 X, Y = load_iris(return_X_y=True)

@@ -28,12 +28,13 @@ from model_store.entities import Attribution
 from model_store.errors import StorageError
 from model_store.sql.registry import SqlRegistry
 from wsgi_service.app import Application, create_app
-from wsgi_service.serving import accelerator, frames, programs
-from wsgi_service.serving.errors import Busy, DeadlineExceeded, NotWanted, TooLate
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.errors import Busy, DeadlineExceeded, NotWanted, TooLate
+from wsgi_service.hosts import frames
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.process import Host
+from wsgi_service.rows.tables import MAX_VALUES, Table
+from wsgi_service.serving import accelerator, programs
 from wsgi_service.serving.predictor import Predictor
-from wsgi_service.serving.process import Host
-from wsgi_service.serving.tables import MAX_VALUES, Table
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 from wsgi_service.settings import Settings
 

@@ -13,7 +13,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
 
 from wsgi_service.app import create_app
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
 from wsgi_service.settings import Settings
 
 ROWS = load_iris().data[[0, 60, 120]].tolist()
@@ -156,8 +156,8 @@ def test_an_alias_moves_to_versions_that_are_there(iris: StrictClient) -> None:
 
 def test_an_alias_that_moved_meanwhile_is_checked_again(iris: StrictClient, app: Any, monkeypatch: Any) -> None:
     """What the version is held against is what the alias points to when it moves."""
-    from model_store import switching
     from model_store.entities import Attribution
+    from model_store.proof import alias_moves
 
     registry = app.catalog.registry
     iris.put_model("iris", models.iris(), 3)
@@ -170,8 +170,8 @@ def test_an_alias_that_moved_meanwhile_is_checked_again(iris: StrictClient, app:
             registry.set_alias("iris", "live", number, Attribution("other", "other"))
         return switching_check(version, on_drift)
 
-    switching_check = switching.check_environment
-    monkeypatch.setattr(switching, "check_environment", check_and_move)
+    switching_check = alias_moves.check_environment
+    monkeypatch.setattr(alias_moves, "check_environment", check_and_move)
     answer = iris.put(LIVE, json={"version": 2})
     assert (answer.status_code, checked, answer.json["checks"]["against"]) == (200, [1, 3], 3)
 

@@ -15,9 +15,10 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from wsgi_service.inputs.cells import allowed_by
-from wsgi_service.serving import frames, tables
-from wsgi_service.serving.errors import ResultTooLarge
+from wsgi_service.errors import ResultTooLarge
+from wsgi_service.hosts import frames
+from wsgi_service.rows import tables
+from wsgi_service.rows.cells import allowed_by
 
 X, Y = load_iris(return_X_y=True)
 ROW = [5.1, 3.5, 1.4, 0.2]

@@ -21,17 +21,17 @@ from model_store.schema import Schema
 from model_store.sql.registry import SqlRegistry
 from wsgi_service.app import create_app
 from wsgi_service.at_once import Elsewhere, answering, elsewhere, must_not_wait
-from wsgi_service.budget import UNCOUNTED
-from wsgi_service.channel import Channel
 from wsgi_service.client import Client
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.unpacking import Unpacking
+from wsgi_service.http.budget import UNCOUNTED
 from wsgi_service.resources.predictions import Predictions
 from wsgi_service.routes import Work
+from wsgi_service.rows.tables import Table, values_in
+from wsgi_service.server.channel import Channel
 from wsgi_service.serving import programs
 from wsgi_service.serving.directory import Directory
-from wsgi_service.serving.hosts import HostPool
 from wsgi_service.serving.revision import Revision
-from wsgi_service.serving.tables import Table, values_in
-from wsgi_service.serving.unpacking import Unpacking
 from wsgi_service.settings import Settings
 
 pytestmark = [pytest.mark.system, pytest.mark.extras]
@@ -138,7 +138,7 @@ def test_an_address_that_had_to_wait_is_not_tried_at_once_for_a_while(
     tried: list[str] = []
     whole = Channel.answer_at_once
     monkeypatch.setattr(Channel, "answer_at_once", lambda self: tried.append(self.requests[0].path) or whole(self))
-    monkeypatch.setattr("wsgi_service.server.SLOW_SECONDS", PATIENCE)
+    monkeypatch.setattr("wsgi_service.server.loop.SLOW_SECONDS", PATIENCE)
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
     for _ in range(4):
         ask(connection, "slow", ["cheap money"], exact=True)
@@ -196,7 +196,7 @@ def test_a_version_that_has_no_place_left_refuses_at_once(
 ) -> None:
     """Also where its address is known to be a slow one."""
     running.look_nothing_up_again()
-    monkeypatch.setattr("wsgi_service.server.SLOW_SECONDS", PATIENCE)
+    monkeypatch.setattr("wsgi_service.server.loop.SLOW_SECONDS", PATIENCE)
     with closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)) as connection:
         while not running.server._slow:
             assert ask(connection, "slow", ["cheap money"], exact=True)[0] == 200

@@ -15,7 +15,7 @@ import pytest
 from conftest import StrictClient
 
 from wsgi_service.app import create_app
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
 from wsgi_service.settings import Settings
 
 pytestmark = pytest.mark.extras

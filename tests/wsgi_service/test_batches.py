@@ -319,7 +319,7 @@ def test_a_text_may_be_longer_than_the_reader_of_csv_expects(live_server: LiveSe
 
 
 def test_a_heading_that_only_some_chunks_have_is_not_guessed(tmp_path: Path) -> None:
-    from wsgi_service.batches.chunks import chunks_of
+    from wsgi_service.client.chunks import chunks_of
 
     path = tmp_path / "in.csv"
     path.write_text("red,1\ngreen,2\nblue,3\n", encoding="utf-8")

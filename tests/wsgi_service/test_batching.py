@@ -16,12 +16,12 @@ from sklearn.datasets import load_iris
 from sklearn.neighbors import RadiusNeighborsClassifier
 
 from wsgi_service.app import Application
-from wsgi_service.serving import frames
+from wsgi_service.errors import Busy, DeadlineExceeded, ModelCrashed, PredictFailed
+from wsgi_service.hosts import frames
+from wsgi_service.hosts.process import Host
+from wsgi_service.rows.tables import Cells, Table
 from wsgi_service.serving.batching import MOST_ROWS, PACES, Batches, Caller, Take, joined, signature, split
-from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, PredictFailed
 from wsgi_service.serving.predictor import Predictor
-from wsgi_service.serving.process import Host
-from wsgi_service.serving.tables import Cells, Table
 
 LONG = 60.0
 

@@ -12,13 +12,13 @@ from conftest import LiveServer, StrictClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgi_service.budget import Budget, Claim, size_for
 from wsgi_service.client import Client
-from wsgi_service.inputs import json_body, json_pieces
-from wsgi_service.inputs.errors import TooLargeDecoded
-from wsgi_service.inputs.sent import Reading
-from wsgi_service.server import HELD_AT_ONCE
-from wsgi_service.serving.errors import Busy
+from wsgi_service.errors import Busy
+from wsgi_service.http.budget import Budget, Claim, size_for
+from wsgi_service.rows.errors import TooLargeDecoded
+from wsgi_service.rows.formats import json_body, json_pieces
+from wsgi_service.rows.unread import Reading
+from wsgi_service.server.loop import HELD_AT_ONCE
 
 MEGABYTE = 1 << 20
 LIMIT = 2
@@ -64,7 +64,7 @@ def test_who_finds_no_room_is_told_to_try_again(client: StrictClient, monkeypatc
     """And who never will, to send less; nothing stays taken."""
     client.put_model("iris", models.iris())
     budget = Budget(MEGABYTE, patience=0.01)
-    monkeypatch.setattr("wsgi_service.requests.Claim", lambda _: Claim(budget))
+    monkeypatch.setattr("wsgi_service.http.requests.Claim", lambda _: Claim(budget))
     body = b'{"instances": [%b]}' % b",".join([b'[5.1, 3.5, 1.4, "0.2"]'] * 2000)
     with Claim(budget).briefly(MEGABYTE - 1000):
         answer = client.post("/models/iris/predict", data=body, content_type="application/json")

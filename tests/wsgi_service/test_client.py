@@ -21,7 +21,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from wsgi_service.client import Client, RemoteError, _array
-from wsgi_service.remote import Remote
+from wsgi_service.client.remote import Remote
 
 pytestmark = [pytest.mark.system, pytest.mark.extras, pytest.mark.live]
 FEATURES = load_iris().data

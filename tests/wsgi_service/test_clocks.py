@@ -10,11 +10,11 @@ import pytest
 from running import Running, until
 from test_strictness import HOST, sent, status_of
 
-from model_store.artifacts import LocalArtifacts
+from model_store.artifacts.local import LocalArtifacts
 from model_store.catalog import ORPHAN_AGE
-from wsgi_service import server
-from wsgi_service.prediction_log import BEGUN, Files
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.monitoring.prediction_log import BEGUN, Files
+from wsgi_service.server import loop
 
 YEAR = 365 * 86400.0
 
@@ -84,7 +84,7 @@ def test_connections_are_looked_after_by_the_time_that_has_passed(
             whole = running.server._watch
             monkeypatch.setattr(running.server, "_watch", lambda: (looks.append(0.0), whole()))
             truth = time.time
-            monkeypatch.setattr(server.time, "time", lambda: truth() + moved)
+            monkeypatch.setattr(loop.time, "time", lambda: truth() + moved)
             until(lambda: len(looks) > 1)
             connection.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")

@@ -213,7 +213,7 @@ def test_texts_in_every_layout_are_texts(iris: StrictClient, type_: Any) -> None
 
 
 def test_a_table_that_is_too_large_for_memory_is_not_the_fault_of_its_bytes() -> None:
-    from wsgi_service.serving import columnar
+    from wsgi_service.hosts import columnar
 
     def no_room(*_: Any) -> Any:
         raise pa.ArrowMemoryError("malloc of size 1 failed")

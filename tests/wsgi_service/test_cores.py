@@ -8,8 +8,9 @@ import pytest
 from conftest import PATIENCE
 
 from model_store import footprint
-from wsgi_service import cores, settings
-from wsgi_service.cores import Crew, available
+from wsgi_service import settings
+from wsgi_service.serving import cores
+from wsgi_service.serving.cores import Crew, available
 from wsgi_service.settings import Settings
 
 pytestmark = pytest.mark.system

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from model_store.sql.registry import SqlRegistry, sqlite_url
-from wsgi_service import diagnosis
 from wsgi_service.cli import group
-from wsgi_service.listening import bind
+from wsgi_service.processes import diagnosis
+from wsgi_service.server.listening import bind
 
 pytestmark = [pytest.mark.system, pytest.mark.extras]
 

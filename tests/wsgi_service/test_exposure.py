@@ -11,7 +11,7 @@ from conftest import StrictClient
 
 from wsgi_service import settings as settings_module
 from wsgi_service.app import create_app
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
 from wsgi_service.settings import InvalidSetting, Settings, load
 
 TOKEN = "correct horse battery staple"

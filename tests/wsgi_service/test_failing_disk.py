@@ -11,9 +11,10 @@ from conftest import StrictClient
 
 from model_store import failpoints
 from model_store.failpoints import Failure, Point
-from wsgi_service import forms, parser, server, spool
-from wsgi_service.forwarding import Forwarding
+from wsgi_service.access.forwarding import Forwarding
+from wsgi_service.http import forms
 from wsgi_service.resources import system
+from wsgi_service.server import loop, parser, spool
 
 pytestmark = pytest.mark.system
 
@@ -82,7 +83,7 @@ def full(*_: Any, **__: Any) -> None:
 def test_a_body_that_cannot_be_spooled_is_a_507(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waitress moves bodies that are too large for memory to a file before anybody else sees them."""
     monkeypatch.setattr(spool.tempfile, "TemporaryFile", full)
-    reader = parser.Parser(server._adjustments(app))
+    reader = parser.Parser(loop._adjustments(app))
     reader.peer, reader.forwarding = "127.0.0.1", Forwarding("")
     head = b"PUT /models/line/versions/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000000\r\n\r\n"
     reader.decision = 1 << 30  # somebody has decided that the body may come

@@ -16,8 +16,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from model_store.formats import npz
 from wsgi_service.app import create_app
+from wsgi_service.rows.tables import Table
 from wsgi_service.serving import programs as engine
-from wsgi_service.serving.tables import Table
 from wsgi_service.settings import Settings
 
 pytestmark = [pytest.mark.system, pytest.mark.extras]

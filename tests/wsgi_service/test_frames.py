@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from wsgi_service.serving import frames
-from wsgi_service.serving.tables import Cells, Table, decode_results, decode_table, encode_result, encode_table
+from wsgi_service.hosts import frames
+from wsgi_service.rows.tables import Cells, Table, decode_results, decode_table, encode_result, encode_table
 
 FLOATS = st.floats(allow_nan=True, width=64)
 

@@ -10,9 +10,9 @@ import pytest
 from conftest import PATIENCE
 from running import Running
 
-from wsgi_service.heads import LONGEST, MOST, Heads
-from wsgi_service.parser import Parser
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.server.head_cache import LONGEST, MOST, Heads
+from wsgi_service.server.parser import Parser
 
 pytestmark = pytest.mark.system
 

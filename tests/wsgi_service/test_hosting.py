@@ -20,7 +20,7 @@ from running import until
 from test_strictness import BAD_CHUNKS, HOST, REFUSED, chunked, received
 
 from wsgi_service.cli import group
-from wsgi_service.listening import bind
+from wsgi_service.server.listening import bind
 
 pytestmark = pytest.mark.system
 

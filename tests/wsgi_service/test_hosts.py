@@ -18,16 +18,16 @@ import pytest
 from conftest import PATIENCE, StrictClient
 from sklearn.ensemble import IsolationForest
 
-from model_store.artifacts import digest_of
+from model_store.artifacts.local import digest_of
 from model_store.entities import Attribution
 from model_store.errors import ArtifactCorrupt
 from wsgi_service.app import create_app
+from wsgi_service.errors import Busy, DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed
+from wsgi_service.hosts import frames
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.process import Host
 from wsgi_service.routes import Work
-from wsgi_service.serving import frames
-from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.process import Host
-from wsgi_service.serving.tables import Table, decode_results, encode_table
+from wsgi_service.rows.tables import Table, decode_results, encode_table
 from wsgi_service.settings import Settings
 
 pytestmark = [pytest.mark.system, pytest.mark.hosts]

@@ -14,7 +14,7 @@ from conftest import StrictClient
 
 from wsgi_service.app import create_app
 from wsgi_service.cli import group
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
 from wsgi_service.settings import Settings
 
 WHY = "a probability lies between 0 and 1"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
 from model_store.schema import Column, Schema
-from wsgi_service.inputs import csv_body, csv_numbers, json_body
-from wsgi_service.inputs.control import HOW
-from wsgi_service.inputs.sent import Reading
+from wsgi_service.rows.control import HOW
+from wsgi_service.rows.formats import csv_body, csv_numbers, json_body
+from wsgi_service.rows.unread import Reading
 
 pytestmark = pytest.mark.extras
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_store.schema import Column, Schema
-from wsgi_service.inputs import json_body, json_numbers
-from wsgi_service.inputs.sent import Reading
+from wsgi_service.rows.formats import json_body, json_numbers
+from wsgi_service.rows.unread import Reading
 
 pytestmark = [pytest.mark.system, pytest.mark.extras]
 

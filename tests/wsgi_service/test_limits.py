@@ -18,7 +18,7 @@ import toys
 from conftest import PATIENCE, StrictClient
 
 from wsgi_service.app import create_app
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
 from wsgi_service.settings import Settings
 
 pytestmark = [pytest.mark.system, pytest.mark.hosts]
@@ -144,7 +144,7 @@ def test_a_file_that_needs_many_times_its_size_to_be_read_is_refused(
 @pytest.mark.skipif(sys.platform == "win32", reason="the server watches from outside")
 def test_a_check_that_computes_for_too_long_is_ended_by_the_system() -> None:
     program = (
-        "from wsgi_service.serving.limits import Allowance, limited\n"
+        "from wsgi_service.hosts.limits import Allowance, limited\n"
         "with limited(Allowance(1 << 30, 0.1)):\n"
         "    while True: pass\n"
     )
@@ -158,7 +158,7 @@ def test_a_check_that_computes_for_too_long_is_ended_by_the_system() -> None:
 def test_a_check_that_takes_too_much_memory_fails_and_leaves_no_limit_behind() -> None:
     program = (
         "import numpy as np\n"
-        "from wsgi_service.serving.limits import Allowance, limited\n"
+        "from wsgi_service.hosts.limits import Allowance, limited\n"
         "try:\n"
         "    with limited(Allowance(64 << 20, 100)):\n"
         "        np.ones(256 << 20, dtype=np.uint8)\n"

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from conftest import StrictClient
 
-from wsgi_service import sessions
+from wsgi_service.access import sessions
+from wsgi_service.access.sessions import COOKIE, LIFETIME, MARGIN, Sessions
 from wsgi_service.app import create_app
-from wsgi_service.sessions import COOKIE, LIFETIME, MARGIN, Sessions
 
 TOKEN = "open sesame"
 

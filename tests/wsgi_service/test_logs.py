@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from conftest import PATIENCE, LiveServer, StrictClient
 
-from wsgi_service import logs
-from wsgi_service.requests import trace_of
+from wsgi_service.http.requests import trace_of
+from wsgi_service.monitoring import logs
 from wsgi_service.settings import Settings
 
 pytestmark = pytest.mark.system

@@ -14,10 +14,10 @@ from running import Running
 
 from model_store.entities import Attribution
 from model_store.errors import StorageError
-from wsgi_service import metrics
 from wsgi_service.app import Application
-from wsgi_service.metrics import Metrics, gauge
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.monitoring import metrics
+from wsgi_service.monitoring.metrics import Metrics, gauge
 
 ROOT = Path(__file__).parent.parent.parent
 ROW = {"instances": [[1.0]]}

@@ -7,7 +7,7 @@ import pytest
 from running import Running, message
 from test_strictness import HOST, sent
 
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
 
 SAID = b"\r\nX-Content-Type-Options: nosniff\r\n"
 

@@ -16,11 +16,11 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression
 from werkzeug.wrappers import Response
 
-from wsgi_service import sessions
+from wsgi_service.access import sessions
+from wsgi_service.access.sessions import Sessions
 from wsgi_service.app import create_app
 from wsgi_service.pages.pictures import cleaned
 from wsgi_service.resources.pages import EVENTS
-from wsgi_service.sessions import Sessions
 
 pytestmark = pytest.mark.extras
 

@@ -18,15 +18,16 @@ from hypothesis import strategies as st
 from running import Running, message, until
 
 from wsgi_service.at_once import Deferred, Turn, answering
-from wsgi_service.channel import Channel
+from wsgi_service.errors import Busy, DeadlineExceeded, ModelCrashed, NotWanted, PredictFailed
+from wsgi_service.hosts import frames
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.process import Host
 from wsgi_service.routes import Work
-from wsgi_service.server import Server
-from wsgi_service.serving import batching, frames
+from wsgi_service.rows.tables import Table
+from wsgi_service.server.channel import Channel
+from wsgi_service.server.loop import Server
+from wsgi_service.serving import batching
 from wsgi_service.serving.batching import MOST_JOINED, MOST_ROWS, Batches, Caller, Take
-from wsgi_service.serving.errors import Busy, DeadlineExceeded, ModelCrashed, NotWanted, PredictFailed
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.process import Host
-from wsgi_service.serving.tables import Table
 from wsgi_service.serving.tickets import Posted
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
@@ -304,7 +305,7 @@ def test_what_was_put_off_keeps_its_id_and_the_log_says_how_long_it_took(
 ) -> None:
     logged: list[tuple[str, float, str]] = []
     monkeypatch.setattr(
-        "wsgi_service.middleware._log",
+        "wsgi_service.monitoring.middleware._log",
         lambda environ, status, seconds: logged.append((status, seconds, environ["wsgi_service.request_id"])),
     )
     crowd.send(message("line", [[1.0]], "X-Request-Id: mine"), message("line", [[2.0]]))

@@ -14,13 +14,13 @@ from click.testing import CliRunner
 from conftest import LiveServer, StrictClient
 from running import until
 
-from wsgi_service import prediction_log
 from wsgi_service.app import Application, create_app
 from wsgi_service.cli import group
 from wsgi_service.client import Client
-from wsgi_service.prediction_log import FOLDER, Entry, Files, PredictionLog, read_log, rows_of
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.tables import Cells, Table
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.monitoring import prediction_log
+from wsgi_service.monitoring.prediction_log import FOLDER, Entry, Files, PredictionLog, read_log, rows_of
+from wsgi_service.rows.tables import Cells, Table
 from wsgi_service.settings import InvalidSetting, Settings, load
 
 pytestmark = pytest.mark.system

@@ -19,7 +19,7 @@ import models
 import pytest
 from conftest import PATIENCE, LiveServer, StrictClient
 
-from wsgi_service import logs
+from wsgi_service.monitoring import logs
 from wsgi_service.settings import Settings
 
 #: Files that a process may have open in these tests, and clients that come.
@@ -116,7 +116,7 @@ def test_no_memory_is_said_as_such(client: StrictClient, monkeypatch: pytest.Mon
         raise MemoryError("Unable to allocate 1. TiB")
 
     client.put_model("iris", models.iris())
-    monkeypatch.setattr("wsgi_service.inputs.json_body.parse_object", fail)
+    monkeypatch.setattr("wsgi_service.rows.formats.json_body.parse_object", fail)
     monkeypatch.setattr("wsgi_service.resources.comparisons.parse_object", fail)
     answer = client.post(path, data=b'{"a": 1}', content_type="application/json")
     assert (answer.status_code, answer.json["type"]) == (503, "/problems/out-of-memory")

@@ -16,8 +16,8 @@ from conftest import StrictClient
 
 from model_store.backup import backup, restore
 from wsgi_service.app import create_app
-from wsgi_service.diagnosis import diagnose
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.processes.diagnosis import diagnose
 from wsgi_service.settings import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there the access list of the folder decides")
@@ -97,7 +97,7 @@ def test_what_an_earlier_release_made_is_tightened_at_the_start(
     (tmp_path / "blobs" / "link").symlink_to(outside)
     ((verdict, message),) = privacy(tmp_path)
     assert (verdict, "chmod" in message) == ("wrong", True)
-    caplog.set_level("INFO", "wsgi_service.privacy")
+    caplog.set_level("INFO", "wsgi_service.processes.privacy")
     use(tmp_path, pool)
     assert shown(tmp_path).keys() == {"notes.txt", "blobs/link"}
     assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, own, outside)] == [0o755, 0o644, 0o644]
@@ -126,6 +126,6 @@ def test_what_cannot_be_tightened_keeps_no_server_from_starting(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(Path, "chmod", refuse)
-    caplog.set_level("WARNING", "wsgi_service.privacy")
+    caplog.set_level("WARNING", "wsgi_service.processes.privacy")
     use(tmp_path, pool)
     assert "is not its user's alone: Operation not permitted" in caplog.text

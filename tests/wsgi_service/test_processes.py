@@ -17,11 +17,11 @@ import pytest
 from conftest import PATIENCE, LiveServer
 from running import until
 
-from wsgi_service import siblings, supervisor
 from wsgi_service.client import Client
-from wsgi_service.listening import bind
+from wsgi_service.processes import supervisor, worker_link
+from wsgi_service.processes.worker_link import Siblings
+from wsgi_service.server.listening import bind
 from wsgi_service.settings import Settings
-from wsgi_service.siblings import Siblings
 
 pytestmark = [pytest.mark.system, pytest.mark.live]
 
@@ -114,7 +114,7 @@ def test_a_process_that_was_stopped_is_replaced_while_the_others_answer(
 ) -> None:
     monkeypatch.setattr(supervisor, "LOOKS_PER_QUESTION", 2)
     monkeypatch.setattr(supervisor, "MOST_LOOKS", 50)
-    caplog.set_level(logging.ERROR, "wsgi_service.supervisor")
+    caplog.set_level(logging.ERROR, "wsgi_service.processes.supervisor")
     greeted = threading.Event()
     listener = bind("127.0.0.1", 0)
     settings = Settings(data=str(folder), processes=2, hosts=2, acceleration="off", startup_limit=PATIENCE)
@@ -142,7 +142,7 @@ def children() -> list[int]:
     """The server processes that this one has started."""
     line = ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())]
     found = subprocess.run(line, capture_output=True, check=True).stdout.decode().splitlines()
-    return [int(process.split()[0]) for process in found if process.endswith("wsgi_service.worker")]
+    return [int(process.split()[0]) for process in found if process.endswith("wsgi_service.processes.worker")]
 
 
 def test_a_pulse_is_the_turns_of_a_loop_not_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def end() -> Iterator[Supervised]:
 def test_a_change_waits_until_all_others_have_heard_of_it(
     end: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(siblings, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(worker_link, "PATIENCE", PATIENCE)
     forgotten, stopped = threading.Event(), threading.Event()
     end.siblings.listen(forgotten.set, bytes, stopped.set, int)
     changing = threading.Thread(target=end.siblings.changed)
@@ -239,7 +239,7 @@ def test_a_change_waits_until_all_others_have_heard_of_it(
 def test_a_process_says_what_it_has_counted_and_hears_what_the_others_have(
     end: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(siblings, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(worker_link, "PATIENCE", PATIENCE)
     end.siblings.listen(lambda: None, lambda: b"mine", lambda: None, int)
     end.say("count 3\n")
     assert end.heard.readline() == b"done 3 bWluZQ==\n"
@@ -253,21 +253,21 @@ def test_a_process_says_what_it_has_counted_and_hears_what_the_others_have(
 
 
 def test_what_others_do_not_say_in_time_is_left_out(end: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(siblings, "PATIENCE", 0.01)
+    monkeypatch.setattr(worker_link, "PATIENCE", 0.01)
     assert end.siblings.counted() == []
 
 
 def test_one_that_is_late_does_not_take_what_the_others_said_with_it(
     end: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Late(siblings._Question):
+    class Late(worker_link._Question):
         """Its time is over as soon as one has answered."""
 
         def __init__(self) -> None:
             super().__init__()
             monkeypatch.setattr(self.answered, "wait", lambda _seconds: until(lambda: self.answers))
 
-    monkeypatch.setattr(siblings, "_Question", Late)
+    monkeypatch.setattr(worker_link, "_Question", Late)
     end.siblings.listen(lambda: None, bytes, lambda: None, int)
     counted: list[list[bytes]] = []
     asking = threading.Thread(target=lambda: counted.append(end.siblings.counted()))
@@ -307,6 +307,6 @@ def test_a_process_whose_supervisor_is_gone_stops(end: Supervised) -> None:
 
 
 def test_a_change_does_not_wait_for_ever(end: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(siblings, "PATIENCE", 0.01)
+    monkeypatch.setattr(worker_link, "PATIENCE", 0.01)
     end.siblings.changed()
     assert end.heard.readline() == b"changed 1\n"

@@ -12,9 +12,9 @@ from conftest import LiveServer, StrictClient
 from werkzeug.test import EnvironBuilder
 
 from wsgi_service.app import Application
-from wsgi_service.channel import SENT_AT_ONCE, Channel
 from wsgi_service.client import Client
 from wsgi_service.dispatch import REMEMBERED, Matches
+from wsgi_service.server.channel import SENT_AT_ONCE, Channel
 
 BODY = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
 REQUESTS = 50

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from wsgi_service.sending import NPY, body_of
+from wsgi_service.client.sending import NPY, body_of
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")

@@ -18,7 +18,7 @@ from conftest import PATIENCE
 from wsgi_service.cli import group
 from wsgi_service.commands import service
 from wsgi_service.commands.service import arguments_of
-from wsgi_service.listening import bind
+from wsgi_service.server.listening import bind
 
 pytestmark = [pytest.mark.system, pytest.mark.extras]
 

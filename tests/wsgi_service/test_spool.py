@@ -18,9 +18,9 @@ from conftest import PATIENCE
 from running import Running, until
 
 from wsgi_service.client import Client
-from wsgi_service.server import INBUF_OVERFLOW
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.spool import FILLED_AT_ONCE, Held, Room
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.server.loop import INBUF_OVERFLOW
+from wsgi_service.server.spool import FILLED_AT_ONCE, Held, Room
 
 pytestmark = pytest.mark.system
 

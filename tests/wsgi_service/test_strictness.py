@@ -14,12 +14,12 @@ from running import Running, until
 from waitress.buffers import OverflowableBuffer
 from waitress.parser import ParsingError
 
-from wsgi_service import server, slowness
-from wsgi_service.attempts import FREE
-from wsgi_service.chunked import LARGEST_TRAILER, LONGEST_LINE, Chunks
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.slowness import GRACE, HEAD_SECONDS, SLOWEST, Pace
-from wsgi_service.strictness import check_head
+from wsgi_service.access.attempts import FREE
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.server import loop, pace
+from wsgi_service.server.chunked import LARGEST_TRAILER, LONGEST_LINE, Chunks
+from wsgi_service.server.framing import check_head
+from wsgi_service.server.pace import GRACE, HEAD_SECONDS, SLOWEST, Pace
 
 pytestmark = pytest.mark.system
 
@@ -366,12 +366,12 @@ def test_a_stop_takes_who_has_connected_behind_one_that_is_turned_away(pool: Hos
 def test_whoever_does_not_go_on_is_cut_off_and_others_are_answered(
     pool: HostPool, tmp_path: Path, begun: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "HOUSEKEEPING", 0)
+    monkeypatch.setattr(loop, "HOUSEKEEPING", 0)
     running = Running(tmp_path, pool, acceleration="off", token="secret")
     try:
         with monkeypatch.context() as hurried:
-            hurried.setattr(slowness, "HEAD_SECONDS", 0.05)
-            hurried.setattr(slowness, "GRACE", 0.05)
+            hurried.setattr(pace, "HEAD_SECONDS", 0.05)
+            hurried.setattr(pace, "GRACE", 0.05)
             with socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) as slow:
                 slow.sendall(begun)
                 assert received(slow) == b""

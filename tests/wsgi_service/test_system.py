@@ -12,7 +12,7 @@ from conftest import StrictClient
 from model_store.errors import StorageError
 from model_store.inspection import LocalInspector
 from wsgi_service.app import create_app
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
 from wsgi_service.settings import Settings
 
 pytestmark = [pytest.mark.system, pytest.mark.extras]

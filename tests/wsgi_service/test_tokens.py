@@ -19,14 +19,14 @@ from werkzeug.test import TestResponse
 
 from model_store.entities import Attribution
 from model_store.tokens import SCOPES, TokenScope, issue
-from wsgi_service import attempts, sessions
+from wsgi_service.access import attempts, sessions
+from wsgi_service.access.attempts import Attempts
 from wsgi_service.app import Application, create_app
-from wsgi_service.attempts import Attempts
 from wsgi_service.cli import group
-from wsgi_service.problems import Problem
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.http.problems import Problem
 from wsgi_service.resources import models as resource
 from wsgi_service.routes import Route, Scope, check_declared
-from wsgi_service.serving.hosts import HostPool
 from wsgi_service.settings import InvalidSetting, Settings, load
 
 BY = Attribution("ann", "request-1")

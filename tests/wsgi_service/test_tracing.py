@@ -12,9 +12,9 @@ from conftest import PATIENCE, LiveServer
 from running import until
 
 from model_store.errors import MissingExtra
-from wsgi_service import tracing
-from wsgi_service.requests import ROUTE
-from wsgi_service.tracing import SERVICE, Spans
+from wsgi_service.http.requests import ROUTE
+from wsgi_service.monitoring import tracing
+from wsgi_service.monitoring.tracing import SERVICE, Spans
 
 pytestmark = pytest.mark.extras
 

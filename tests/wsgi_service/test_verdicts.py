@@ -13,18 +13,19 @@ pytest.importorskip("onnxruntime")
 import programs as small
 from running import until
 
-from model_store.artifacts import Artifacts, Staged
+from model_store.artifacts.local import Artifacts, Staged
 from model_store.errors import ArtifactCorrupt
 from model_store.estimators.loaded import Loaded
 from model_store.formats import load
 from wsgi_service.app import create_app
 from wsgi_service.at_once import Elsewhere, answering
-from wsgi_service.serving import frames, programs, verdicts
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.process import Host
+from wsgi_service.hosts import frames, verdicts
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.process import Host
+from wsgi_service.hosts.verdicts import Verdicts
+from wsgi_service.rows.tables import Table, check_entries, encode_result
+from wsgi_service.serving import programs
 from wsgi_service.serving.programs import Programs, Runnable
-from wsgi_service.serving.tables import Table, check_entries, encode_result
-from wsgi_service.serving.verdicts import Verdicts
 from wsgi_service.settings import Settings
 
 TABLE = Table(2, matrix=np.array([[1.0, 2.0], [3.0, 4.0]]))

@@ -8,7 +8,7 @@ import pytest
 from waitress import buffers, channel, parser, receiver, server, task, wasyncore
 from waitress.adjustments import Adjustments
 
-from wsgi_service.chunked import Chunks
+from wsgi_service.server.chunked import Chunks
 
 
 def test_the_release_is_the_one_that_was_read() -> None:

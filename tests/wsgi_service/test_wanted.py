@@ -14,13 +14,13 @@ import pytest
 from conftest import PATIENCE, StrictClient
 from running import Running, message, until
 
-from wsgi_service.requests import BEGAN
-from wsgi_service.serving import frames
+from wsgi_service.errors import NotWanted, TooLate
+from wsgi_service.hosts import frames
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.process import Host
+from wsgi_service.http.requests import BEGAN
+from wsgi_service.rows.tables import Table
 from wsgi_service.serving.batching import Batches, Caller, Joined
-from wsgi_service.serving.errors import NotWanted, TooLate
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.process import Host
-from wsgi_service.serving.tables import Table
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 pytestmark = pytest.mark.system

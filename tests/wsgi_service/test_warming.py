@@ -11,10 +11,10 @@ from conftest import PATIENCE, LiveServer, StrictClient
 from model_store.entities import Attribution, Version
 from model_store.errors import StorageError
 from wsgi_service.app import Application, create_app
-from wsgi_service.serving import frames
-from wsgi_service.serving.errors import Busy, ModelCrashed
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.process import Host
+from wsgi_service.errors import Busy, ModelCrashed
+from wsgi_service.hosts import frames
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.process import Host
 from wsgi_service.serving.warming import MOST, Warming
 from wsgi_service.settings import Settings
 

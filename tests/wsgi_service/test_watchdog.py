@@ -13,11 +13,11 @@ import pytest
 from conftest import PATIENCE
 from running import Running, until
 
-from wsgi_service import watchdog
 from wsgi_service.at_once import must_not_wait
 from wsgi_service.client import Client
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.watchdog import Watchdog
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.server import watchdog
+from wsgi_service.server.watchdog import Watchdog
 
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]
 
@@ -62,7 +62,7 @@ def test_a_program_that_holds_others_up_is_stopped_named_and_sent_to_hosts(
         answer = ask(running.port)
         assert (answer["engine"], answer["predictions"]) == ("native", [0, 2])
     assert len(held_up) == 1
-    said = [record.getMessage() for record in caplog.records if record.name == "wsgi_service.watchdog"]
+    said = [record.getMessage() for record in caplog.records if record.name == "wsgi_service.server.watchdog"]
     assert len(said) == 1
     assert said[0].endswith("POST '/models/iris/predict' for iris version 1")
     counted = running.app.metrics.exposition().decode()

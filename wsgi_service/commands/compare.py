@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import click
 
+from wsgi_service.client.remote import Remote, address
 from wsgi_service.commands.options import server_options, show, table
-from wsgi_service.inputs.csv_body import looks_like_json
-from wsgi_service.remote import Remote, address
+from wsgi_service.rows.formats.csv_body import looks_like_json
 
 
 @click.command()

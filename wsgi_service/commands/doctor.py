@@ -9,7 +9,7 @@ import msgspec
 
 from wsgi_service import settings
 from wsgi_service.commands.serve import with_settings
-from wsgi_service.diagnosis import diagnose
+from wsgi_service.processes.diagnosis import diagnose
 
 
 @click.command()

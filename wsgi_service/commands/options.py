@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from wsgi_service.remote import RemoteError, configured
+from wsgi_service.client.remote import RemoteError, configured
 
 R = TypeVar("R")
 data_option = click.option(

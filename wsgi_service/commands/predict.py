@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 import click
 
 from model_store.errors import StoreError
-from model_store.outcomes import METHODS
-from wsgi_service.batches import sinks
-from wsgi_service.batches.chunks import READERS, ROWS, Chunk, chunks_of
+from model_store.methods import METHODS
+from wsgi_service.client import sinks
+from wsgi_service.client.chunks import READERS, ROWS, Chunk, chunks_of
+from wsgi_service.client.remote import Remote, RemoteError, address
 from wsgi_service.commands.options import describe, progress, server_options, show
-from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, MalformedBody
-from wsgi_service.remote import Remote, RemoteError, address
+from wsgi_service.rows.errors import InvalidRequest, InvalidRows, MalformedBody
 
 #: What is asked of whoever answers: a chunk and the format, and bytes come back.
 Ask = Callable[[Chunk, str], bytes]
@@ -146,7 +146,7 @@ def _in_file(error: RemoteError, chunk: Chunk) -> RemoteError:
 
 def _local(path: Path, given: dict[str, str]) -> tuple[list[str], Ask]:
     """The columns of a model file, and a way to ask it."""
-    from wsgi_service.batches.local import LocalModel
+    from wsgi_service.client.local import LocalModel
 
     try:
         model = LocalModel(path)

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from model_store.entities import LIVE
+from wsgi_service.client.remote import Remote, address
 from wsgi_service.commands.options import progress, server_options, show
-from wsgi_service.remote import Remote, address
 
 
 @click.command()

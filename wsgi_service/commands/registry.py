@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
+from wsgi_service.client.remote import Remote, address
 from wsgi_service.commands.options import server_options, show, table
-from wsgi_service.remote import Remote, address
 
 PAGE = 1000
 

@@ -9,14 +9,14 @@ import click
 import msgspec
 import numpy as np
 
-from model_store.comparison import Answered, compare
 from model_store.entities import NAME_PATTERN
-from model_store.examples import PROBABILITIES
-from model_store.outcomes import usual_method
+from model_store.methods import usual_method
+from model_store.proof.comparison import Answered, compare
+from model_store.proof.examples import PROBABILITIES
+from wsgi_service.client.remote import Remote, address
 from wsgi_service.commands.compare import report
 from wsgi_service.commands.options import progress, server_options
-from wsgi_service.prediction_log import Entry, read_log
-from wsgi_service.remote import Remote, address
+from wsgi_service.monitoring.prediction_log import Entry, read_log
 
 Document = dict[str, Any]
 #: Else what is replayed would be replayed the next time.

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from wsgi_service import launch, settings
+from wsgi_service import settings
+from wsgi_service.processes import launch
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
-from wsgi_service import launch, settings
+from wsgi_service import settings
 from wsgi_service.commands.serve import with_settings
+from wsgi_service.processes import launch
 
 R = TypeVar("R")
 NAME = "wsgi-service"

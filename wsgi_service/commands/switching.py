@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 import click
 
 from model_store.entities import LIVE
+from wsgi_service.client.remote import Remote, address
 from wsgi_service.commands.options import checks_lines, server_options, show, table
-from wsgi_service.remote import Remote, address
 
 R = TypeVar("R")
 _reason = click.option("--reason", help="Why, for the history.")

@@ -7,9 +7,9 @@ from typing import Any
 from werkzeug.routing import Map, Rule
 
 from model_store.entities import MAX_VERSION, NAME_PATTERN
+from wsgi_service.http.representations import ProblemDocument
 from wsgi_service.openapi.operations import JsonSchema, Operation, Parameter, header
 from wsgi_service.openapi.schemas import REFERENCE, schemas_of, summary_and_description
-from wsgi_service.representations import ProblemDocument
 from wsgi_service.routes import Route, Scope, Work
 
 JSON, PROBLEM = "application/json", "application/problem+json"

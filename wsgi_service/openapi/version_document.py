@@ -7,11 +7,11 @@ from msgspec import UNSET
 
 from model_store.entities import Version
 from model_store.schema import Column
+from wsgi_service.http.representations import ProblemDocument
 from wsgi_service.openapi.document import JSON
 from wsgi_service.openapi.operations import JsonSchema
 from wsgi_service.openapi.schemas import schemas_of
-from wsgi_service.outputs.json_answer import Predictions
-from wsgi_service.representations import ProblemDocument
+from wsgi_service.rows.formats.json_answer import Predictions
 
 INT64: JsonSchema = {"minimum": -(2**63), "maximum": 2**63 - 1}
 TYPES: dict[str, JsonSchema] = {

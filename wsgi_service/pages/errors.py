@@ -5,8 +5,8 @@ from http import HTTPStatus
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wrappers import Request, Response
 
+from wsgi_service.http.problems import describe
 from wsgi_service.pages.rendering import page
-from wsgi_service.problems import describe
 
 PLACES = ("/ui", "/docs")
 

@@ -8,18 +8,18 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct
 
-from model_store.comparison import Confusion
 from model_store.entities import Attribution, Version
 from model_store.errors import MissingExtra, RehearsalFailed, StoreError
-from model_store.examples import Examples, wanted
-from model_store.quality import Quality, measure
+from model_store.proof.comparison import Confusion
+from model_store.proof.examples import Examples, wanted
+from model_store.proof.quality import Quality, measure
+from model_store.proof.rehearsal import Rehearsal
 from model_store.registry import Registry
-from model_store.rehearsal import Rehearsal
+from wsgi_service.errors import ServingError
+from wsgi_service.hosts import frames
+from wsgi_service.hosts.limits import allowance_to_check
+from wsgi_service.hosts.pool import HostPool
 from wsgi_service.pages.pictures import cleaned
-from wsgi_service.serving import frames
-from wsgi_service.serving.errors import ServingError
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.limits import allowance_to_check
 
 log = logging.getLogger(__name__)
 

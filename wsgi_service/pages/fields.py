@@ -6,8 +6,8 @@ from typing import Literal
 from msgspec import UNSET, Struct
 
 from model_store.schema import Column, Scalar, Schema
-from wsgi_service.inputs.csv_body import text_of
-from wsgi_service.inputs.errors import RowError
+from wsgi_service.rows.errors import RowError
+from wsgi_service.rows.formats.csv_body import text_of
 
 #: Categories up to which a select is of use.
 MOST_CHOICES = 200

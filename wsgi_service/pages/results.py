@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
-from model_store.examples import PROBABILITIES
-from wsgi_service.inputs.csv_body import text_of
-from wsgi_service.outputs import csv_answer
-from wsgi_service.outputs.answer import PREDICT, Answer
-from wsgi_service.outputs.columns import columns_of
+from model_store.proof.examples import PROBABILITIES
+from wsgi_service.rows.answer import PREDICT, Answer
+from wsgi_service.rows.columns import columns_of
+from wsgi_service.rows.formats import csv_answer
+from wsgi_service.rows.formats.csv_body import text_of
 
 #: Rows of a table that a page shows, and bytes of it that it carries for the download.
 MOST_ROWS = 100

@@ -5,14 +5,12 @@ from msgspec import Struct
 from werkzeug.wrappers import Request, Response
 
 from model_store.entities import MAX_VERSION, Alias
+from model_store.proof.alias_moves import Switch, Switchboard, Switched
 from model_store.registry import Registry
-from model_store.switching import Switch, Switchboard, Switched
-from wsgi_service import representations
-from wsgi_service.inputs.errors import InvalidRequest
-from wsgi_service.openapi.operations import flag, operation, text, whole_number
-from wsgi_service.preconditions import guard, representation
-from wsgi_service.representations import AliasList, RolledBack
-from wsgi_service.requests import (
+from wsgi_service.http import representations
+from wsgi_service.http.preconditions import guard, representation
+from wsgi_service.http.representations import AliasList, RolledBack
+from wsgi_service.http.requests import (
     change_by,
     check_media_type,
     check_parameters,
@@ -21,7 +19,9 @@ from wsgi_service.requests import (
     integer_parameter,
     read_json,
 )
-from wsgi_service.responses import changed, json_response, no_content
+from wsgi_service.http.responses import changed, json_response, no_content
+from wsgi_service.openapi.operations import flag, operation, text, whole_number
+from wsgi_service.rows.errors import InvalidRequest
 
 REASON = text("reason", "Why, for the history.", maxLength=500)
 

@@ -8,27 +8,27 @@ import numpy as np
 from msgspec import UNSET, Raw, Struct
 from werkzeug.wrappers import Request, Response
 
-from model_store.comparison import Answered, compare
 from model_store.entities import MAX_VERSION, Attribution, Version, check_name
-from model_store.examples import PROBABILITIES, wanted
-from model_store.outcomes import row_major
+from model_store.methods import row_major
+from model_store.proof.comparison import Answered, compare
+from model_store.proof.examples import PROBABILITIES, wanted
 from model_store.schema import Schema
-from wsgi_service.budget import Claim
-from wsgi_service.inputs.cells import read_text_cell
-from wsgi_service.inputs.csv_body import TextRow, read_csv
-from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
-from wsgi_service.inputs.examples import take_outputs
-from wsgi_service.inputs.json_body import check_row_limit, decode_whole, parse_object
-from wsgi_service.inputs.rows import shared_rows, tabulate
-from wsgi_service.inputs.sent import INSTANCES
+from wsgi_service.errors import Busy
+from wsgi_service.http.budget import Claim
+from wsgi_service.http.representations import Compared
+from wsgi_service.http.requests import attribution, check_parameters, claim_for, claimed_body, consumes, request_id
+from wsgi_service.http.responses import json_response
 from wsgi_service.openapi.operations import operation, text
-from wsgi_service.representations import Compared
-from wsgi_service.requests import attribution, check_parameters, claim_for, claimed_body, consumes, request_id
-from wsgi_service.responses import json_response
+from wsgi_service.rows.cells import read_text_cell
+from wsgi_service.rows.checking import shared_rows, tabulate
+from wsgi_service.rows.errors import InvalidRequest, InvalidRows
+from wsgi_service.rows.examples import take_outputs
+from wsgi_service.rows.formats.csv_body import TextRow, read_csv
+from wsgi_service.rows.formats.json_body import check_row_limit, decode_whole, parse_object
+from wsgi_service.rows.tables import Table
+from wsgi_service.rows.unread import INSTANCES
 from wsgi_service.serving.directory import Directory
-from wsgi_service.serving.errors import Busy
 from wsgi_service.serving.predictor import Predictor
-from wsgi_service.serving.tables import Table
 
 JSON, CSV = "application/json", "text/csv"
 SIDES = ("a", "b")

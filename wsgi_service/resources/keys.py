@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from werkzeug.wrappers import Request
 
-from wsgi_service.problems import Problem
+from wsgi_service.http.problems import Problem
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 

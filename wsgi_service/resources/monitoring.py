@@ -2,8 +2,8 @@
 
 from werkzeug.wrappers import Request, Response
 
-from wsgi_service.grants import check_unrestricted
-from wsgi_service.metrics import CONTENT_TYPE, Metrics
+from wsgi_service.access.grants import check_unrestricted
+from wsgi_service.monitoring.metrics import CONTENT_TYPE, Metrics
 from wsgi_service.openapi.operations import BYTES, operation
 
 

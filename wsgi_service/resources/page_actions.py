@@ -8,19 +8,19 @@ from werkzeug.wrappers import Request, Response
 from model_store.catalog import Catalog, Publication
 from model_store.entities import MAX_VERSION, Alias, Guard, check_name
 from model_store.errors import AliasMoved, ChecksFailed, NothingBefore, Refused, RehearsalFailed, StoreError
-from model_store.switching import Switch, Switchboard
-from wsgi_service import sessions
-from wsgi_service.exposure import Exposure
-from wsgi_service.forms import read_form
-from wsgi_service.grants import check_new_model
-from wsgi_service.inputs import form_body
-from wsgi_service.inputs.bodies import FORM
-from wsgi_service.inputs.errors import InvalidRequest
+from model_store.proof.alias_moves import Switch, Switchboard
+from wsgi_service.access import sessions
+from wsgi_service.access.admission import Exposure
+from wsgi_service.access.grants import check_new_model
+from wsgi_service.http.forms import read_form
+from wsgi_service.http.problems import Problem
+from wsgi_service.http.requests import change_by, claim_for, consumes, names_parameter, read_fields
 from wsgi_service.pages.rendering import page
-from wsgi_service.problems import Problem
-from wsgi_service.requests import change_by, claim_for, consumes, names_parameter, read_fields
 from wsgi_service.resources.pages import FIELDS, Pages
-from wsgi_service.uploads import Uploads
+from wsgi_service.rows.bodies import FORM
+from wsgi_service.rows.errors import InvalidRequest
+from wsgi_service.rows.formats import form_body
+from wsgi_service.serving.uploads import Uploads
 
 OWN = re.compile(r"/ui(/[a-z0-9][a-z0-9._-]*)*")
 

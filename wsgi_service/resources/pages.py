@@ -9,26 +9,26 @@ from werkzeug.wrappers import Request, Response
 
 from model_store.catalog import Catalog
 from model_store.entities import LIVE, Version
-from model_store.outcomes import usual_method
-from wsgi_service.answering import Question, answer, read_rows
-from wsgi_service.inputs import form_body
-from wsgi_service.inputs.bodies import FORM, read_sent
-from wsgi_service.inputs.errors import InvalidRequest, InvalidRows, MalformedBody, RowError, TooManyRows
-from wsgi_service.inputs.sent import Reading, Sent, Unpack
+from model_store.methods import usual_method
+from wsgi_service.errors import PredictFailed, ResultTooLarge
+from wsgi_service.http.problems import Problem
+from wsgi_service.http.representations import Index
+from wsgi_service.http.requests import attribution, claim_for, consumes, read_fields
 from wsgi_service.openapi.operations import operation
-from wsgi_service.outputs.answer import Answer
 from wsgi_service.pages import assets
 from wsgi_service.pages.commands import commands_of
 from wsgi_service.pages.evidence import Evidences
 from wsgi_service.pages.fields import MOST_FIELDS, fields_of
 from wsgi_service.pages.rendering import page
 from wsgi_service.pages.results import methods_shown, outcome_of, table_of
-from wsgi_service.problems import Problem
-from wsgi_service.representations import Index
-from wsgi_service.requests import attribution, claim_for, consumes, read_fields
 from wsgi_service.resources.models import visible
+from wsgi_service.rows.answer import Answer
+from wsgi_service.rows.bodies import FORM, read_sent
+from wsgi_service.rows.errors import InvalidRequest, InvalidRows, MalformedBody, RowError, TooManyRows
+from wsgi_service.rows.formats import form_body
+from wsgi_service.rows.unread import Reading, Sent, Unpack
+from wsgi_service.serving.answering import Question, answer, read_rows
 from wsgi_service.serving.directory import Target
-from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
 from wsgi_service.serving.predictor import Predictor
 
 #: Entries on one page.

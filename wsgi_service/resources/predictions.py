@@ -9,34 +9,42 @@ from typing import Any
 import msgspec
 from werkzeug.wrappers import Request
 
-from model_store import outcomes
+from model_store import methods
 from model_store.entities import Version
 from model_store.errors import Invalid
-from model_store.examples import Examples
+from model_store.proof.examples import Examples
 from model_store.schema import Schema
-from wsgi_service.answering import Question, answer, methods_for, read_rows
+from wsgi_service.access.grants import check_model, is_restricted
 from wsgi_service.at_once import capable, resumable
-from wsgi_service.grants import check_model, is_restricted
-from wsgi_service.inputs import form_body
-from wsgi_service.inputs.bodies import FIELDS, FORM, JSON, MEDIA_TYPES, read_sent
-from wsgi_service.inputs.control import HOW, WHO_AND_HOW, Control, read_control, take
-from wsgi_service.inputs.errors import InvalidRequest, InvalidRows
-from wsgi_service.inputs.json_body import Rows
-from wsgi_service.inputs.rows import check_rows
-from wsgi_service.inputs.sent import Read, Reading, Sent, Unpack
+from wsgi_service.errors import PredictFailed, ResultTooLarge
+from wsgi_service.http.problems import RowsRefused
+from wsgi_service.http.requests import (
+    BEGAN,
+    attribution,
+    check_parameters,
+    consumes,
+    flag_parameter,
+    query,
+    trace_of,
+)
+from wsgi_service.http.responses import Rendered
 from wsgi_service.openapi.operations import BYTES, Parameter, flag, operation, text, whole_number
 from wsgi_service.openapi.version_document import sample_rows
-from wsgi_service.outputs import json_answer, negotiation
-from wsgi_service.outputs.answer import Answer
-from wsgi_service.outputs.negotiation import wanted_formats
-from wsgi_service.outputs.writing import write
-from wsgi_service.problems import RowsRefused
-from wsgi_service.requests import BEGAN, attribution, check_parameters, consumes, flag_parameter, query, trace_of
-from wsgi_service.responses import Rendered
+from wsgi_service.rows import negotiation
+from wsgi_service.rows.answer import Answer
+from wsgi_service.rows.bodies import FIELDS, FORM, JSON, MEDIA_TYPES, read_sent
+from wsgi_service.rows.checking import check_rows
+from wsgi_service.rows.control import HOW, WHO_AND_HOW, Control, read_control, take
+from wsgi_service.rows.errors import InvalidRequest, InvalidRows
+from wsgi_service.rows.formats import form_body, json_answer
+from wsgi_service.rows.formats.json_body import Rows
+from wsgi_service.rows.negotiation import wanted_formats
+from wsgi_service.rows.tables import Table
+from wsgi_service.rows.unread import Read, Reading, Sent, Unpack
+from wsgi_service.rows.writing import write
+from wsgi_service.serving.answering import Question, answer, methods_for, read_rows
 from wsgi_service.serving.directory import Directory, Target
-from wsgi_service.serving.errors import PredictFailed, ResultTooLarge
 from wsgi_service.serving.predictor import Predictor
-from wsgi_service.serving.tables import Table
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 #: What OpenAPI says.
@@ -57,7 +65,7 @@ WHO = (
     text("alias", "Which alias; otherwise `live`."),
 )
 METHODS = (
-    text("method", "One of the version's methods.", enum=list(outcomes.METHODS)),
+    text("method", "One of the version's methods.", enum=list(methods.METHODS)),
     text("return", "Several methods, with commas between them."),
 )
 EXACTLY = flag("exact", "Whether the estimator itself answers, for these rows alone, as in a notebook.")

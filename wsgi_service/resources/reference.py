@@ -9,12 +9,12 @@ from werkzeug.wrappers import Request, Response
 
 from model_store.registry import Registry
 from wsgi_service import __version__
+from wsgi_service.http.preconditions import representation
 from wsgi_service.openapi import viewer
 from wsgi_service.openapi.document import document
 from wsgi_service.openapi.operations import JsonSchema, operation
 from wsgi_service.openapi.version_document import version_document
 from wsgi_service.pages.rendering import VIEWER_POLICY, page
-from wsgi_service.preconditions import representation
 from wsgi_service.routes import Scope
 
 DOCUMENT = {200: {"application/json": {"type": "object"}}}

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from werkzeug.wrappers import Request, Response
 
-from model_store.artifacts import Artifacts
+from model_store.artifacts.local import Artifacts
 from model_store.errors import StorageError
 from model_store.registry import Registry
 from wsgi_service import __version__
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.http.representations import Health, Index, Readiness
+from wsgi_service.http.responses import json_response
 from wsgi_service.openapi.operations import operation
-from wsgi_service.representations import Health, Index, Readiness
-from wsgi_service.responses import json_response
-from wsgi_service.serving.hosts import HostPool
 
 #: Seconds for which it is believed that bytes can be stored, or cannot.
 PROBE_AGE = 1.0

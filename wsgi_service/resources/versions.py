@@ -16,20 +16,17 @@ from model_store.acceleration.report import Acceleration
 from model_store.catalog import Catalog, GivenExamples, Publication
 from model_store.entities import Engine, Facts, Tags, Version
 from model_store.errors import NoExamples, NoReport, NotFound
-from model_store.examples import LARGEST, Examples
-from model_store.rehearsal import Rehearsal
+from model_store.proof.examples import LARGEST, Examples
+from model_store.proof.rehearsal import Rehearsal
 from model_store.safety import Report
-from wsgi_service.budget import Claim
-from wsgi_service.digests import repr_digest
-from wsgi_service.forms import read_form
-from wsgi_service.inputs.csv_body import looks_like_json
-from wsgi_service.inputs.examples import read_examples, show_examples
-from wsgi_service.openapi.operations import BYTES, header, operation, text
-from wsgi_service.preconditions import check_if_match, guard, representation
-from wsgi_service.problems import Problem
-from wsgi_service.ranges import settle
-from wsgi_service.representations import ChecksList, ShownExamples, StoredExamples, VersionList
-from wsgi_service.requests import (
+from wsgi_service.http.budget import Claim
+from wsgi_service.http.digests import repr_digest
+from wsgi_service.http.forms import read_form
+from wsgi_service.http.preconditions import check_if_match, guard, representation
+from wsgi_service.http.problems import Problem
+from wsgi_service.http.ranges import settle
+from wsgi_service.http.representations import ChecksList, ShownExamples, StoredExamples, VersionList
+from wsgi_service.http.requests import (
     change_by,
     check_media_type,
     chunks,
@@ -39,9 +36,12 @@ from wsgi_service.requests import (
     names_parameter,
     read_json,
 )
+from wsgi_service.http.responses import changed, no_content
+from wsgi_service.openapi.operations import BYTES, header, operation, text
 from wsgi_service.resources.keys import idempotency_key, turn
-from wsgi_service.responses import changed, no_content
-from wsgi_service.uploads import Uploads
+from wsgi_service.rows.examples import read_examples, show_examples
+from wsgi_service.rows.formats.csv_body import looks_like_json
+from wsgi_service.serving.uploads import Uploads
 
 CSV = "text/csv"
 #: Examples answered otherwise than was given that an answer shows.

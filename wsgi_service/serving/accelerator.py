@@ -15,18 +15,18 @@ import msgspec
 from msgspec import UNSET
 
 from model_store.acceleration.report import PENDING, Acceleration
-from model_store.artifacts import Artifacts
+from model_store.artifacts.local import Artifacts
 from model_store.entities import LIVE, ONNX, Attribution, Version, now
 from model_store.errors import NotFound, StoreError
 from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
-from wsgi_service.serving import frames
-from wsgi_service.serving.errors import Busy, ServingError
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.limits import CONVERT_SECONDS, allowance_to_convert, give_back
+from wsgi_service.errors import Busy, ServingError
+from wsgi_service.hosts import frames
+from wsgi_service.hosts.limits import CONVERT_SECONDS, allowance_to_convert, give_back
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.verdicts import Verdict
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.programs import Runnable, runtime
-from wsgi_service.serving.verdicts import Verdict
 from wsgi_service.serving.warming import every_version, live_versions
 
 log = logging.getLogger(__name__)

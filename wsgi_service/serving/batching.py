@@ -15,8 +15,8 @@ from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 import numpy as np
 
 from wsgi_service.at_once import Deferred, Turn
-from wsgi_service.serving.errors import TOO_LONG, TOO_MANY, Busy, DeadlineExceeded
-from wsgi_service.serving.tables import Cells, Table
+from wsgi_service.errors import TOO_LONG, TOO_MANY, Busy, DeadlineExceeded
+from wsgi_service.rows.tables import Cells, Table
 from wsgi_service.serving.tickets import Posted, Results, State, Ticket, Waiting
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 

@@ -4,18 +4,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_store.artifacts import Staged
+from model_store.artifacts.local import Staged
 from model_store.entities import Facts, Inspection
 from model_store.errors import RehearsalFailed, Unsafe
-from model_store.outcomes import row_major
-from model_store.rehearsal import Answers, Rows
+from model_store.methods import row_major
+from model_store.proof.rehearsal import Answers, Rows
 from model_store.safety import STRICT, Finding, Policy, Report
-from wsgi_service.inputs.rows import tabulate
-from wsgi_service.serving import frames
-from wsgi_service.serving.errors import DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed, ResultTooLarge
-from wsgi_service.serving.hosts import HostPool
-from wsgi_service.serving.limits import allowance_to_check
-from wsgi_service.serving.tables import decode_results, encode_table
+from wsgi_service.errors import DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed, ResultTooLarge
+from wsgi_service.hosts import frames
+from wsgi_service.hosts.limits import allowance_to_check
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.rows.checking import tabulate
+from wsgi_service.rows.tables import decode_results, encode_table
 
 #: What an artifact that has no version yet is called in the host.
 REHEARSED = "rehearsed"

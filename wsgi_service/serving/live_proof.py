@@ -24,9 +24,9 @@ from model_store.acceleration.trust import Trust
 from model_store.entities import NATIVE, Attribution, Version, now
 from model_store.errors import NotFound, StoreError
 from model_store.registry import Registry
+from wsgi_service.errors import ServingError
+from wsgi_service.rows.tables import Table
 from wsgi_service.serving.batching import joined, signature
-from wsgi_service.serving.errors import ServingError
-from wsgi_service.serving.tables import Table
 
 log = logging.getLogger(__name__)
 

@@ -12,17 +12,14 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import msgspec
 import numpy as np
 
-from model_store.artifacts import Artifacts
+from model_store.artifacts.local import Artifacts
 from model_store.entities import MIXED, NATIVE, ONNX, Answering, Attribution, Patience, Version
 from model_store.environment import drift
 from model_store.errors import ArtifactCorrupt, StorageError, StoreError
 from model_store.registry import Registry
 from model_store.safety import STRICT, Policy
 from wsgi_service.at_once import Elsewhere, Turn, current_turn, elsewhere, must_not_wait
-from wsgi_service.cores import available
-from wsgi_service.serving import frames
-from wsgi_service.serving.batching import MOST_ROWS, Batches, Caller, Joined, Take, signature
-from wsgi_service.serving.errors import (
+from wsgi_service.errors import (
     TOO_MANY,
     Busy,
     DeadlineExceeded,
@@ -32,14 +29,17 @@ from wsgi_service.serving.errors import (
     PredictFailed,
     ServingError,
 )
-from wsgi_service.serving.frames import Buffer
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts import frames
+from wsgi_service.hosts.frames import Buffer
+from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.process import Host
+from wsgi_service.hosts.verdicts import Verdicts
+from wsgi_service.rows.tables import Table, decode_results, encode_table, merged, values_in
+from wsgi_service.serving.batching import MOST_ROWS, Batches, Caller, Joined, Take, signature
+from wsgi_service.serving.cores import available
 from wsgi_service.serving.live_proof import LiveProof
-from wsgi_service.serving.process import Host
 from wsgi_service.serving.programs import AT_ONCE, Call, Programs, Runnable, runnable
-from wsgi_service.serving.tables import Table, decode_results, encode_table, merged, values_in
 from wsgi_service.serving.tickets import Posted
-from wsgi_service.serving.verdicts import Verdicts
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 log = logging.getLogger(__name__)

@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 
 from model_store.acceleration import codes, trust
 from model_store.acceleration.trust import MARGIN, Trust
-from model_store.artifacts import Artifacts
+from model_store.artifacts.local import Artifacts
 from model_store.entities import ONNX, Version
 from model_store.formats.onnx.cost import Cost
 from wsgi_service.at_once import elsewhere, must_not_wait
-from wsgi_service.cores import Crew
-from wsgi_service.serving.errors import TOO_MANY, Busy, DeadlineExceeded, PredictFailed, ResultTooLarge
-from wsgi_service.serving.tables import MAX_VALUES, Table, check_entries
-from wsgi_service.serving.verdicts import SMALL, Verdicts
+from wsgi_service.errors import TOO_MANY, Busy, DeadlineExceeded, PredictFailed, ResultTooLarge
+from wsgi_service.hosts.verdicts import SMALL, Verdicts
+from wsgi_service.rows.tables import MAX_VALUES, Table, check_entries
+from wsgi_service.serving.cores import Crew
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 log = logging.getLogger(__name__)

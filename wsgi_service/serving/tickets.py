@@ -8,8 +8,8 @@ from enum import Enum
 from typing import Any
 
 from wsgi_service.at_once import Turn
-from wsgi_service.serving.errors import TOO_LONG, Busy, DeadlineExceeded
-from wsgi_service.serving.tables import Table
+from wsgi_service.errors import TOO_LONG, Busy, DeadlineExceeded
+from wsgi_service.rows.tables import Table
 from wsgi_service.serving.wanted import Wanted
 
 OVERDUE = "The model did not answer in time."

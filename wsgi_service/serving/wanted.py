@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from wsgi_service.at_once import never
-from wsgi_service.serving.errors import NotWanted, TooLate
+from wsgi_service.errors import NotWanted, TooLate
 
 
 class Wanted(Struct, frozen=True):

@@ -11,7 +11,7 @@ from itertools import islice
 from model_store.entities import LIVE, Attribution, Version
 from model_store.errors import NotFound, StoreError
 from model_store.registry import Registry
-from wsgi_service.serving.errors import Busy, ServingError
+from wsgi_service.errors import Busy, ServingError
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import servicemanager
 import win32service
 import win32serviceutil
 
-from wsgi_service import launch
+from wsgi_service.processes import launch
 from wsgi_service.settings import InvalidSetting, Settings
 
 log = logging.getLogger(__name__)

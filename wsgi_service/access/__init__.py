@@ -1,0 +1,1 @@
+"""Who may ask for what: hosts, tokens, sessions, and where a request comes from."""

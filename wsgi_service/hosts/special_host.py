@@ -1,0 +1,56 @@
+"""A host apart from those that serve: for uploads, which are not trusted, or for versions that crashed."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wsgi_service.errors import Busy
+from wsgi_service.hosts.process import Host
+
+
+class Aside:
+    """The place of one such host, and the queue before it.
+
+    Args:
+        most_waiting: how many may wait for it; further ones are refused at once.
+        busy: what they are told.
+    """
+
+    def __init__(self, most_waiting: int, busy: str) -> None:
+        self.host: Host | None = None
+        self._most_waiting = most_waiting
+        self._busy = busy
+        self._turn = threading.Lock()
+        self._counting = threading.Lock()
+        self._waiting = 0
+
+    @contextmanager
+    def turn(self, limit: float) -> Iterator[None]:
+        """Be the only one to use the host for a while. Raises Busy."""
+        self._wait(limit)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @contextmanager
+    def unused(self) -> Iterator[bool]:
+        """Be the only one to use the host if nobody does, and whether that is so; without waiting."""
+        mine = self._turn.acquire(blocking=False)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._turn.release()
+
+    def _wait(self, limit: float) -> None:
+        with self._counting:
+            if self._waiting >= self._most_waiting:
+                raise Busy(self._busy)
+            self._waiting += 1
+        try:
+            if not self._turn.acquire(timeout=limit):
+                raise Busy(self._busy)
+        finally:
+            with self._counting:
+                self._waiting -= 1

@@ -1,0 +1,1 @@
+"""What HTTP's RFCs say of requests and answers, whatever they are about."""

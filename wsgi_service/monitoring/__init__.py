@@ -1,0 +1,1 @@
+"""What is seen of a server from outside: its log, its metrics, its traces, and what it predicted."""

@@ -1,1 +1,0 @@
-"""What versions answer, as bodies: one module for each format, and one that chooses."""

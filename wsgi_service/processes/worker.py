@@ -1,0 +1,62 @@
+"""One of the processes of a server with several, started by `supervisor.py` as a module of its own."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import BinaryIO
+
+import msgspec
+
+from wsgi_service.monitoring import logs
+from wsgi_service.processes import launch
+from wsgi_service.processes.supervisor import Task, taken_over
+from wsgi_service.processes.worker_link import Siblings
+
+
+def main() -> int:
+    """Serve on the socket that was handed over until the supervisor says stop, or is gone."""
+    incoming, outgoing = _take_pipes()
+    task = msgspec.json.decode(incoming.readline(), type=Task)
+    logs.start(task.settings, task.place)
+    return _serve(task, taken_over(task), Siblings(incoming, outgoing))
+
+
+def _serve(task: Task, listener: socket.socket, siblings: Siblings) -> int:
+    from model_store.errors import StoreError
+    from wsgi_service.app import create_app
+    from wsgi_service.processes.memory import give_back
+    from wsgi_service.server.loop import serve
+
+    give_back()
+    try:
+        app = create_app(task.settings, first=task.place == 0)
+        launch.check_exposure(app)
+    except launch.CannotServe as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except (OSError, StoreError, RuntimeError) as error:
+        sys.stderr.write(f"The data folder {task.settings.folder} cannot be used: {error}\n")
+        return 1
+    app.catalog.registry.subscribe(siblings.changed)
+    app.metrics.others = siblings.counted
+
+    def begin(stop: Callable[[], None], turns: Callable[[], int]) -> None:
+        siblings.listen(app.background.forget, app.metrics.said, stop, turns)
+        siblings.started(app.catalog.registry.count_models())
+
+    serve(app, listener, begin)
+    return 0
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Move the two pipes away from 0 and 1, so that a stray print is not taken for words to the supervisor."""
+    incoming, outgoing = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    return os.fdopen(incoming, "rb"), os.fdopen(outgoing, "wb")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Waitress as this service needs it: connections, heads and bodies, and the loop that reads them."""
