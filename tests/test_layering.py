@@ -34,6 +34,39 @@ HOST_ONLY = (
     "wsgi_service.hosts.drawing",
     "wsgi_service.hosts.host",
 )
+#: Room -> the rooms that it may import from. None of them is imported by one that it imports itself.
+ROOMS: dict[str, set[str]] = {
+    "http": set(),
+    "rows": {"http"},
+    "hosts": {"http", "rows"},
+    "serving": {"http", "rows", "hosts"},
+    "access": {"http", "serving"},
+    "monitoring": {"http", "rows", "hosts", "serving"},
+    "openapi": {"http", "rows"},
+    "pages": {"http", "rows", "hosts", "openapi"},
+    "resources": {"http", "rows", "hosts", "serving", "access", "monitoring", "openapi", "pages"},
+    "server": {"http", "access", "monitoring"},
+    "processes": {"http", "serving", "access", "monitoring", "server"},
+    "client": {"http", "rows", "hosts", "serving"},
+    "windows": {"processes"},
+    "hosting": set(),
+    "commands": {"http", "rows", "monitoring", "processes", "client", "windows", "hosting"},
+}
+#: Modules beside the rooms -> the rooms that may import them; None: all.
+FLAT: dict[str, set[str] | None] = {
+    "": None,
+    "errors": None,
+    "at_once": None,
+    "settings": None,
+    "routes": {"access", "openapi", "resources", "server"},
+    "dispatch": {"server"},
+    "app": {"server", "processes"},
+    "cli": set(),
+    "wsgi": set(),
+    "__main__": set(),
+}
+#: What those know of the rooms that everybody may import.
+LOWEST = {"at_once": set(), "errors": set(), "settings": {"wsgi_service.serving.cores"}, "routes": set()}
 HEAVY = {"sklearn", "skops", "scipy", "pandas", "joblib", "pickle", "skl2onnx", "pyarrow", "matplotlib"}
 #: The only functions outside HOST_ONLY that import something heavy or host-only, when they are called.
 LATE = {
@@ -122,6 +155,34 @@ def top_imports(path: Path) -> set[str]:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= inner & modules or {node.module}
     return found
+
+
+def room_of(name: str) -> str:
+    """The room of a module of the service: the folder that it lies in, or its own name if it lies in none."""
+    return [*name.split("."), ""][1]
+
+
+def test_a_room_imports_only_from_those_below_it() -> None:
+    service = [path for path in sources() if relative(path).startswith("wsgi_service/")]
+    names = {name_of(path) for path in service}
+    found: dict[str, set[str]] = {}
+    for path in service:
+        room = room_of(name_of(path))
+        if room in ROOMS:
+            other = {name for name in imports(path) & names if room_of(name) != room}
+            flat = {name for name in FLAT if room in (FLAT[name] or ()) or FLAT[name] is None}
+            found[relative(path)] = {name for name in other if room_of(name) not in ROOMS[room] | flat}
+        elif room in LOWEST:
+            found[relative(path)] = {
+                name for name in imports(path) & names if room_of(name) in ROOMS and name not in LOWEST[room]
+            }
+    assert broken(found) == {}
+
+
+def test_every_module_of_the_service_has_a_room_or_is_one_of_ten() -> None:
+    rooms = {room_of(name_of(path)) for path in sources() if relative(path).startswith("wsgi_service/")}
+    assert rooms == ROOMS.keys() | FLAT.keys()
+    assert len(FLAT) <= 10
 
 
 def test_the_store_knows_nothing_of_the_service() -> None:

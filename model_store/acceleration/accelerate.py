@@ -25,7 +25,7 @@ from model_store.acceleration.proof import (
     names_of,
     with_edges,
 )
-from model_store.acceleration.report import PROOF, Acceleration, Compared, Program, Unconvertible
+from model_store.acceleration.report import PROOF, Acceleration, ComparedMethod, Program, Unconvertible
 from model_store.acceleration.surrogates import Tables, surrogate_of
 from model_store.acceleration.trust import MARGIN, Trust
 from model_store.entities import now
@@ -262,7 +262,7 @@ def _native(method: Method, tables: Tables) -> Method:
     return lambda rows: method(tables.rows(rows))
 
 
-def _difference(compared: Compared) -> str:
+def _difference(compared: ComparedMethod) -> str:
     if compared.mismatches:
         return f"its program answers {compared.method} otherwise for {compared.mismatches} of {compared.rows} rows"
     return f"its program's {compared.method} is off by up to {compared.largest_relative:.1e} of what is usual"

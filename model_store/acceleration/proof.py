@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from model_store.acceleration.differences import Difference, dense, difference, smallest, unequal
 from model_store.acceleration.probes import BOX, DATA, Block, Probes
-from model_store.acceleration.report import Compared
+from model_store.acceleration.report import ComparedMethod
 
 #: Rows that are compared one by one as well: a runtime may compute one row in another way than many.
 SINGLY = 200
@@ -31,7 +31,9 @@ Array = NDArray[Any]
 Method = Callable[[Array], Any]
 
 
-def compare(name: str, native: Method, program: Method, margin: Method, least: float, probes: Probes) -> Compared:
+def compare(
+    name: str, native: Method, program: Method, margin: Method, least: float, probes: Probes
+) -> ComparedMethod:
     """A method of the estimator and of the program on the same rows, together and some of them one by one.
 
     Args:
@@ -43,7 +45,7 @@ def compare(name: str, native: Method, program: Method, margin: Method, least: f
         probes: the rows.
     """
     found = [one for block in probes.blocks for one in _of_block(block, native, program, margin, least)]
-    return Compared(
+    return ComparedMethod(
         method=name,
         rows=int(np.sum(margin(probes.rows) > least)),
         mismatches=sum(one.mismatches for one in found),
@@ -185,6 +187,6 @@ def microseconds(call: Callable[[], Any]) -> float:
     return round(min(taken) * 1e6, 1)
 
 
-def names_of(methods: Sequence[Compared]) -> tuple[str, ...]:
+def names_of(methods: Sequence[ComparedMethod]) -> tuple[str, ...]:
     """The methods that the program may answer."""
     return tuple(compared.method for compared in methods if compared.passes)

@@ -16,7 +16,7 @@ Verdict = Literal["pending", "passed", "failed"]
 Precision = Literal["double", "single"]
 
 
-class Compared(Struct, frozen=True, kw_only=True):
+class ComparedMethod(Struct, frozen=True, kw_only=True):
     """One method of estimator and program on the same rows.
 
     Attributes:
@@ -111,7 +111,7 @@ class Acceleration(Struct, frozen=True, kw_only=True):
     precision: Precision | UnsetType = UNSET
     rows: int = 0
     tolerance: float = TOLERANCE
-    methods: tuple[Compared, ...] = ()
+    methods: tuple[ComparedMethod, ...] = ()
     native_microseconds: float | UnsetType = UNSET
     onnx_microseconds: float | UnsetType = UNSET
     releases: dict[str, str] = {}

@@ -46,7 +46,7 @@ from model_store.acceleration.decisions import with_margin
 from model_store.acceleration.differences import relative, smallest
 from model_store.acceleration.probes import LARGEST, Block, Probes, probes
 from model_store.acceleration.proof import compare, leaps, turns
-from model_store.acceleration.report import PROVEN, TOLERANCE, Compared, Unconvertible
+from model_store.acceleration.report import PROVEN, TOLERANCE, ComparedMethod, Unconvertible
 from model_store.estimators.facts import read_schema
 from model_store.formats.onnx.checks import parse, width_of
 from model_store.formats.onnx.program import Session
@@ -107,7 +107,9 @@ def accelerated(estimator: Any, examples: Any = ()) -> tuple[Any, Program]:
     return report, Program(report.program.methods, data)
 
 
-def compared(name: str, native: Any, program: Any, rows: Any, margin: Any = None, least: float = 0.0) -> Compared:
+def compared(
+    name: str, native: Any, program: Any, rows: Any, margin: Any = None, least: float = 0.0
+) -> ComparedMethod:
     """One method on one block of rows."""
     width = rows.shape[1]
     block = Probes((Block("data", rows),), np.full(width, -1.0), np.full(width, 1.0), np.full(width, True))
@@ -202,7 +204,7 @@ def test_answers_that_a_client_would_see_differ_are_mismatches(expected: Any, fo
 
 
 def test_what_was_compared_on_no_rows_does_not_pass() -> None:
-    result = Compared(method="predict", rows=0, mismatches=0, largest_absolute=0.0, largest_relative=0.0)
+    result = ComparedMethod(method="predict", rows=0, mismatches=0, largest_absolute=0.0, largest_relative=0.0)
     assert not result.passes
 
 

@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgi_service.client import Client
-from wsgi_service.errors import Busy
+from wsgi_service.errors import Busy, TooLargeDecoded
 from wsgi_service.http.budget import Budget, Claim, size_for
-from wsgi_service.rows.errors import TooLargeDecoded
 from wsgi_service.rows.formats import json_body, json_pieces
 from wsgi_service.rows.unread import Reading
 from wsgi_service.server.loop import HELD_AT_ONCE

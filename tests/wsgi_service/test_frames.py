@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from wsgi_service.hosts import frames
-from wsgi_service.rows.tables import Cells, Table, decode_results, decode_table, encode_result, encode_table
+from wsgi_service.hosts.buffers import decode_results, decode_table, encode_result, encode_table
+from wsgi_service.rows.tables import Cells, Table
 
 FLOATS = st.floats(allow_nan=True, width=64)
 

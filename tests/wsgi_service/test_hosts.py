@@ -24,10 +24,11 @@ from model_store.errors import ArtifactCorrupt
 from wsgi_service.app import create_app
 from wsgi_service.errors import Busy, DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed
 from wsgi_service.hosts import frames
+from wsgi_service.hosts.buffers import decode_results, encode_table
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.process import Host
 from wsgi_service.routes import Work
-from wsgi_service.rows.tables import Table, decode_results, encode_table
+from wsgi_service.rows.tables import Table
 from wsgi_service.settings import Settings
 
 pytestmark = [pytest.mark.system, pytest.mark.hosts]

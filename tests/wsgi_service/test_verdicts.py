@@ -20,10 +20,11 @@ from model_store.formats import load
 from wsgi_service.app import create_app
 from wsgi_service.at_once import Elsewhere, answering
 from wsgi_service.hosts import frames, verdicts
+from wsgi_service.hosts.buffers import encode_result
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.process import Host
 from wsgi_service.hosts.verdicts import Verdicts
-from wsgi_service.rows.tables import Table, check_entries, encode_result
+from wsgi_service.rows.tables import Table, check_entries
 from wsgi_service.serving import programs
 from wsgi_service.serving.programs import Programs, Runnable
 from wsgi_service.settings import Settings

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, TextIO
 from msgspec import Struct
 
 from model_store.errors import MissingExtra
+from wsgi_service.errors import InvalidRequest, MalformedBody
 from wsgi_service.rows.bodies import ARROW, CSV, JSON, NDJSON
-from wsgi_service.rows.errors import InvalidRequest, MalformedBody
 from wsgi_service.rows.formats.csv_body import is_heading
 from wsgi_service.rows.formats.csv_numbers import delimiter_of
 from wsgi_service.rows.formats.json_body import FORMS, UTF16, rows_in

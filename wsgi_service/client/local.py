@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_store.entities import Attribution, Version
+from wsgi_service.hosts.buffers import decode_results, encode_results
 from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.rows.bodies import JSON, READERS
 from wsgi_service.rows.control import HOW
 from wsgi_service.rows.formats.json_body import read_sent
-from wsgi_service.rows.tables import Table, decode_results, encode_results
+from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import Reading
 from wsgi_service.rows.writing import content_of
 from wsgi_service.serving.answering import Question, answer, methods_for, read_rows

@@ -14,7 +14,7 @@ from wsgi_service.client import sinks
 from wsgi_service.client.chunks import READERS, ROWS, Chunk, chunks_of
 from wsgi_service.client.remote import Remote, RemoteError, address
 from wsgi_service.commands.options import describe, progress, server_options, show
-from wsgi_service.rows.errors import InvalidRequest, InvalidRows, MalformedBody
+from wsgi_service.errors import InvalidRequest, InvalidRows, MalformedBody
 
 #: What is asked of whoever answers: a chunk and the format, and bytes come back.
 Ask = Callable[[Chunk, str], bytes]

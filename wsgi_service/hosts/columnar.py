@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from model_store.errors import MissingExtra
-from wsgi_service.rows.errors import InvalidRequest, MalformedBody, TooManyRows
+from wsgi_service.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.rows.tables import NUMBER, NUMPY, TAKEN_APART, TEXT, Cells, Table
 
 try:

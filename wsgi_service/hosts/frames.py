@@ -7,7 +7,7 @@ unpickles what the other says.
 
 import struct
 from collections.abc import Sequence
-from typing import BinaryIO, Literal, TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +18,7 @@ from model_store.formats.onnx.cost import Cost
 from model_store.proof.quality import Quality
 from model_store.safety import STRICT, Policy, Report
 from model_store.schema import Scalar
+from wsgi_service.rows.tables import CellKind
 
 MAX_HEADER = 64 << 20
 MAX_BUFFERS = 100_000
@@ -30,7 +31,6 @@ PREFIX = struct.Struct("<II")
 T = TypeVar("T")
 
 Buffer = bytes | bytearray | memoryview
-CellKind = Literal["f8", "i8", "bool", "time", "text"]
 
 
 class Column(Struct, frozen=True):

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from model_store import errors
 from model_store.artifacts.local import check_digest
 from model_store.footprint import resident
-from wsgi_service.errors import ResultTooLarge
+from wsgi_service.errors import InvalidRequest, MalformedBody, ResultTooLarge, TooManyRows
 from wsgi_service.hosts import frames
 from wsgi_service.hosts.frames import Buffer, Failed, Reply, Request
 from wsgi_service.hosts.lifeline import die_with_parent
@@ -31,7 +31,6 @@ from wsgi_service.hosts.limits import (
     leave_no_core,
     limited,
 )
-from wsgi_service.rows.errors import InvalidRequest, MalformedBody, TooManyRows
 
 #: Characters of an exception's text that go to the log, on one line.
 LOGGED = 500
@@ -153,7 +152,7 @@ class _Bench:
 
     def _unpack(self, request: frames.Unpack, buffers: list[bytearray]) -> Answer:
         from wsgi_service.hosts import columnar
-        from wsgi_service.rows.tables import encode_table
+        from wsgi_service.hosts.buffers import encode_table
 
         body = bytes(buffers[0])
         with limited(allowance_to_check(len(body))):
@@ -202,7 +201,7 @@ class _Bench:
         return frames.Done(), []
 
     def _predict(self, request: frames.Predict, buffers: list[bytearray]) -> Answer:
-        from wsgi_service.rows.tables import decode_table, encode_results
+        from wsgi_service.hosts.buffers import decode_table, encode_results
 
         table = decode_table(request.table, buffers)
         estimator = self._estimators[request.key]

@@ -16,12 +16,19 @@ from typing import Any, BinaryIO, cast
 from model_store import errors as store_errors
 from model_store.footprint import resident_of
 from wsgi_service import errors as serving_errors
-from wsgi_service.errors import DeadlineExceeded, ModelCrashed, OutOfMemory, ServingError
+from wsgi_service.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    MalformedBody,
+    ModelCrashed,
+    OutOfMemory,
+    ServingError,
+    TooManyRows,
+)
 from wsgi_service.hosts import frames
 from wsgi_service.hosts.frames import Buffer, Failed, Reply, Request
 from wsgi_service.hosts.lifeline import Job
 from wsgi_service.hosts.limits import UNLIMITED, Allowance, Watch, ran_out_of_time
-from wsgi_service.rows.errors import InvalidRequest, MalformedBody, TooManyRows
 
 log = logging.getLogger(__name__)
 

@@ -3,13 +3,13 @@
 import sys
 
 from wsgi_service.at_once import elsewhere
-from wsgi_service.errors import DeadlineExceeded, ModelCrashed, OutOfMemory
+from wsgi_service.errors import DeadlineExceeded, InvalidRequest, ModelCrashed, OutOfMemory
 from wsgi_service.hosts import frames
+from wsgi_service.hosts.buffers import decode_table
 from wsgi_service.hosts.limits import allowance_to_check
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.http.budget import Claim
-from wsgi_service.rows.errors import InvalidRequest
-from wsgi_service.rows.tables import TAKEN_APART, Table, decode_table
+from wsgi_service.rows.tables import TAKEN_APART, Table
 
 #: Bytes that a text has in a list.
 PLACE = 8

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from threading import Condition
 
 from wsgi_service.at_once import elsewhere
-from wsgi_service.errors import Busy
-from wsgi_service.rows.errors import TooLargeDecoded
+from wsgi_service.errors import Busy, TooLargeDecoded
 
 #: So many of the largest predicts may bodies take together when they are decoded, and so many bytes at the least.
 LARGEST_PREDICTS, LEAST = 16, 256 << 20

@@ -13,10 +13,10 @@ from werkzeug.formparser import MultiPartParser
 from werkzeug.wrappers import Request
 
 from model_store.artifacts.local import disk_error
+from wsgi_service.errors import MalformedBody
 from wsgi_service.http.digests import Verification
 from wsgi_service.http.problems import Problem
 from wsgi_service.http.requests import BODY_LIMIT, CHUNK, too_large
-from wsgi_service.rows.errors import MalformedBody
 
 MAX_FIELD_MEMORY = 256 * 1024
 MAX_PARTS = 20

@@ -11,9 +11,8 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from model_store import errors as store
 from model_store.entities import NAME_PATTERN, NAME_RULE, VERSION_RULE
-from wsgi_service import errors as serving
+from wsgi_service import errors
 from wsgi_service.http.responses import Rendered, json_bytes
-from wsgi_service.rows import errors as inputs
 
 PROBLEM_JSON = "application/problem+json"
 #: Types are relative references; they name the problem and need not lead anywhere (RFC 9457, section 3.1.1).
@@ -59,22 +58,22 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     store.StorageFailed: (507, "storage-failed"),
     store.StorageBusy: (503, "storage-busy"),
     store.StorageError: (503, "storage-unavailable"),
-    serving.Busy: (503, "busy"),
-    serving.TooLate: (504, "too-late"),
-    serving.NotWanted: (503, "not-wanted"),
-    serving.ModelQuarantined: (503, "model-quarantined"),
-    serving.ResultTooLarge: (422, "result-too-large"),
-    serving.ModelCrashed: (502, "model-crashed"),
-    serving.DeadlineExceeded: (504, "deadline-exceeded"),
-    serving.OutOfMemory: (507, "out-of-memory"),
-    serving.PredictFailed: (422, "predict-failed"),
+    errors.Busy: (503, "busy"),
+    errors.TooLate: (504, "too-late"),
+    errors.NotWanted: (503, "not-wanted"),
+    errors.ModelQuarantined: (503, "model-quarantined"),
+    errors.ResultTooLarge: (422, "result-too-large"),
+    errors.ModelCrashed: (502, "model-crashed"),
+    errors.DeadlineExceeded: (504, "deadline-exceeded"),
+    errors.OutOfMemory: (507, "out-of-memory"),
+    errors.PredictFailed: (422, "predict-failed"),
     MemoryError: (503, "out-of-memory"),
-    inputs.MalformedBody: (400, "malformed-body"),
-    inputs.InvalidRows: (422, "invalid-rows"),
-    inputs.TooManyRows: (413, "too-many-rows"),
-    inputs.TooLargeDecoded: (413, "too-large-decoded"),
-    inputs.UnsupportedMethod: (422, "unsupported-method"),
-    inputs.InvalidRequest: (422, "invalid-request"),
+    errors.MalformedBody: (400, "malformed-body"),
+    errors.InvalidRows: (422, "invalid-rows"),
+    errors.TooManyRows: (413, "too-many-rows"),
+    errors.TooLargeDecoded: (413, "too-large-decoded"),
+    errors.UnsupportedMethod: (422, "unsupported-method"),
+    errors.InvalidRequest: (422, "invalid-request"),
 }
 
 
@@ -166,7 +165,7 @@ def _entry(error: Exception) -> tuple[int, str] | None:
 
 def _members(error: Exception) -> dict[str, Any]:
     match error:
-        case inputs.InvalidRows():
+        case errors.InvalidRows():
             return {"errors": error.errors}
         case store.Refused() if error.report is not None:
             return {"safety": error.report}

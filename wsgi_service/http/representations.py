@@ -11,7 +11,7 @@ from model_store.proof.comparison import Comparison
 from model_store.proof.examples import Mismatch
 from model_store.safety import Report
 from model_store.schema import Column
-from wsgi_service.rows.errors import RowError
+from wsgi_service.errors import RowError
 
 
 class Index(Struct, frozen=True):
@@ -109,7 +109,7 @@ class RolledBack(Struct, frozen=True):
     to: int
 
 
-class Compared(Struct, frozen=True):
+class ComparedVersions(Struct, frozen=True):
     """Two versions of a model on the same rows."""
 
     model: str

@@ -11,12 +11,10 @@ from werkzeug.wrappers import Request
 
 from model_store.entities import Attribution
 from wsgi_service.at_once import QUICKLY_READ, elsewhere, must_not_wait
+from wsgi_service.errors import InvalidRequest, MalformedBody, TooLargeDecoded
 from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.http.digests import Verification
 from wsgi_service.http.problems import Problem
-from wsgi_service.rows.errors import InvalidRequest, MalformedBody, TooLargeDecoded
-from wsgi_service.rows.formats.json_body import parse_object
-from wsgi_service.rows.formats.json_pieces import RATIO
 
 CHUNK = 1 << 16
 JSON = "application/json"
@@ -50,7 +48,6 @@ TORN = "The body ended before its Content-Length."
 UTF_CHARSETS = {"", "utf-8", "utf8", "utf-16", "utf-16le", "utf-16be"}
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 def request_id(request: Request) -> str:
@@ -240,28 +237,6 @@ def _held(environ: Mapping[str, Any]) -> memoryview | None:
     if whole is None or len(whole) > environ[BODY_LIMIT] or CLAIMS & environ.keys():
         return None
     return whole
-
-
-def read_json(request: Request, type_: type[Body]) -> tuple[Body, dict[str, Any]]:
-    """The body as a Struct, and the keys that were given. Raises MalformedBody or InvalidRequest."""
-    claim = claim_for(request)
-    text = read_body(request)
-    claim.grow(RATIO * len(text))
-    given = parse_object(text, claim)
-    names = {field.encode_name: field.name for field in msgspec.structs.fields(type_)}
-    if given.keys() - names.keys():
-        raise InvalidRequest(f"The body has keys that are not known here. Known are: {_known(type_)}.")
-    try:
-        body = msgspec.convert({key: msgspec.json.decode(raw) for key, raw in given.items()}, type_)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"{error}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedBody("The body is not valid JSON.") from None
-    return body, {names[key]: getattr(body, names[key]) for key in given}
-
-
-def _known(type_: Any) -> str:
-    return ", ".join(field.encode_name for field in msgspec.structs.fields(type_))
 
 
 def check_parameters(request: Request, *known: str) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import UNSET, Struct
 
 from model_store.schema import Column, Scalar, Schema
-from wsgi_service.rows.errors import RowError
+from wsgi_service.errors import RowError
 from wsgi_service.rows.formats.csv_body import text_of
 
 #: Categories up to which a select is of use.

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Request, Response
 from model_store.entities import MAX_VERSION, Alias
 from model_store.proof.alias_moves import Switch, Switchboard, Switched
 from model_store.registry import Registry
+from wsgi_service.errors import InvalidRequest
 from wsgi_service.http import representations
 from wsgi_service.http.preconditions import guard, representation
 from wsgi_service.http.representations import AliasList, RolledBack
@@ -17,11 +18,10 @@ from wsgi_service.http.requests import (
     flag_parameter,
     has_body,
     integer_parameter,
-    read_json,
 )
 from wsgi_service.http.responses import changed, json_response, no_content
 from wsgi_service.openapi.operations import flag, operation, text, whole_number
-from wsgi_service.rows.errors import InvalidRequest
+from wsgi_service.resources.json_bodies import read_json
 
 REASON = text("reason", "Why, for the history.", maxLength=500)
 

@@ -13,15 +13,14 @@ from model_store.methods import row_major
 from model_store.proof.comparison import Answered, compare
 from model_store.proof.examples import PROBABILITIES, wanted
 from model_store.schema import Schema
-from wsgi_service.errors import Busy
+from wsgi_service.errors import Busy, InvalidRequest, InvalidRows
 from wsgi_service.http.budget import Claim
-from wsgi_service.http.representations import Compared
+from wsgi_service.http.representations import ComparedVersions
 from wsgi_service.http.requests import attribution, check_parameters, claim_for, claimed_body, consumes, request_id
 from wsgi_service.http.responses import json_response
 from wsgi_service.openapi.operations import operation, text
 from wsgi_service.rows.cells import read_text_cell
 from wsgi_service.rows.checking import shared_rows, tabulate
-from wsgi_service.rows.errors import InvalidRequest, InvalidRows
 from wsgi_service.rows.examples import take_outputs
 from wsgi_service.rows.formats.csv_body import TextRow, read_csv
 from wsgi_service.rows.formats.json_body import check_row_limit, decode_whole, parse_object
@@ -68,7 +67,7 @@ class Comparisons:
 
     @consumes(JSON, CSV)
     @operation(
-        Compared,
+        ComparedVersions,
         body={JSON: Sides, CSV: {"type": "string"}},
         parameters=(text("a", "The one version, beside CSV: a number or an alias."), text("b", "The other one.")),
     )
@@ -92,7 +91,7 @@ class Comparisons:
         by = attribution(request)
         one, other = (self._ask(*pair, by) for pair in zip(versions, tables, strict=True))
         a, b = (version.version for version in versions)
-        return json_response(Compared(model, a, b, compare(one, other), request_id(request)))
+        return json_response(ComparedVersions(model, a, b, compare(one, other), request_id(request)))
 
     def _find(self, model: str, named: Any, side: str) -> Version:
         if isinstance(named, str) and NUMBER.fullmatch(named):

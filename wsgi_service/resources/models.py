@@ -11,12 +11,13 @@ from model_store.catalog import Catalog
 from model_store.entities import NAME_PATTERN, Model, Tags, check_name
 from model_store.registry import Registry
 from wsgi_service.access.grants import check_new_model, sees
+from wsgi_service.errors import InvalidRequest
 from wsgi_service.http.preconditions import guard, representation
 from wsgi_service.http.representations import EventPage, ModelPage
-from wsgi_service.http.requests import change_by, check_parameters, consumes, integer_parameter, read_json
+from wsgi_service.http.requests import change_by, check_parameters, consumes, integer_parameter
 from wsgi_service.http.responses import changed, no_content
 from wsgi_service.openapi.operations import operation, text, whole_number
-from wsgi_service.rows.errors import InvalidRequest
+from wsgi_service.resources.json_bodies import read_json
 
 #: The largest id of an event that a page can begin behind.
 MAX_EVENT = 10**12 - 1

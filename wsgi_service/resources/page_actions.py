@@ -12,13 +12,13 @@ from model_store.proof.alias_moves import Switch, Switchboard
 from wsgi_service.access import sessions
 from wsgi_service.access.admission import Exposure
 from wsgi_service.access.grants import check_new_model
+from wsgi_service.errors import InvalidRequest
 from wsgi_service.http.forms import read_form
 from wsgi_service.http.problems import Problem
 from wsgi_service.http.requests import change_by, claim_for, consumes, names_parameter, read_fields
 from wsgi_service.pages.rendering import page
 from wsgi_service.resources.pages import FIELDS, Pages
 from wsgi_service.rows.bodies import FORM
-from wsgi_service.rows.errors import InvalidRequest
 from wsgi_service.rows.formats import form_body
 from wsgi_service.serving.uploads import Uploads
 

@@ -10,7 +10,15 @@ from werkzeug.wrappers import Request, Response
 from model_store.catalog import Catalog
 from model_store.entities import LIVE, Version
 from model_store.methods import usual_method
-from wsgi_service.errors import PredictFailed, ResultTooLarge
+from wsgi_service.errors import (
+    InvalidRequest,
+    InvalidRows,
+    MalformedBody,
+    PredictFailed,
+    ResultTooLarge,
+    RowError,
+    TooManyRows,
+)
 from wsgi_service.http.problems import Problem
 from wsgi_service.http.representations import Index
 from wsgi_service.http.requests import attribution, claim_for, consumes, read_fields
@@ -24,7 +32,6 @@ from wsgi_service.pages.results import methods_shown, outcome_of, table_of
 from wsgi_service.resources.models import visible
 from wsgi_service.rows.answer import Answer
 from wsgi_service.rows.bodies import FORM, read_sent
-from wsgi_service.rows.errors import InvalidRequest, InvalidRows, MalformedBody, RowError, TooManyRows
 from wsgi_service.rows.formats import form_body
 from wsgi_service.rows.unread import Reading, Sent, Unpack
 from wsgi_service.serving.answering import Question, answer, read_rows

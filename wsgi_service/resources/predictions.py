@@ -16,7 +16,7 @@ from model_store.proof.examples import Examples
 from model_store.schema import Schema
 from wsgi_service.access.grants import check_model, is_restricted
 from wsgi_service.at_once import capable, resumable
-from wsgi_service.errors import PredictFailed, ResultTooLarge
+from wsgi_service.errors import InvalidRequest, InvalidRows, PredictFailed, ResultTooLarge
 from wsgi_service.http.problems import RowsRefused
 from wsgi_service.http.requests import (
     BEGAN,
@@ -35,7 +35,6 @@ from wsgi_service.rows.answer import Answer
 from wsgi_service.rows.bodies import FIELDS, FORM, JSON, MEDIA_TYPES, read_sent
 from wsgi_service.rows.checking import check_rows
 from wsgi_service.rows.control import HOW, WHO_AND_HOW, Control, read_control, take
-from wsgi_service.rows.errors import InvalidRequest, InvalidRows
 from wsgi_service.rows.formats import form_body, json_answer
 from wsgi_service.rows.formats.json_body import Rows
 from wsgi_service.rows.negotiation import wanted_formats

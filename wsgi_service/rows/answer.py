@@ -10,7 +10,7 @@ from werkzeug.utils import cached_property
 from model_store.entities import Answering, Version
 from model_store.methods import row_major
 from model_store.schema import Scalar
-from wsgi_service.rows.errors import RowError
+from wsgi_service.errors import RowError
 from wsgi_service.rows.unread import Read
 
 PREDICT = "predict"

@@ -6,12 +6,12 @@ from typing import Any
 
 from werkzeug.wrappers import Request
 
+from wsgi_service.errors import InvalidRequest
 from wsgi_service.http.budget import Claim
 from wsgi_service.http.forms import read_form
 from wsgi_service.http.problems import Problem
 from wsgi_service.http.requests import claim_for, claimed_body, claimed_view, media_type, query, read_fields
 from wsgi_service.rows.control import take
-from wsgi_service.rows.errors import InvalidRequest
 from wsgi_service.rows.formats import columnar_body, csv_body, form_body, json_body, ndjson_body, npy_body
 from wsgi_service.rows.unread import Sent
 

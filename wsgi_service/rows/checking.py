@@ -10,11 +10,10 @@ import numpy as np
 from msgspec import Struct
 
 from model_store.schema import Column, Schema
-from wsgi_service.hosts.frames import CellKind
+from wsgi_service.errors import MAX_ROW_ERRORS, InvalidRows, RowError
 from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.rows.cells import Allowed, BadCell, Cell, allowed_by, read_cell
-from wsgi_service.rows.errors import MAX_ROW_ERRORS, InvalidRows, RowError
-from wsgi_service.rows.tables import NUMPY, Cells, Table
+from wsgi_service.rows.tables import NUMPY, CellKind, Cells, Table
 from wsgi_service.rows.unread import Read
 
 #: Reads one value for a column, whose allowed values are given with it.

@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec import UNSET
 
+from wsgi_service.errors import RowError
 from wsgi_service.rows.answer import PREDICT, Answer
-from wsgi_service.rows.errors import RowError
 from wsgi_service.rows.formats.csv_body import PREDICTION, PROBABILITY, text_of
 
 ERROR = "error"

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from model_store.entities import MAX_VERSION, check_name
 from model_store.methods import METHODS, usual_method
-from wsgi_service.rows.errors import InvalidRequest, UnsupportedMethod
+from wsgi_service.errors import InvalidRequest, UnsupportedMethod
 
 RETURN, EXACT = "return", "exact"
 #: What a request under a model's own address may say; a request to /predict also says who answers.

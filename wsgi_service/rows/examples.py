@@ -11,11 +11,11 @@ from model_store.errors import InvalidExamples
 from model_store.methods import usual_method
 from model_store.proof.examples import TOLERANCE, Examples, is_number
 from model_store.schema import Schema
+from wsgi_service.errors import InvalidRequest
 from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.http.representations import ShownExamples
 from wsgi_service.rows.cells import INT64, NUMBER, read_text_cell
 from wsgi_service.rows.checking import read_rows
-from wsgi_service.rows.errors import InvalidRequest
 from wsgi_service.rows.formats.csv_body import PREDICTION, PROBABILITY, TextRow, read_csv, text_of
 from wsgi_service.rows.formats.json_body import decode_whole, parse_object
 from wsgi_service.rows.unread import INSTANCES

@@ -3,8 +3,8 @@
 from werkzeug.exceptions import NotAcceptable
 from werkzeug.wrappers import Request
 
+from wsgi_service.errors import InvalidRequest
 from wsgi_service.http.requests import query
-from wsgi_service.rows.errors import InvalidRequest
 
 ANYTHING = "*/*"
 JSON, CSV, NDJSON, NPY, PARQUET, ARROW = "json", "csv", "ndjson", "npy", "parquet", "arrow"

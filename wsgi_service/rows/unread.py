@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from model_store.schema import Schema
+from wsgi_service.errors import RowError
 from wsgi_service.http.budget import UNCOUNTED, Claim
-from wsgi_service.rows.errors import RowError
 from wsgi_service.rows.tables import Table
 
 #: The key of rows in JSON, as most servers call it.

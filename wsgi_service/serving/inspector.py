@@ -12,10 +12,10 @@ from model_store.proof.rehearsal import Answers, Rows
 from model_store.safety import STRICT, Finding, Policy, Report
 from wsgi_service.errors import DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed, ResultTooLarge
 from wsgi_service.hosts import frames
+from wsgi_service.hosts.buffers import decode_results, encode_table
 from wsgi_service.hosts.limits import allowance_to_check
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.rows.checking import tabulate
-from wsgi_service.rows.tables import decode_results, encode_table
 
 #: What an artifact that has no version yet is called in the host.
 REHEARSED = "rehearsed"

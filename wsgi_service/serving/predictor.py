@@ -30,11 +30,12 @@ from wsgi_service.errors import (
     ServingError,
 )
 from wsgi_service.hosts import frames
+from wsgi_service.hosts.buffers import decode_results, encode_table
 from wsgi_service.hosts.frames import Buffer
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.process import Host
 from wsgi_service.hosts.verdicts import Verdicts
-from wsgi_service.rows.tables import Table, decode_results, encode_table, merged, values_in
+from wsgi_service.rows.tables import Table, merged, values_in
 from wsgi_service.serving.batching import MOST_ROWS, Batches, Caller, Joined, Take, signature
 from wsgi_service.serving.cores import available
 from wsgi_service.serving.live_proof import LiveProof

@@ -7,9 +7,8 @@ from model_store.entities import Attribution, Version
 from model_store.errors import MissingExtra, Refused, RehearsalFailed
 from model_store.methods import row_major
 from model_store.proof.rehearsal import Answers, Rows
-from wsgi_service.errors import Busy, ServingError
+from wsgi_service.errors import Busy, InvalidRows, ServingError
 from wsgi_service.rows.checking import tabulate
-from wsgi_service.rows.errors import InvalidRows
 from wsgi_service.serving.predictor import Predictor
 
 R = TypeVar("R")

@@ -8,10 +8,10 @@ from typing import Any, overload
 import numpy as np
 
 from model_store.schema import Column, Schema
+from wsgi_service.errors import InvalidRequest, InvalidRows, RowError
 from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.rows.cells import allowed_by
 from wsgi_service.rows.checking import check_rows
-from wsgi_service.rows.errors import InvalidRequest, InvalidRows, RowError
 from wsgi_service.rows.tables import Cells, Table
 from wsgi_service.rows.unread import Read, Reading, Sent
 

@@ -4,10 +4,10 @@ import re
 from typing import Any
 
 from model_store.schema import Schema
+from wsgi_service.errors import MalformedBody, TooLargeDecoded
 from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.rows.cells import read_decimal_comma, read_text_cell
 from wsgi_service.rows.checking import check_rows
-from wsgi_service.rows.errors import MalformedBody, TooLargeDecoded
 from wsgi_service.rows.unread import Read, Reading, Sent
 
 #: Fields of a form; the widest that people fill in has far fewer.

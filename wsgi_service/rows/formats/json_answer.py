@@ -7,8 +7,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from model_store.entities import MIXED
 from model_store.schema import Classes, Scalar
+from wsgi_service.errors import RowError
 from wsgi_service.rows.answer import PER_CLASS, Answer
-from wsgi_service.rows.errors import RowError
 
 NOT_FINITE = "Some outputs are not finite numbers; they are null here."
 NOT_ALL = "Some rows were wrong; their predictions are null, and errors says why."

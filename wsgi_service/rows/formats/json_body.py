@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from model_store.schema import Schema
 from wsgi_service.at_once import QUICKLY_READ, elsewhere
+from wsgi_service.errors import InvalidRequest, MalformedBody, TooLargeDecoded, TooManyRows
 from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.rows.checking import PLACES, Misshapen, check_rows
 from wsgi_service.rows.control import EXACT, RETURN, WHO_AND_HOW
-from wsgi_service.rows.errors import InvalidRequest, MalformedBody, TooLargeDecoded, TooManyRows
 from wsgi_service.rows.formats import json_numbers
 from wsgi_service.rows.formats.json_pieces import (
     COMMA,

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from wsgi_service.errors import InvalidRequest, MalformedBody, TooLargeDecoded
 from wsgi_service.http.budget import Claim
 from wsgi_service.rows.checking import Misshapen
-from wsgi_service.rows.errors import InvalidRequest, MalformedBody, TooLargeDecoded
 
 PIECE = 1 << 17
 #: Places that are tried for the end of a piece, before all ends are looked for at once.

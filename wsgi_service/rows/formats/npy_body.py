@@ -10,9 +10,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from model_store.schema import Schema
+from wsgi_service.errors import InvalidRequest, MalformedBody
 from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.rows.checking import check_rows
-from wsgi_service.rows.errors import InvalidRequest, MalformedBody
 from wsgi_service.rows.formats.json_body import check_row_limit, is_plain
 from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import Read, Reading, Sent
