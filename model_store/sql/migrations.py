@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, bindparam, insert, inspect, select, text, update
+from sqlalchemy import JSON, Column, Connection, String, Text, bindparam, insert, inspect, select, text, update
 from sqlalchemy.schema import CreateColumn
 
 from model_store.chain import hash_of
 from model_store.entities import Event
-from model_store.sql.tables import answered, checks, events, examples, metadata, state, tokens, versions
+from model_store.sql import released
+from model_store.sql.tables import events, state
 
 #: Events that are joined to the chain with one statement.
 LINKED_AT_ONCE = 5000
@@ -20,18 +21,20 @@ EVENTS_THEN = ("id", "at", "actor", "request_id", "action", "model", "version", 
 
 def create_tables(connection: Connection) -> None:
     """Step 1: the tables of the first release."""
-    metadata.create_all(connection)  # in the form of today, so later steps find what they add
-    connection.execute(insert(state).values(id=1, schema_version=0, revision=0, store=""))
+    released.first.create_all(connection)
+    row = {"id": 1, "schema_version": 0, "revision": 0}
+    connection.execute(insert(released.first.tables["registry_state"]).values(row))
 
 
 def add_safety(connection: Connection) -> None:
     """Step 2: the safety report of each version."""
-    _add_columns(connection, versions.c.safety)
+    _add_columns(connection, "versions", Column("safety", JSON))
 
 
 def _chain_history(connection: Connection) -> None:
     """Give each event the hash of the one before."""
-    _add_columns(connection, events.c.reason, events.c.previous, events.c.hash)
+    no_hash = Column("hash", String(80), nullable=False, server_default="")
+    _add_columns(connection, "events", Column("reason", Text), Column("previous", String(80)), no_hash)
     last: dict[str, str] = {}
     columns = [events.c[name] for name in EVENTS_THEN]
     link = (
@@ -56,22 +59,22 @@ def _link(event: Event, last: dict[str, str]) -> dict[str, Any]:
 
 def add_evidence(connection: Connection) -> None:
     """Step 3: examples, reports of checks, answered uploads; reasons and a chain of events; the store's id."""
-    _add_columns(connection, state.c.store)
+    _add_columns(connection, "registry_state", Column("store", String(32), nullable=False, server_default=""))
     connection.execute(update(state).values(store=uuid.uuid4().hex))
     _chain_history(connection)
-    metadata.create_all(connection, [examples, checks, answered])
+    released.evidence.create_all(connection, checkfirst=False)
 
 
 def add_acceleration(connection: Connection) -> None:
     """Step 4: proven programs, and engines that were chosen."""
-    _add_columns(connection, versions.c.acceleration, versions.c.program, versions.c.pinned)
-    for index in versions.indexes:
-        index.create(connection, checkfirst=True)
+    program = Column("program", String(80)), Column("pinned", String(8))
+    _add_columns(connection, "versions", Column("acceleration", JSON), *program)
+    connection.execute(text("CREATE INDEX versions_by_program ON versions (program)"))
 
 
 def add_tokens(connection: Connection) -> None:
     """Step 5: tokens."""
-    metadata.create_all(connection, [tokens])
+    released.tokens.create_all(connection, checkfirst=False)
 
 
 FOREIGN = "The database is empty, or holds something else than a registry."
@@ -117,13 +120,11 @@ def check_current(connection: Connection) -> None:
         )
 
 
-def _add_columns(connection: Connection, *columns: Column[Any]) -> None:
-    """Add columns to a table that was made before they were; a new database has them already."""
-    there = {column["name"] for column in inspect(connection).get_columns(columns[0].table.name)}
+def _add_columns(connection: Connection, table: str, *columns: Column[Any]) -> None:
+    """Add columns to a table that was made before they were."""
     for column in columns:
-        if column.name not in there:
-            definition = CreateColumn(column).compile(dialect=connection.dialect)
-            connection.execute(text(f"ALTER TABLE {column.table.name} ADD COLUMN {definition}"))
+        definition = CreateColumn(column).compile(dialect=connection.dialect)
+        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {definition}"))
 
 
 def _schema_version(connection: Connection) -> int:

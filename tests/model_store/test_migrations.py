@@ -1,14 +1,17 @@
 """A registry that any earlier release wrote opens, with all that was in it."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, inspect
 
 from model_store.chain import first_break
 from model_store.entities import Attribution
-from model_store.sql import migrations
-from model_store.sql.registry import SqlRegistry
+from model_store.sql import migrations, tables
+from model_store.sql.registry import SqlRegistry, sqlite_url
 
 pytestmark = pytest.mark.system
 
@@ -41,6 +44,33 @@ def test_a_registry_of_an_earlier_release_opens_and_goes_on(folder: Path, releas
             assert first_break(registry.events(name)) is None
     finally:
         registry.close()
+
+
+def shape(database: Any) -> dict[str, Any]:
+    """What the tables of a database or of an engine are like, in whatever order their columns stand."""
+    found = inspect(database)
+    return {
+        table: (
+            sorted((one["name"], str(one["type"]), one["nullable"]) for one in found.get_columns(table)),
+            found.get_pk_constraint(table)["constrained_columns"],
+            sorted(str(one["constrained_columns"]) for one in found.get_foreign_keys(table)),
+            sorted((one["name"], one["column_names"]) for one in found.get_indexes(table)),
+        )
+        for table in found.get_table_names()
+    }
+
+
+@pytest.mark.parametrize("release", range(len(migrations.STEPS)))
+def test_all_steps_lead_to_the_tables_of_today(folder: Path, release: int) -> None:
+    """Release 0 is a database that is made now."""
+    registry = opened(folder, release) if release else SqlRegistry(sqlite_url(folder / "0.db"))
+    registry.close()
+    made, wanted = create_engine(sqlite_url(folder / f"{release}.db")), create_engine("sqlite://")
+    with closing(wanted.connect()) as connection:
+        tables.metadata.create_all(connection)
+        assert shape(made) == shape(connection)
+    made.dispose()
+    wanted.dispose()
 
 
 def test_a_registry_of_a_later_release_is_left_alone(folder: Path) -> None:
