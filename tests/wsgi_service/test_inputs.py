@@ -71,6 +71,18 @@ BODIES: dict[str, tuple[str, bytes]] = {
     "csv in UTF-16": ("text/csv", as_csv(ROWS).decode().encode("utf-16")),
     "csv with semicolons": ("text/csv", as_csv(ROWS, delimiter=";")),
     "csv with tabs": ("text/csv", as_csv(ROWS, delimiter="\t")),
+    "csv with tabs, and commas in a name": (
+        "text/csv",
+        as_csv([[*row, "x"] for row in ROWS], [*NAMES, "a, b, c, d, e, f"], "\t"),
+    ),
+    "csv with semicolons, and commas in names": (
+        "text/csv",
+        as_csv([[*row, "x", 1] for row in ROWS], [*NAMES, "price, EUR", "size, cm, or in, or ft, or m"], ";"),
+    ),
+    "csv with commas, and a quoted name with tabs": (
+        "text/csv",
+        as_csv([[*row, "x"] for row in ROWS], [*NAMES, '"a\tb\tc\td\te\tf"']),
+    ),
     "csv with quotes": ("text/csv", as_csv([[f'"{value}"' for value in row] for row in ROWS])),
     "csv with other columns": ("text/csv", as_csv([[*row, "x"] for row in ROWS], [*NAMES, "id"])),
     "ndjson": ("application/x-ndjson", "\n".join(json.dumps(row) for row in ROWS).encode()),

@@ -60,7 +60,7 @@ def chunks_of(path: Path, names: Collection[str], rows: int = ROWS) -> Iterator[
 def _csv(file: BinaryIO, names: Collection[str], rows: int) -> Iterator[Chunk]:
     text = io.TextIOWrapper(file, _encoding(file), newline="")
     try:
-        delimiter = delimiter_of(text.readline())
+        delimiter = delimiter_of(text.readline(), text.readline())
         text.seek(0)
         yield from _csv_chunks(text, csv.reader(text, delimiter=delimiter, strict=True), names, rows)
     except (csv.Error, UnicodeError) as error:

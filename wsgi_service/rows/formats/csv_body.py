@@ -195,7 +195,7 @@ def _split(body: bytes, claim: Claim, most: int) -> Iterator[NumberedRow]:
     try:
         with claim.briefly(LINE_RATIO * longest_line(body)):
             text = _text(body)
-            delimiter = delimiter_of(_first_line(text, most))
+            delimiter = delimiter_of(*_first_lines(text, most))
             text.seek(0)
             lines = _Counted(text, delimiter, claim)
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -214,14 +214,17 @@ def _split(body: bytes, claim: Claim, most: int) -> Iterator[NumberedRow]:
         raise MalformedBody(f"The CSV cannot be read: {error}.") from None
 
 
-def _first_line(text: Iterable[str], most: int) -> str:
-    """The first line that is not empty; nothing if there is none. Raises TooManyRows for too many empty ones."""
+def _first_lines(text: Iterable[str], most: int) -> list[str]:
+    """The first two lines that are not empty, if there are so many. Raises TooManyRows for too many empty ones."""
+    found: list[str] = []
     for number, line in enumerate(text):
         if line.strip("\r\n"):
-            return line
-        if number >= most:
+            found.append(line)
+        if len(found) == 2:  # noqa: PLR2004
+            break
+        if number >= most + len(found):
             raise TooManyRows(EMPTY_LINES.format(most))
-    return ""
+    return found or [""]
 
 
 def _text(body: bytes) -> io.TextIOWrapper:

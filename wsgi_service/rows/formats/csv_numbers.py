@@ -6,8 +6,9 @@ processor's cache, which is faster than all at once, and takes less memory.
 """
 
 import codecs
+import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ PIECE = 1 << 18
 #: of a piece becomes while it is read, and bytes that a number and its end have at least.
 COPIES, IN_ARRAYS, PIECE_RATIO, SHORTEST = 2, 16, 24, 2
 DELIMITERS = ",;\t"
+#: Characters of a line that is split to see what splits it.
+MOST_SPLIT = 1 << 16
 MARKS = [mark.encode() for mark in DELIMITERS]
 #: What there is none of where each line is a row of numbers.
 NO_NUMBERS = (b'"', b"\n\n", b"\n\r\n")
@@ -30,9 +33,19 @@ COMMA, LINE_END = b",\n"
 _numbers = msgspec.json.Decoder(list[float])
 
 
-def delimiter_of(line: str) -> str:
-    """What stands between the fields of a line."""
-    return max(DELIMITERS, key=line.count)
+def delimiter_of(*lines: str) -> str:
+    """What stands between fields: what splits the first lines alike, or else what is most often in the first."""
+    return max(DELIMITERS, key=lambda mark: (_splits_alike(lines, mark), lines[0].count(mark)))
+
+
+def _splits_alike(lines: Sequence[str], mark: str) -> bool:
+    if max(map(len, lines)) > MOST_SPLIT:
+        return False
+    try:
+        widths = {len(fields) for fields in csv.reader(lines, delimiter=mark)}
+    except csv.Error:
+        return False
+    return len(widths) == 1 and widths != {1}
 
 
 def numbers_of(
@@ -49,7 +62,8 @@ def numbers_of(
     if max(body.count(mark, 0, end) for mark in MARKS) != len(schema.inputs) - 1:
         return None
     heading = body[:end].decode("utf-8", "replace").rstrip("\r\n")
-    delimiter = delimiter_of(heading)
+    second = body[end : end + MOST_SPLIT + 1].partition(b"\n")[0].decode("utf-8", "replace")
+    delimiter = delimiter_of(heading, second)
     places = _places(heading.split(delimiter), schema)
     claim.grow(COPIES * len(body))
     lines = _with_commas(body if places is None else body[end:], delimiter)

@@ -1,4 +1,4 @@
-"""A .npy body: one array of numbers, rows x columns (numpy's format, versions 1 to 3); never a pickled one."""
+"""A .npy body: one array of numbers, rows x columns (numpy's format, versions 1 and 2); never a pickled one."""
 
 import io
 import math
