@@ -43,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "access": {"http", "serving"},
     "monitoring": {"http", "rows", "hosts", "serving"},
     "openapi": {"http", "rows"},
-    "pages": {"http", "rows", "hosts", "openapi"},
+    "pages": {"http", "rows", "openapi"},
     "resources": {"http", "rows", "hosts", "serving", "access", "monitoring", "openapi", "pages"},
     "server": {"http", "access", "monitoring"},
     "processes": {"http", "serving", "access", "monitoring", "server"},

@@ -19,6 +19,7 @@ from wsgi_service.access.admission import Exposure
 from wsgi_service.access.keyring import Keyring
 from wsgi_service.access.sessions import KEY, Sessions
 from wsgi_service.dispatch import Dispatcher, Slots
+from wsgi_service.hosts.drawings import Drawings
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.unpacking import Unpacking
 from wsgi_service.monitoring.gauges import Gauges
@@ -177,7 +178,12 @@ def _resources(settings: Settings, parts: Parts, rehearsal: Rehearsal | None, fi
     warming = Warming(registry, predictor.prepare, predictor.load, draining, catch_up)
     system = System(registry, catalog.artifacts, hosts, lambda: warming.done, draining)
     pages = Pages(
-        catalog, predictor, unpacking, settings.row_limit, Evidences(registry, rehearse, hosts), system.index
+        catalog,
+        predictor,
+        unpacking,
+        settings.row_limit,
+        Evidences(registry, rehearse, Drawings(hosts)),
+        system.index,
     )
     return SimpleNamespace(
         models=Models(catalog),

@@ -11,14 +11,14 @@ from typing import Any
 import models
 import msgspec
 import pytest
-from conftest import StrictClient
+from conftest import PATIENCE, StrictClient
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression
 from werkzeug.wrappers import Response
 
 from wsgi_service.access import sessions
 from wsgi_service.access.sessions import Sessions
-from wsgi_service.app import create_app
+from wsgi_service.app import Application, create_app
 from wsgi_service.pages.pictures import cleaned
 from wsgi_service.resources.pages import EVENTS
 
@@ -354,6 +354,19 @@ def test_evidence_speaks_of_classes_as_they_are_named_now(iris: StrictClient) ->
     assert '<th scope="row">setosa</th>' in page(iris.get(address))
     iris.put("/models/iris/versions/1", json={"class_names": ["one", "two", "three"]})
     assert '<th scope="row">one</th>' in page(iris.get(address))
+
+
+def test_no_page_waits_for_the_pictures_of_another(app: Application, iris: StrictClient) -> None:
+    pytest.importorskip("matplotlib")
+    features, species = load_iris(return_X_y=True)
+    body = {"instances": features[::9].tolist(), "predictions": species[::9].tolist()}
+    iris.put("/models/iris/versions/1/examples", json=body)
+    with app.pool.reading(PATIENCE):  # as a page has it whose pictures are drawn
+        said = page(iris.get("/ui/models/iris/versions/1"))
+    assert "On its 17 examples" in said
+    assert "The pictures are drawn when other pages have theirs." in said
+    assert "<svg " not in said
+    assert "<svg " in page(iris.get("/ui/models/iris/versions/1"))
 
 
 def test_the_history_of_a_page_ends_with_what_was_newest(iris: StrictClient) -> None:

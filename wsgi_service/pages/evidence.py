@@ -2,6 +2,7 @@
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
@@ -15,18 +16,14 @@ from model_store.proof.examples import Examples, wanted
 from model_store.proof.quality import Quality, measure
 from model_store.proof.rehearsal import Rehearsal
 from model_store.registry import Registry
-from wsgi_service.errors import ServingError
-from wsgi_service.hosts import frames
-from wsgi_service.hosts.limits import allowance_to_check
-from wsgi_service.hosts.pool import HostPool
+from wsgi_service.errors import Busy, ServingError
 from wsgi_service.pages.pictures import cleaned
 
 log = logging.getLogger(__name__)
 
 #: Versions whose evidence is remembered.
 REMEMBERED = 64
-#: Seconds that drawing may take, the first import of the library included.
-LIMIT = 30.0
+DRAWN_NOW = "The pictures are drawn when other pages have theirs. Load the page again in a moment."
 TITLES = {
     "confusion": "Expected labels against answered ones",
     "residuals": "Residuals against what was expected",
@@ -56,13 +53,13 @@ class Evidences:
     Args:
         registry: has the examples.
         rehearsal: has versions answer them.
-        pool: has the host that draws.
+        draw: gives the SVG of each picture.
     """
 
-    def __init__(self, registry: Registry, rehearsal: Rehearsal, pool: HostPool) -> None:
+    def __init__(self, registry: Registry, rehearsal: Rehearsal, draw: Callable[[Quality], Sequence[str]]) -> None:
         self._registry = registry
         self._rehearsal = rehearsal
-        self._pool = pool
+        self._drawn = draw
         self._known: OrderedDict[tuple[str, bytes], Evidence] = OrderedDict()
         self._lock = Lock()
 
@@ -72,19 +69,19 @@ class Evidences:
         if examples is None or version.state != "ready":
             return None
         key = version.digest, msgspec.msgpack.encode((examples, version.class_names or None))
-        with self._lock:  # one at a time: it holds a host, and whoever comes next may find it made
-            if key not in self._known:
-                try:
-                    made = self._make(version, examples, by)
-                except (RehearsalFailed, ServingError, StoreError) as error:
-                    log.info("%s version %d has no evidence: %s", version.model, version.version, error)
-                    return None
-                if made.passing:
-                    return made
+        if known := self._known.get(key):
+            return known
+        try:
+            made = self._make(version, examples, by)
+        except (RehearsalFailed, ServingError, StoreError) as error:
+            log.info("%s version %d has no evidence: %s", version.model, version.version, error)
+            return None
+        if not made.passing:
+            with self._lock:
                 self._known[key] = made
                 while len(self._known) > REMEMBERED:
                     self._known.popitem(last=False)
-            return self._known[key]
+        return made
 
     def _make(self, version: Version, examples: Examples, by: Attribution) -> Evidence:
         answers = self._rehearsal.answers(version, examples.rows, wanted(version.methods), by)
@@ -93,16 +90,14 @@ class Evidences:
             return Evidence(quality, self._draw(quality))
         except MissingExtra as error:
             return Evidence(quality, [], str(error))
+        except Busy:
+            return Evidence(quality, [], DRAWN_NOW, passing=True)
         except (ServingError, StoreError) as error:
             return Evidence(quality, [], str(error), passing=True)
 
     def _draw(self, quality: Quality) -> list[Picture]:
-        request = frames.Draw(quality)
-        with self._pool.reading(LIMIT) as host:
-            reply, _ = host.call(request, [], LIMIT, allowance_to_check(0))
-        assert isinstance(reply, frames.Drawn)  # noqa: S101 - the only reply to Draw besides Failed
         titles = [title for name, title in TITLES.items() if getattr(quality, name) is not None]
-        pictures = zip(titles, reply.pictures, strict=False)
+        pictures = zip(titles, self._drawn(quality), strict=False)
         clean = [Picture(title, cleaned(svg, title, f"p{n}-")) for n, (title, svg) in enumerate(pictures)]
         return [picture for picture in clean if picture.svg]
 
