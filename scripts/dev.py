@@ -9,7 +9,7 @@
     python3 scripts/dev.py docs        write the pages anew that are made from code
     python3 scripts/dev.py everything  all of these but the demo, with the whole suite each time
 
-`core --all` and `windows --all` run the whole suite. Further arguments go to the command:
+`--all` runs the whole suite, with what takes long. Further arguments go to the command:
 `test tests/test_docs.py` and `test -k alias` run what is named, in one process. Otherwise there is a process for
 each core, and they share the files.
 
@@ -42,10 +42,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], list[list[str]]]] = {
     "docs": (("test",), [["scripts/write_docs.py"]]),
 }
 #: The pages are written last, since the tests hold those that are there against the code.
-EVERYTHING = (["lint"], ["types"], ["test"], ["core", "--all"], ["windows", "--all"], ["docs"])
+EVERYTHING = (["lint"], ["types"], ["test", "--all"], ["core", "--all"], ["windows", "--all"], ["docs"])
 #: Commands that run the suite -> which of its marks, unless they are told --all or which tests.
-SUITES = {"test": "", "core": "extras", "windows": "system"}
-QUICK = "not hosts"
+SUITES = {"test": "not long", "core": "extras and not long", "windows": "system and not long"}
+QUICK = "not hosts and not long"
 
 
 def main() -> int:

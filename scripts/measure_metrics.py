@@ -29,7 +29,7 @@ from wsgi_service.client import Client
 PROGRAM = """
 import signal
 from wsgi_service.cli import main
-from wsgi_service.metrics import Metrics
+from wsgi_service.monitoring.metrics import Metrics
 NAMES = ("answered", "predicted", "joined")
 counting = {name: getattr(Metrics, name) for name in NAMES}
 silent = dict.fromkeys(NAMES, lambda *_arguments: None)

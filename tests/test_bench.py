@@ -8,7 +8,11 @@ import pytest
 from conftest import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
-pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform == "win32", reason="counts memory with ps")]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.long,
+    pytest.mark.skipif(sys.platform == "win32", reason="counts memory with ps"),
+]
 
 
 def test_the_benchmark_measures_and_writes_what_it_found(tmp_path: Path) -> None:

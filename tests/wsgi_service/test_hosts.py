@@ -29,6 +29,7 @@ from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.process import Host
 from wsgi_service.routes import Work
 from wsgi_service.rows.tables import Table
+from wsgi_service.serving import predictor
 from wsgi_service.settings import Settings
 
 pytestmark = [pytest.mark.system, pytest.mark.hosts]
@@ -119,7 +120,10 @@ def test_a_host_that_hangs_is_ended_at_its_deadline(own_pool: HostPool, stored: 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops a process")
-def test_a_host_that_was_stopped_while_it_was_idle_costs_one_predict(folder: Path, own_pool: HostPool) -> None:
+def test_a_host_that_was_stopped_while_it_was_idle_costs_one_predict(
+    folder: Path, own_pool: HostPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "LOAD_LIMIT", 1.0)  # the first one may not have the model yet
     app = create_app(Settings(data=str(folder), predict_deadline=1.0), own_pool)
     client = StrictClient(validator(app))
     assert client.put_model("line", models.line()).status_code == 201
@@ -368,7 +372,7 @@ def test_a_full_house_is_refused_at_once(client: StrictClient, app: Any) -> None
 
 HOLDER = """
 import sys, threading
-from wsgi_service.serving.hosts import HostPool
+from wsgi_service.hosts.pool import HostPool
 pool = HostPool(2, startup_limit=180)
 pool.start()
 pool.wait_ready()
