@@ -20,7 +20,8 @@ from sklearn.datasets import load_diabetes, load_iris, load_linnerud
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from wsgi_service.client import Client, RemoteError, _array
+from wsgi_service.client import Client, RemoteError
+from wsgi_service.client.api import _array
 from wsgi_service.client.remote import Remote
 
 pytestmark = [pytest.mark.system, pytest.mark.extras, pytest.mark.live]
