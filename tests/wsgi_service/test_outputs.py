@@ -175,8 +175,11 @@ def test_for_a_spreadsheet_numbers_and_other_texts_are_as_they_were(iris: Strict
 
 
 def test_for_a_spreadsheet_numbers_that_go_on_as_formulas_are_none(iris: StrictClient) -> None:
-    cells = ["-1+1", "+1|calc", "-1 ", "--1", "+-1", "-", "1;=2", "x\n=2"]
-    expected = ["'-1+1", "'+1|calc", "'-1 ", "'--1", "'+-1", "'-", "1;'=2", "x\n'=2"]
+    cells = ["-1+1", "+1|calc", "-1 ", "--1", "+-1", "-", "1;=2", "x\n=2", " =2", "\ufeff=2", "a; =2", "\xa0@2"]
+    expected = [
+        "'-1+1", "'+1|calc", "'-1 ", "'--1", "'+-1", "'-", "1;'=2", "x\n'=2", "' =2", "'\ufeff=2", "a;' =2",
+        "'\xa0@2",
+    ]  # fmt: skip
     assert for_spreadsheet(iris, *cells)[1][: len(cells)] == expected
 
 

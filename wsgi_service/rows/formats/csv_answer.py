@@ -10,10 +10,10 @@ from wsgi_service.rows.columns import columns_of
 from wsgi_service.rows.formats.csv_body import text_of
 
 #: Where a spreadsheet may see a formula (https://owasp.org/www-community/attacks/CSV_Injection): at the beginning
-#: of a text, and behind what ends a cell where another character stands between cells. Wide signs count as well.
-FORMULA = re.compile(
-    r"^(?=[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20])|(?<=[;\t\r\n])(?=[=+\-@\uff0b\uff0d\uff1d\uff20])"
-)
+#: of a text, and behind what ends a cell where another character stands between cells. Wide signs count as well,
+#: and so do signs behind what some programs leave out before they look: blanks, NUL and marks of the byte order.
+SIGN = r"[ \0\xa0\u200b\ufeff]*[=+\-@\uff0b\uff0d\uff1d\uff20]"
+FORMULA = re.compile(rf"^(?=[\t\r\n]|{SIGN})|(?<=[;\t\r\n])(?={SIGN})")
 NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
 
 
