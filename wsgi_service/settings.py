@@ -1,16 +1,16 @@
-"""Every setting, in one table that feeds the flags of `serve`, the environment variables, `--help` and the docs.
+"""Every setting: what feeds the flags of `serve`, the environment variables, `--help` and the docs.
 
-To add a setting: add a field to `Settings` and its row to `TABLE`, then run `python scripts/dev.py docs`.
+To add a setting: add a field to `Settings`, then run `python scripts/dev.py docs`.
 """
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+from msgspec.structs import FieldInfo, fields
 
 from model_store.environment import OnDrift
 from model_store.footprint import machine
@@ -25,44 +25,140 @@ RESERVED_THREADS = 4
 FEWEST_HOSTS, MOST_HOSTS, MEMORY_PER_HOST = 2, 8, 4 << 30
 #: Threads where none are set.
 THREADS, THREADS_PER_HOST = 16, 8
+#: Marks a setting that must not stand on a command line.
+SECRET = object()
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """How a server runs. The fields are explained in `TABLE`."""
+    """How a server runs: the type of each setting, its bounds, what it means, and what it is without being set."""
 
-    listen: str = "127.0.0.1:8080"
-    data: str = "var"
-    token: str = ""
-    token_for_reads: bool = False
-    insecure: bool = False
-    allowed_hosts: str = ""
-    trusted_proxy: str = ""
-    connections_per_address: int = 0
-    processes: int = 1
-    threads: int = 0
-    hosts: int = 0
-    upload_limit: int = 512
-    predict_limit: int = 16
-    row_limit: int = 100_000
-    predict_deadline: float = 30.0
-    inspect_deadline: float = 60.0
-    startup_limit: float = 60.0
-    drain_deadline: float = 10.0
-    model_memory: int = 0
-    acceleration: str = "on"
-    acceleration_wait: float = 10.0
-    programs_in_process: str = "proven"
-    allow_pickle: bool = False
-    trust: str = ""
-    on_drift: OnDrift = "warn"
-    require_preconditions: bool = False
-    log_level: str = "info"
-    log_format: str = "text"
-    log_file: str = ""
-    opentelemetry: bool = False
-    prediction_log: str = ""
-    prediction_log_limit: int = 1_000
-    prediction_log_days: float = 30.0
+    listen: Annotated[
+        str,
+        "HOST:PORT to listen on. Without this, PORT (then on 0.0.0.0) and HTTP_PLATFORM_PORT (then on 127.0.0.1) "
+        "are read from the environment. Port 0 takes a free one.",
+    ] = "127.0.0.1:8080"
+    data: Annotated[
+        str,
+        "The folder for registry, artifacts and temporary files; made if it is not there.",
+    ] = "var"
+    token: Annotated[
+        str,
+        SECRET,
+        "Bearer token that every change needs. To listen on anything but this machine itself, this or a token "
+        "made by `wsgi-service token create` is needed.",
+    ] = ""
+    token_for_reads: Annotated[bool, "Ask for the token for reading and predicting as well."] = False
+    insecure: Annotated[
+        bool,
+        "Listen on other addresses without a token. Anyone who reaches the port can change models.",
+    ] = False
+    allowed_hosts: Annotated[
+        str,
+        "Comma-separated names that a request's Host may have; '*' for any. Empty: on a loopback address its own "
+        "names, otherwise any.",
+    ] = ""
+    trusted_proxy: Annotated[
+        str,
+        "The address of a reverse proxy, such as 127.0.0.1, whose X-Forwarded-For and X-Forwarded-Proto are "
+        "believed.",
+    ] = ""
+    connections_per_address: Annotated[
+        int,
+        Meta(ge=0),
+        "Connections that one address may have at a time, for each server process; the trusted proxy may have "
+        "any. 0: no limit.",
+    ] = 0
+    processes: Annotated[
+        int,
+        Meta(gt=0),
+        "Server processes that share the port, each with its own threads and model hosts. What one changes, all "
+        "know before it is answered.",
+    ] = 1
+    threads: Annotated[
+        int,
+        Meta(ge=0),
+        "Threads for requests. Four of them are kept free of uploads and predicts. 0: 16, and 8 for each host.",
+    ] = 0
+    hosts: Annotated[
+        int,
+        Meta(ge=0),
+        "Model host processes that serve, at least 2. One more checks uploads, one stands by. 0: from 2 to 8, "
+        "one for each core and each 4 GB of memory that a server process has.",
+    ] = 0
+    upload_limit: Annotated[int, Meta(gt=0), "Largest upload in MB."] = 512
+    predict_limit: Annotated[int, Meta(gt=0), "Largest body of a predict in MB."] = 16
+    row_limit: Annotated[int, Meta(gt=0), "Most rows in one predict."] = 100_000
+    predict_deadline: Annotated[
+        float,
+        Meta(gt=0),
+        "Seconds after which a predict is stopped and answered with 504.",
+    ] = 30.0
+    inspect_deadline: Annotated[float, Meta(gt=0), "Seconds that checking an upload may take."] = 60.0
+    startup_limit: Annotated[float, Meta(gt=0), "Seconds that a model host may take to start."] = 60.0
+    drain_deadline: Annotated[
+        float,
+        Meta(ge=0),
+        "Seconds that requests under way may take to finish when the server is stopped.",
+    ] = 10.0
+    model_memory: Annotated[
+        int,
+        Meta(ge=0),
+        "MB that the models in all serving hosts together may take. 0: half of the machine's memory.",
+    ] = 0
+    acceleration: Annotated[
+        Literal["on", "off"],
+        "on or off: whether versions are converted to ONNX programs, which answer in the estimator's place once "
+        'they are proven to answer the same. Needs the extra: pip install "wsgi-service[onnx]"',
+    ] = "on"
+    acceleration_wait: Annotated[
+        float,
+        Meta(ge=0),
+        "Seconds that an upload waits for its program; after that it is finished in the background.",
+    ] = 10.0
+    programs_in_process: Annotated[
+        Literal["proven", "all"],
+        "proven or all: which ONNX programs run in the server process itself, where they need no model host. "
+        "proven: those that were made of an estimator here. all: also those that were uploaded, as far as it is "
+        "known beforehand what they take.",
+    ] = "proven"
+    allow_pickle: Annotated[
+        bool,
+        "Take pickle and joblib files as well. Reading one runs whatever code is in it, with the server's rights.",
+    ] = False
+    trust: Annotated[
+        str,
+        "Comma-separated dotted names of classes and functions that models may hold besides scikit-learn's own, "
+        "as in my_package.MyTransformer. They must be installed beside the server, and run in model hosts.",
+    ] = ""
+    on_drift: Annotated[
+        OnDrift,
+        "refuse, warn or allow: what to do about models of another Python, scikit-learn, numpy or scipy than "
+        "runs here. refuse takes no upload of them and moves no alias to them; what serves already goes on "
+        "serving.",
+    ] = "warn"
+    require_preconditions: Annotated[
+        bool,
+        "Move and delete aliases only for requests that have If-Match (else 428).",
+    ] = False
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], "debug, info, warning or error."] = "info"
+    log_format: Annotated[Literal["text", "json"], "text, or json for an object in each line."] = "text"
+    log_file: Annotated[
+        str,
+        "Write the log to this file instead of the standard error. It is begun anew at 10 MB, and five older "
+        "ones are kept. Of several processes the second writes to NAME.1.EXT, and so on.",
+    ] = ""
+    opentelemetry: Annotated[
+        bool,
+        "Send a span for each request by OTLP over HTTP, set up by OpenTelemetry's own OTEL_* variables "
+        "(`[opentelemetry]` extra).",
+    ] = False
+    prediction_log: Annotated[
+        str,
+        "Which part of the predicts of which models is kept in files under `predictions` in the data folder, "
+        "rows included: NAME=SHARE with commas between, such as iris=1,churn-*=0.01. Empty: nothing.",
+    ] = ""
+    prediction_log_limit: Annotated[int, Meta(gt=0), "MB of these files together; then the oldest go."] = 1_000
+    prediction_log_days: Annotated[float, Meta(gt=0), "Days after which they go."] = 30.0
 
     @property
     def folder(self) -> Path:
@@ -103,12 +199,26 @@ class Settings(Struct, frozen=True, kw_only=True):
         return split_address(self.listen)
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One row of the table: the field's name, and what it means. A secret has no flag, only a variable."""
+class Setting(Struct, frozen=True):
+    """What `Settings` declares of one of its fields.
+
+    Attributes:
+        name: of the field.
+        kind: the type of its values.
+        default: the value without flag and variable.
+        help: what it means.
+        choices: the words that it takes; empty where it takes any.
+        above, least: its values are greater than, or no less than this; None where nothing is said.
+        secret: it has no flag, only a variable.
+    """
 
     name: str
+    kind: type
+    default: Any
     help: str
+    choices: tuple[str, ...] = ()
+    above: float | None = None
+    least: float | None = None
     secret: bool = False
 
     @property
@@ -121,134 +231,32 @@ class Setting:
         """The flag of `serve`."""
         return None if self.secret else "--" + self.name.replace("_", "-")
 
-    @property
-    def default(self) -> Any:
-        """The value without flag and variable."""
-        return getattr(Settings(), self.name)
+    def check(self, value: Any) -> None:
+        """Raises InvalidSetting for a value that it does not take."""
+        if self.choices and value not in self.choices:
+            raise InvalidSetting(f"{self.name} must be {', '.join(self.choices[:-1])} or {self.choices[-1]}")
+        if self.above is not None and not value > self.above:
+            raise InvalidSetting(f"{self.name} must be greater than {self.above:g}")
+        if self.least is not None and not value >= self.least:
+            raise InvalidSetting(f"{self.name} must be {self.least:g} or more")
 
 
-TABLE = (
-    Setting(
-        "listen",
-        "HOST:PORT to listen on. Without this, PORT (then on 0.0.0.0) and HTTP_PLATFORM_PORT (then on "
-        "127.0.0.1) are read from the environment. Port 0 takes a free one.",
-    ),
-    Setting("data", "The folder for registry, artifacts and temporary files; made if it is not there."),
-    Setting(
-        "token",
-        "Bearer token that every change needs. To listen on anything but this machine itself, this or a token "
-        "made by `wsgi-service token create` is needed.",
-        secret=True,
-    ),
-    Setting("token_for_reads", "Ask for the token for reading and predicting as well."),
-    Setting(
-        "insecure",
-        "Listen on other addresses without a token. Anyone who reaches the port can change models.",
-    ),
-    Setting(
-        "allowed_hosts",
-        "Comma-separated names that a request's Host may have; '*' for any. Empty: on a loopback address its "
-        "own names, otherwise any.",
-    ),
-    Setting(
-        "trusted_proxy",
-        "The address of a reverse proxy, such as 127.0.0.1, whose X-Forwarded-For and X-Forwarded-Proto are "
-        "believed.",
-    ),
-    Setting(
-        "connections_per_address",
-        "Connections that one address may have at a time, for each server process; the trusted proxy may have "
-        "any. 0: no limit.",
-    ),
-    Setting(
-        "processes",
-        "Server processes that share the port, each with its own threads and model hosts. What one changes, all "
-        "know before it is answered.",
-    ),
-    Setting(
-        "threads",
-        "Threads for requests. Four of them are kept free of uploads and predicts. 0: 16, and 8 for each host.",
-    ),
-    Setting(
-        "hosts",
-        "Model host processes that serve, at least 2. One more checks uploads, one stands by. 0: from 2 to 8, one "
-        "for each core and each 4 GB of memory that a server process has.",
-    ),
-    Setting("upload_limit", "Largest upload in MB."),
-    Setting("predict_limit", "Largest body of a predict in MB."),
-    Setting("row_limit", "Most rows in one predict."),
-    Setting("predict_deadline", "Seconds after which a predict is stopped and answered with 504."),
-    Setting("inspect_deadline", "Seconds that checking an upload may take."),
-    Setting("startup_limit", "Seconds that a model host may take to start."),
-    Setting(
-        "drain_deadline",
-        "Seconds that requests under way may take to finish when the server is stopped.",
-    ),
-    Setting(
-        "model_memory",
-        "MB that the models in all serving hosts together may take. 0: half of the machine's memory.",
-    ),
-    Setting(
-        "acceleration",
-        "on or off: whether versions are converted to ONNX programs, which answer in the estimator's place once "
-        'they are proven to answer the same. Needs the extra: pip install "wsgi-service[onnx]"',
-    ),
-    Setting(
-        "acceleration_wait",
-        "Seconds that an upload waits for its program; after that it is finished in the background.",
-    ),
-    Setting(
-        "programs_in_process",
-        "proven or all: which ONNX programs run in the server process itself, where they need no model host. "
-        "proven: those that were made of an estimator here. all: also those that were uploaded, as far as it is "
-        "known beforehand what they take.",
-    ),
-    Setting(
-        "allow_pickle",
-        "Take pickle and joblib files as well. Reading one runs whatever code is in it, with the server's rights.",
-    ),
-    Setting(
-        "trust",
-        "Comma-separated dotted names of classes and functions that models may hold besides scikit-learn's own, "
-        "as in my_package.MyTransformer. They must be installed beside the server, and run in model hosts.",
-    ),
-    Setting(
-        "on_drift",
-        "refuse, warn or allow: what to do about models of another Python, scikit-learn, numpy or scipy than runs "
-        "here. refuse takes no upload of them and moves no alias to them; what serves already goes on serving.",
-    ),
-    Setting("require_preconditions", "Move and delete aliases only for requests that have If-Match (else 428)."),
-    Setting("log_level", "debug, info, warning or error."),
-    Setting("log_format", "text, or json for an object in each line."),
-    Setting(
-        "log_file",
-        "Write the log to this file instead of the standard error. It is begun anew at 10 MB, and five older ones "
-        "are kept. Of several processes the second writes to NAME.1.EXT, and so on.",
-    ),
-    Setting(
-        "opentelemetry",
-        "Send a span for each request by OTLP over HTTP, set up by OpenTelemetry's own OTEL_* variables "
-        "(`[opentelemetry]` extra).",
-    ),
-    Setting(
-        "prediction_log",
-        "Which part of the predicts of which models is kept in files under `predictions` in the data folder, rows "
-        "included: NAME=SHARE with commas between, such as iris=1,churn-*=0.01. Empty: nothing.",
-    ),
-    Setting("prediction_log_limit", "MB of these files together; then the oldest go."),
-    Setting("prediction_log_days", "Days after which they go."),
-)
+def _setting(field: FieldInfo) -> Setting:
+    kind, *more, help_ = get_args(field.type)
+    bounds = next((one for one in more if isinstance(one, Meta)), Meta())
+    return Setting(
+        field.name,
+        type(field.default),
+        field.default,
+        help_,
+        choices=get_args(kind),
+        above=bounds.gt,
+        least=bounds.ge,
+        secret=SECRET in more,
+    )
 
 
-#: Settings that take one of a few words.
-CHOICES: dict[str, tuple[str, ...]] = {
-    "log_level": ("debug", "info", "warning", "error"),
-    "on_drift": get_args(OnDrift),
-    "acceleration": ("on", "off"),
-    "programs_in_process": ("proven", "all"),
-    "log_format": ("text", "json"),
-}
-
+TABLE = tuple(_setting(field) for field in fields(Settings))
 
 EXPOSED = (
     "{} can be reached from other machines. Make tokens for those who may use it: wsgi-service token create "
@@ -310,7 +318,7 @@ def _platform_listen(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _parse(setting: Setting, text: str) -> Any:
-    kind = type(setting.default)
+    kind = setting.kind
     if kind is bool:
         if text.lower() in ("1", "true", "yes", "on"):
             return True
@@ -324,23 +332,8 @@ def _parse(setting: Setting, text: str) -> Any:
 
 
 def _check(settings: Settings) -> None:
-    for name, words in CHOICES.items():
-        if getattr(settings, name) not in words:
-            raise InvalidSetting(f"{name} must be {', '.join(words[:-1])} or {words[-1]}")
-    for name in (
-        "processes",
-        "upload_limit",
-        "predict_limit",
-        "row_limit",
-        "predict_deadline",
-        "prediction_log_limit",
-        "prediction_log_days",
-    ):
-        if getattr(settings, name) <= 0:
-            raise InvalidSetting(f"{name} must be greater than 0")
-    for name in ("threads", "hosts", "model_memory", "acceleration_wait", "connections_per_address"):
-        if getattr(settings, name) < 0:
-            raise InvalidSetting(f"{name} must be 0 or more")
+    for setting in TABLE:
+        setting.check(getattr(settings, setting.name))
     _check_trust(settings)
     _check_proxy(settings.trusted_proxy)
     _check_shares(settings)

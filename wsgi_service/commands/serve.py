@@ -1,4 +1,4 @@
-"""`wsgi-service serve`: a flag for each row of the settings table."""
+"""`wsgi-service serve`: a flag for each setting."""
 
 import socket
 import sys
@@ -12,16 +12,15 @@ from wsgi_service.processes import launch
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add a flag for each row of the settings table."""
+    """Add a flag for each setting."""
     for setting in reversed(settings.TABLE):
         if setting.flag is None:
             continue
-        kind = type(setting.default)
         help_ = f"{setting.help} [{setting.variable}; default: {setting.default!r}]"
         option = (
             click.option(setting.flag, is_flag=True, default=None, help=help_)
-            if kind is bool
-            else click.option(setting.flag, type=kind, default=None, help=help_)
+            if setting.kind is bool
+            else click.option(setting.flag, type=setting.kind, default=None, help=help_)
         )
         command = option(command)
     return command
