@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from wsgi_service.errors import ResultTooLarge
-from wsgi_service.hosts import frames
+from wsgi_service.hosts import buffers, frames
 from wsgi_service.rows import tables
 from wsgi_service.rows.cells import allowed_by
 
@@ -95,23 +95,23 @@ def test_categories_are_looked_up_in_a_set(client: StrictClient) -> None:
 )
 def test_a_result_has_an_entry_for_each_row(result: Any, rows: int) -> None:
     with pytest.raises(ValueError, match="row"):
-        tables.encode_result(result, rows)
+        buffers.encode_result(result, rows)
 
 
 def test_a_sparse_list_is_not_an_answer() -> None:
     """Found by the fuzzer: a label binarizer that was told to be sparse."""
     with pytest.raises(ValueError, match="sparse"):
-        tables.encode_result(sparse.csr_array(np.array([1.0, 2.0])), 2)
+        buffers.encode_result(sparse.csr_array(np.array([1.0, 2.0])), 2)
 
 
 def test_numbers_of_sixteen_bytes_become_numbers_of_eight() -> None:
-    outcome, buffers = tables.encode_result(np.ones(2, dtype=np.longdouble), 2)
-    assert tables.decode_result(outcome, [bytearray(buffer) for buffer in buffers]).tolist() == [1.0, 1.0]
+    outcome, sent = buffers.encode_result(np.ones(2, dtype=np.longdouble), 2)
+    assert buffers.decode_result(outcome, [bytearray(buffer) for buffer in sent]).tolist() == [1.0, 1.0]
 
 
 def test_a_result_of_too_many_values_is_too_large() -> None:
     with pytest.raises(ResultTooLarge):
-        tables.encode_result(np.broadcast_to(np.zeros(1), (2, tables.MAX_VALUES)), 2)
+        buffers.encode_result(np.broadcast_to(np.zeros(1), (2, tables.MAX_VALUES)), 2)
 
 
 def test_what_a_host_claims_to_send_is_bounded() -> None:
