@@ -263,6 +263,8 @@ def _native(method: Method, tables: Tables) -> Method:
 
 
 def _difference(compared: ComparedMethod) -> str:
+    if not compared.rows:
+        return f"no row lies far enough from where {compared.method} is decided otherwise"
     if compared.mismatches:
         return f"its program answers {compared.method} otherwise for {compared.mismatches} of {compared.rows} rows"
     return f"its program's {compared.method} is off by up to {compared.largest_relative:.1e} of what is usual"

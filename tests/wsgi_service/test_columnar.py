@@ -11,7 +11,7 @@ import pytest
 from conftest import StrictClient
 from sklearn.datasets import load_iris
 
-pytestmark = [pytest.mark.system, pytest.mark.extras]
+pytestmark = pytest.mark.extras
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -50,6 +50,7 @@ def iris(client: StrictClient) -> StrictClient:
     return client
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("type_", "body"),
     [
@@ -100,6 +101,7 @@ def test_a_table_comes_back_as_a_table_with_its_other_columns(
     assert by_accept.headers["Content-Type"] == type_
 
 
+@pytest.mark.system
 def test_mixed_columns_arrive_as_they_are(client: StrictClient) -> None:
     client.put_model("people", models.people())
     table = models.people_table()
@@ -161,6 +163,7 @@ def test_more_rows_than_the_limit_are_not_even_read(iris: StrictClient, type_: s
     assert (answer.status_code, answer.json["type"]) == (413, "/problems/too-many-rows")
 
 
+@pytest.mark.system
 def test_a_small_file_of_a_huge_table_costs_the_reader_only(iris: StrictClient) -> None:
     """A million times the same ten kilobytes are a few hundred bytes in Parquet, and ten gigabytes outside."""
     column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(900_000, dtype=np.int32)), ["y" * 10_000])
@@ -212,6 +215,7 @@ def test_texts_in_every_layout_are_texts(iris: StrictClient, type_: Any) -> None
     assert pa.ipc.open_stream(answer.data).read_all()["id"].to_pylist() == ["a", None, "c"]
 
 
+@pytest.mark.system
 def test_a_table_that_is_too_large_for_memory_is_not_the_fault_of_its_bytes() -> None:
     from wsgi_service.hosts import columnar
 

@@ -32,7 +32,7 @@ from wsgi_service.rows.tables import Table
 from wsgi_service.serving import predictor
 from wsgi_service.settings import Settings
 
-pytestmark = [pytest.mark.system, pytest.mark.hosts]
+pytestmark = pytest.mark.hosts
 
 ROWS = [[5.1, 3.5, 1.4, 0.2]]
 
@@ -66,6 +66,7 @@ def predict(host: Host, rows: list[list[float]], limit: float = PATIENCE) -> Any
     return decode_results(reply.outcomes, answer)[0].tolist()
 
 
+@pytest.mark.system
 def test_a_host_loads_and_predicts(own_pool: HostPool, stored: Any) -> None:
     with own_pool.serving("line", PATIENCE) as host:
         load(host, stored)
@@ -88,6 +89,7 @@ def test_changed_bytes_are_not_loaded(own_pool: HostPool, stored: Any) -> None:
         load(host, stored)
 
 
+@pytest.mark.system
 def test_large_tables_go_over_and_come_back(own_pool: HostPool, stored: Any) -> None:
     rows = np.arange(300_000, dtype=float).reshape(-1, 1)
     with own_pool.serving("line", PATIENCE) as host:
@@ -98,6 +100,7 @@ def test_large_tables_go_over_and_come_back(own_pool: HostPool, stored: Any) -> 
     np.testing.assert_array_equal(decode_results(reply.outcomes, answer)[0], models.line().predict(rows))
 
 
+@pytest.mark.system
 def test_a_host_that_dies_costs_its_own_call_only(own_pool: HostPool, stored: Any) -> None:
     with own_pool.serving("line", PATIENCE) as host:
         os.kill(host.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -109,6 +112,7 @@ def test_a_host_that_dies_costs_its_own_call_only(own_pool: HostPool, stored: An
         assert predict(other, [[1.0]]) == pytest.approx([3.0])
 
 
+@pytest.mark.system
 def test_a_host_that_hangs_is_ended_at_its_deadline(own_pool: HostPool, stored: Any) -> None:
     with own_pool.serving("line", PATIENCE) as host:
         load(host, stored)
@@ -187,6 +191,7 @@ def test_who_waits_gets_a_host_in_turn_except_for_the_last_one_of_a_greedy_versi
     assert got == ["first", "second", "greedy"]
 
 
+@pytest.mark.system
 def test_whoever_waits_for_a_host_is_told_when_the_pool_is_closed() -> None:
     hosts = HostPool(2, startup_limit=PATIENCE)
     told: list[Exception] = []
@@ -227,6 +232,7 @@ def test_a_host_that_makes_a_program_is_let_go_only_when_it_is_not_at_work(own_p
         assert another.pid != at_work.pid
 
 
+@pytest.mark.system
 def test_a_predict_whose_host_is_killed_is_a_502_and_the_next_is_answered(client: StrictClient, app: Any) -> None:
     client.put_model("iris", models.iris())
     assert client.post("/predict", json={"instances": ROWS}).status_code == 200
@@ -309,6 +315,7 @@ def test_the_same_bytes_again_heal_a_damaged_version(client: StrictClient, app: 
     assert client.post("/models/hurt/predict", json={"text": "cheap money"}).json["prediction"] == "spam"
 
 
+@pytest.mark.system
 def test_a_host_that_died_while_idle_is_not_given_out(own_pool: HostPool, stored: Any) -> None:
     with own_pool.serving("line", PATIENCE):
         pass
@@ -382,6 +389,7 @@ with pool.serving("x", 180) as host:
 """
 
 
+@pytest.mark.system
 @pytest.mark.skipif(sys.platform not in ("linux", "win32"), reason="cannot wait for a process that is not a child")
 def test_hosts_end_when_the_server_is_killed() -> None:
     """Also one that is at work and so does not see that its pipe is closed."""

@@ -23,8 +23,6 @@ from wsgi_service.rows.tables import Table
 from wsgi_service.serving.batching import Batches, Caller, Joined
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
-pytestmark = pytest.mark.system
-
 
 @pytest.mark.parametrize("given", ["", "0", "0.0", "-1", "1e3", "nan", "inf", "soon", "1234567", "1,5"])
 def test_a_request_timeout_that_is_no_time_is_refused(client: StrictClient, given: str) -> None:
@@ -50,6 +48,7 @@ def test_an_answer_in_time_is_like_any_other(client: StrictClient) -> None:
     assert (answer.status_code, answer.json["predictions"]) == (200, pytest.approx([3.0]))
 
 
+@pytest.mark.system
 def test_what_comes_too_late_is_a_504_and_no_crash(client: StrictClient, app: Any, pool: HostPool) -> None:
     """All hosts are held by somebody else, and the client's time is shorter than the server's."""
     client.put_model("line", models.line())
@@ -154,6 +153,7 @@ def running(folder: Path, pool: HostPool) -> Iterator[Running]:
     server.stop()
 
 
+@pytest.mark.system
 def test_a_client_that_closes_its_connection_is_not_computed_for(
     running: Running, pool: HostPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
