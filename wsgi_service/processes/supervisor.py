@@ -8,6 +8,7 @@ the registry afresh, so a change is answered only when the next request sees it,
 import base64
 import logging
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds beyond the drain deadline after which a process that does not end is ended.
 MERCY = 5.0
+#: Seconds in which a process that was killed is gone.
+END_LIMIT = 10.0
 #: A process that served for fewer seconds than this is started again only after a pause.
 SHORT_LIFE, PAUSE = 10.0, 1.0
 TICK = 0.2
@@ -229,7 +232,9 @@ class _Worker:
             **options,
         )
         self._began = time.monotonic()
-        self._lock = threading.Lock()
+        #: What is to be written to it, by a thread of its own: one that hangs does not read. None: nothing more.
+        self._words: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self._write, daemon=True).start()
         #: Whether it has said that it serves; until then it may take its time.
         self.serves = False
         self.pulse = Pulse()
@@ -253,25 +258,26 @@ class _Worker:
         return time.monotonic() - self._began
 
     def say(self, words: str) -> None:
-        with self._lock:
-            try:
-                assert self._process.stdin is not None  # noqa: S101 - it was asked for
-                self._process.stdin.write(f"{words}\n".encode())
-                self._process.stdin.flush()
-            except (OSError, ValueError):  # it has ended, which is seen elsewhere
-                return
+        """Tell it something, without waiting for it to read that."""
+        self._words.put(words)
+
+    def _write(self) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - it was asked for
+        with suppress(OSError), self._process.stdin as pipe:  # if it has ended, that is seen elsewhere
+            for words in iter(self._words.get, None):
+                pipe.write(f"{words}\n".encode())
+                pipe.flush()
 
     def close(self) -> None:
         """Close the pipes to it."""
         self.incoming.close()
-        with self._lock, suppress(OSError):  # something may wait to be written that nobody reads any more
-            assert self._process.stdin is not None  # noqa: S101 - it was asked for
-            self._process.stdin.close()
+        self._words.put(None)
 
     def kill(self) -> None:
-        """End it, whether it hangs or was stopped."""
+        """End it, whether it hangs or was stopped; what waits for a disk ends later."""
         self._process.kill()
-        self._process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_LIMIT)
 
     def end(self, until: float) -> None:
         """Wait for the end of the process until then, and end it."""
