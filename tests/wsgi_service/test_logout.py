@@ -103,20 +103,24 @@ def test_records_go_a_day_after_their_sessions_and_not_before(
     assert ended(tmp_path) == []
 
 
-def test_more_records_than_are_kept_end_all_sessions_and_none_comes_back(
+def test_more_records_than_are_kept_end_all_sessions_of_that_holder_and_none_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "MOST_ENDED", 3)
     made, now = Sessions(tmp_path / "key"), time.time()
-    values = [made.cookie("ann", "known") for _ in range(6)]
+    values, other = [made.cookie("ann", "known") for _ in range(6)], made.cookie("ben", "known")
     for value in values[:3]:
         made.end(value)
     assert made.verify(values[4], "known")
     made.end(values[3])
-    assert ended(tmp_path) == ["all"]
+    assert [name.partition("-")[0] for name in ended(tmp_path)] == ["all"]
+    assert made.verify(other, "known")
     assert not any(Sessions(tmp_path / "key").verify(value, "known") for value in values)
     monkeypatch.setattr(sessions.time, "time", lambda: now + 5)
     assert made.verify(made.cookie("ann", "known"), "known")
+    monkeypatch.setattr(sessions.time, "time", lambda: now + LIFETIME + MARGIN + 60)
+    made.sweep()
+    assert ended(tmp_path) == []
 
 
 def test_a_session_that_began_in_the_future_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,11 +32,12 @@ KEY_BYTES = 32
 SALT_BYTES = 8
 #: Seconds that the record of an ended session is kept beyond its time: a clock may go back.
 MARGIN = 24 * 3600
-#: Records that are kept; beyond them every session is ended, so that none that was ended is forgotten.
-MOST_ENDED = 10_000
+#: Records that are kept of one holder; beyond them all sessions of that holder are ended, so that none that was
+#: ended is forgotten.
+MOST_ENDED = 1_000
 #: The folder of the records.
 ENDED = "sessions"
-#: The record that all sessions are ended that would last until the time in it.
+#: How a record begins that all sessions of a holder are ended that would last until the time in it.
 ALL = "all"
 
 
@@ -74,42 +75,41 @@ class Sessions:
         if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(claim, proof).encode()):
             return False
         until = int(claim.rpartition(".")[2])
-        return 0 < until - time.time() <= LIFETIME and not self._was_ended(until, signature)
+        return 0 < until - time.time() <= LIFETIME and not self._was_ended(_holder(claim), until, signature)
 
     def end(self, value: str) -> None:
         """End a session that was verified, in all processes and for good. Raises StorageError."""
         claim, _, signature = value.rpartition(".")
+        holder = _holder(claim)
         try:
             make_folder(self._ended)
-            (self._ended / _record(int(claim.rpartition(".")[2]), signature)).touch(FILE)
-            if sum(1 for _ in self._ended.iterdir()) > MOST_ENDED:
-                self._end_all()
+            (self._ended / _record(holder, int(claim.rpartition(".")[2]), signature)).touch(FILE)
+            if sum(1 for _ in self._ended.glob(f"*-{holder}-*")) > MOST_ENDED:
+                self._end_all(holder)
         except OSError as error:
             raise disk_error(error) from error
 
     def sweep(self) -> None:
         """Remove the records of sessions whose time is over. Raises OSError."""
-        self._forget(int(time.time()) - MARGIN)
+        over = int(time.time()) - MARGIN
+        self._forget("*", over)
+        for path in self._ended.glob(f"{ALL}-*"):
+            if _until(path) <= over:
+                path.unlink(missing_ok=True)
 
-    def _was_ended(self, until: int, signature: str) -> bool:
-        return (self._ended / _record(until, signature)).exists() or until <= self._all_ended()
+    def _was_ended(self, holder: str, until: int, signature: str) -> bool:
+        record = self._ended / _record(holder, until, signature)
+        return record.exists() or until <= _until(self._ended / f"{ALL}-{holder}")
 
-    def _all_ended(self) -> int:
-        """Until when sessions would last that were all ended."""
-        try:
-            return int((self._ended / ALL).read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return 0
-
-    def _end_all(self) -> None:
-        log.warning("more than %d sessions were ended in a day, and all others are ended with them", MOST_ENDED)
+    def _end_all(self, holder: str) -> None:
+        log.warning("one holder ended more than %d sessions in a day, and all others of it end too", MOST_ENDED)
         until = int(time.time()) + LIFETIME
-        write_whole(self._ended / ALL, b"%d" % until)
-        self._forget(until)
+        write_whole(self._ended / f"{ALL}-{holder}", b"%d" % until)
+        self._forget(holder, until)
 
-    def _forget(self, until: int) -> None:
-        """Remove the records of sessions that would have lasted until then."""
-        for path in self._ended.glob("*-*"):
+    def _forget(self, holder: str, until: int) -> None:
+        """Remove the records of sessions of a holder (`*`: of all) that would have lasted until then."""
+        for path in self._ended.glob(f"[0-9]*-{holder}-*"):
             if int(path.name.partition("-")[0]) <= until:
                 path.unlink(missing_ok=True)
 
@@ -154,9 +154,22 @@ def write_whole(path: Path, content: bytes, instead: bool = True) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _record(until: int, signature: str) -> str:
+def _holder(claim: str) -> str:
+    """Who a claim is about, as part of a file's name."""
+    return hashlib.sha256(claim.partition(".")[0].encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _record(holder: str, until: int, signature: str) -> str:
     """The name of the file that says that a session was ended; until when it would last comes first."""
-    return f"{until}-{signature[:32]}"
+    return f"{until}-{holder}-{signature[:32]}"
+
+
+def _until(path: Path) -> int:
+    """Until when sessions would last that were all ended, as a record says; 0 if there is none."""
+    try:
+        return int(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return 0
 
 
 def begin(response: Response, value: str, secure: bool) -> None:
