@@ -96,6 +96,7 @@ def _read(schema: Schema, columns: Mapping[str, Cells], rows: int, row_by_row: b
     if all(fitting):
         claim.grow(CELL * rows * len(schema.inputs))
         return Read(rows, _table([columns[name] for name in schema.column_names], schema, rows))
+    claim.begin()
     return check_rows(schema, _rows(schema, columns, rows), row_by_row, claim=claim)
 
 
