@@ -21,19 +21,21 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model_store.acceleration.report import Acceleration
+from model_store.acceleration.trust import Trust
 from model_store.backup import backup
 from model_store.catalog import open_catalog
 from model_store.consistency import check
-from model_store.entities import Attribution
+from model_store.entities import Attribution, Version
 from model_store.errors import StorageError
 from model_store.sql.registry import SqlRegistry
 from wsgi_service.app import Application, create_app
-from wsgi_service.errors import Busy, DeadlineExceeded, NotWanted, TooLate
+from wsgi_service.errors import Busy, DeadlineExceeded, ModelCrashed, NotWanted, TooLate
 from wsgi_service.hosts import frames
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.process import Host
 from wsgi_service.rows.tables import MAX_VALUES, Table
 from wsgi_service.serving import accelerator, programs
+from wsgi_service.serving.live_proof import LiveProof
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 from wsgi_service.settings import Settings
@@ -596,6 +598,28 @@ def test_one_difference_lets_the_estimator_answer_from_then_on(
     assert (event["actor"], event["after"]["engine"]) == ("server", "native")
     assert 'wsgi_service_program_differences_total{model="iris",version="1"} 1.0' in client.get("/metrics").text
     until(lambda: client.get(f"{IRIS}/acceleration").json["live"]["differences"] == 1)
+
+
+def test_an_estimator_that_does_not_survive_being_compared_is_not_asked_again(
+    client: StrictClient, app: Application
+) -> None:
+    """Else three rows that only the program can answer would put the version in quarantine."""
+    for name in ("iris", "other"):
+        client.put_model(name, models.iris())
+    first, second = (app.catalog.registry.version(name, 1) for name in ("iris", "other"))
+    second = msgspec.structs.replace(second, digest="sha256:other")
+    asked: list[str] = []
+
+    def crash(version: Version, *_more: Any) -> list[Any]:
+        asked.append(version.model)
+        raise ModelCrashed("The process that ran the model ended unexpectedly.")
+
+    proof = LiveProof(app.catalog.registry, crash, lambda: True, lambda _: None, lambda *_: None)
+    table, trust = Table(1, matrix=np.array([ROW])), Trust((0.0,) * 4, (9.0,) * 4, (False,) * 4)
+    for version in (first, first, second):
+        proof.answered(version, ["predict"], table, [np.array([0])], trust)
+        until(lambda version=version: version.model in asked)
+    assert asked == ["iris", "other"]
 
 
 def test_a_program_of_an_earlier_proof_does_not_answer_until_it_is_proven_anew(

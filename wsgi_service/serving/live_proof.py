@@ -8,6 +8,7 @@ import hashlib
 import logging
 import queue
 import random
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -24,7 +25,7 @@ from model_store.acceleration.trust import Trust
 from model_store.entities import NATIVE, Attribution, Version, now
 from model_store.errors import NotFound, StoreError
 from model_store.registry import Registry
-from wsgi_service.errors import ServingError
+from wsgi_service.errors import DeadlineExceeded, ModelCrashed, OutOfMemory, ServingError
 from wsgi_service.rows.tables import Table
 from wsgi_service.serving.batching import joined, signature
 
@@ -210,6 +211,11 @@ class LiveProof:
         version = sample.version
         try:
             self._take_up(version, self._compare(sample))
+        except (ModelCrashed, DeadlineExceeded, OutOfMemory) as error:
+            # It would be in quarantine soon, for what nobody has asked of it.
+            counts = self._begin(version.digest)
+            counts.taken, counts.next = FIRST, sys.maxsize
+            log.warning("%s version %d is not compared any more: %s", version.model, version.version, error)
         except (ServingError, StoreError) as error:
             log.info("%s version %d was not compared: %s", version.model, version.version, error)
         except Exception:  # whatever it is, the next rows are compared
