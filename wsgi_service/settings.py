@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, get_args
 from msgspec import Meta, Struct
 from msgspec.structs import FieldInfo, fields
 
+from model_store.cores import available
 from model_store.environment import OnDrift
 from model_store.footprint import machine
 from model_store.safety import Policy
-from wsgi_service.serving.cores import available
 
 PREFIX = "WSGI_SERVICE_"
 MEGABYTE = 1 << 20

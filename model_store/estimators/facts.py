@@ -24,7 +24,7 @@ from model_store.estimators.inputs import read_inputs
 from model_store.estimators.methods import check_answers, methods_of
 from model_store.estimators.outputs import read_classes, read_outputs
 from model_store.estimators.passes import Passes
-from model_store.estimators.sense import LOOKS, Expected, expected_of, faults_in
+from model_store.estimators.plausibility import LOOKS, Expected, expected_of, faults_in
 from model_store.estimators.typical import typical_rows
 from model_store.footprint import forget_peak, peak, resident
 from model_store.formats.rules import Audit

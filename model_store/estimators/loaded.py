@@ -14,8 +14,8 @@ from model_store.estimators.facts import PANDAS_MISSING, read_schema
 from model_store.estimators.frames import as_input, assemble
 from model_store.estimators.inputs import missing_texts
 from model_store.estimators.passes import Passes
+from model_store.estimators.plausibility import check_sense, expected_of
 from model_store.estimators.rowwise import answers_row_by_row
-from model_store.estimators.sense import check_sense, expected_of
 from model_store.methods import row_major
 from model_store.safety import STRICT, Policy
 

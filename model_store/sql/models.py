@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, select, update
 
 from model_store.entities import Action, Attribution, Guard, Model, State, unguarded
 from model_store.errors import ModelExists
-from model_store.sql import answers, statements, tables
+from model_store.sql import idempotency, statements, tables
 from model_store.sql.connection import reading
 from model_store.sql.log import difference, log
 from model_store.sql.transactions import Transactions
@@ -74,6 +74,6 @@ class ModelTransactions(Transactions):
             connection.execute(delete(aliases).where(aliases.c.model == name))
             retire(connection, name, [row.version for row in rows])
             connection.execute(delete(models).where(models.c.name == name))
-            answers.forget_model(connection, name)
+            idempotency.forget_model(connection, name)
             log(connection, by, Action.DELETE_MODEL, name, before=statements.described(model))
             return {digest for row in rows for digest in (row.digest, row.program) if digest}

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from model_store.acceleration.report import Acceleration, Live
 from model_store.entities import Action, Attribution, Draft, Guard, UploadKey, Version, unguarded
 from model_store.errors import VersionInUse
-from model_store.sql import answers, statements, tables
+from model_store.sql import idempotency, statements, tables
 from model_store.sql.connection import reading, writing
 from model_store.sql.evidence import forget_evidence, insert_examples
 from model_store.sql.log import difference, log
@@ -52,7 +52,7 @@ class VersionTransactions(Transactions):
     ) -> tuple[Version, bool]:
         """See `Registry`."""
         with self._writing() as connection:
-            if key is not None and (earlier := answers.find(connection, key)):
+            if key is not None and (earlier := idempotency.find(connection, key)):
                 return earlier, True
             if number is not None and (same := statements.check_free(connection, model, number, draft.digest)):
                 return same, False
@@ -64,18 +64,18 @@ class VersionTransactions(Transactions):
             _insert(connection, model, chosen, draft, by)
             version = statements.read_version(connection, model, chosen)
             if key is not None:
-                answers.keep(connection, key, version)
+                idempotency.keep(connection, key, version)
             return version, True
 
     def answered(self, key: UploadKey) -> Version | None:
         """See `Registry`."""
         with reading(self._engine) as connection:
-            return answers.find(connection, key)
+            return idempotency.find(connection, key)
 
     def forget_answers(self, before: str, after: str) -> None:
         """See `Registry`."""
         with writing(self._engine) as connection:
-            answers.forget(connection, before, after)
+            idempotency.forget(connection, before, after)
 
     def update_version(
         self, model: str, number: int, changes: dict[str, Any], by: Attribution, guard: Guard = unguarded

@@ -217,12 +217,12 @@ def test_texts_in_every_layout_are_texts(iris: StrictClient, type_: Any) -> None
 
 @pytest.mark.system
 def test_a_table_that_is_too_large_for_memory_is_not_the_fault_of_its_bytes() -> None:
-    from wsgi_service.hosts import columnar
+    from wsgi_service.hosts import parquet_and_arrow
 
     def no_room(*_: Any) -> Any:
         raise pa.ArrowMemoryError("malloc of size 1 failed")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(columnar.OPENERS, "Arrow", no_room)
+        patch.setitem(parquet_and_arrow.OPENERS, "Arrow", no_room)
         with pytest.raises(MemoryError):
-            columnar.read("Arrow", b"", 10)
+            parquet_and_arrow.read("Arrow", b"", 10)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE
 
-from model_store import footprint
+from model_store import cores, footprint
+from model_store.cores import available
 from wsgi_service import settings
-from wsgi_service.serving import cores
-from wsgi_service.serving.cores import Crew, available
+from wsgi_service.serving.crew import Crew
 from wsgi_service.settings import Settings
 
 pytestmark = pytest.mark.system

@@ -11,7 +11,7 @@ from conftest import StrictClient
 
 from model_store import failpoints
 from model_store.failpoints import Failure, Point
-from wsgi_service.access.forwarding import Forwarding
+from wsgi_service.access.trusted_proxy import Forwarding
 from wsgi_service.http import forms
 from wsgi_service.resources import system
 from wsgi_service.server import loop, parser, spool

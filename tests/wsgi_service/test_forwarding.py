@@ -10,7 +10,7 @@ from running import Running
 from test_strictness import HOST, sent, status_of
 
 from wsgi_service.access.attempts import FREE
-from wsgi_service.access.forwarding import Forwarding, address_in
+from wsgi_service.access.trusted_proxy import Forwarding, address_in
 from wsgi_service.hosts.pool import HostPool
 
 PROXY = "127.0.0.1"

@@ -10,7 +10,7 @@ import pytest
 from conftest import StrictClient
 
 from wsgi_service.app import create_app
-from wsgi_service.resources.keys import turn
+from wsgi_service.resources.idempotency import turn
 from wsgi_service.settings import Settings
 
 IRIS = models.skops_bytes(models.iris())

@@ -83,6 +83,6 @@ class LocalModel:
 
 def _unpack(format_: str, body: bytes, row_limit: int, _claim: Claim) -> tuple[tuple[str, ...], Table]:
     """The names and the columns of a table, which nobody else takes apart here."""
-    from wsgi_service.hosts import columnar
+    from wsgi_service.hosts import parquet_and_arrow
 
-    return columnar.read(format_, body, row_limit)
+    return parquet_and_arrow.read(format_, body, row_limit)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from wsgi_service.commands.service import data_folder
-from wsgi_service.hosting.files import write
+from wsgi_service.deployment.files import write
 from wsgi_service.processes import launch
 from wsgi_service.settings import MEGABYTE, Settings
 

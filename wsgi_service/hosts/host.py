@@ -151,12 +151,12 @@ class _Bench:
             return frames.Inspected(self._facts.inspect(path, request.column_names, request.policy)), []
 
     def _unpack(self, request: frames.Unpack, buffers: list[bytearray]) -> Answer:
-        from wsgi_service.hosts import columnar
+        from wsgi_service.hosts import parquet_and_arrow
         from wsgi_service.hosts.buffers import encode_table
 
         body = bytes(buffers[0])
         with limited(allowance_to_check(len(body))):
-            names, table = columnar.read(request.format, body, request.row_limit)
+            names, table = parquet_and_arrow.read(request.format, body, request.row_limit)
         header, answer = encode_table(table)
         return frames.Unpacked(names, header), answer
 

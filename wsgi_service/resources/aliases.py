@@ -21,7 +21,7 @@ from wsgi_service.http.requests import (
 )
 from wsgi_service.http.responses import changed, json_response, no_content
 from wsgi_service.openapi.operations import flag, operation, text, whole_number
-from wsgi_service.resources.json_bodies import read_json
+from wsgi_service.resources.changes import read_json
 
 REASON = text("reason", "Why, for the history.", maxLength=500)
 

@@ -17,7 +17,7 @@ from wsgi_service.http.representations import EventPage, ModelPage
 from wsgi_service.http.requests import change_by, check_parameters, consumes, integer_parameter
 from wsgi_service.http.responses import changed, no_content
 from wsgi_service.openapi.operations import operation, text, whole_number
-from wsgi_service.resources.json_bodies import read_json
+from wsgi_service.resources.changes import read_json
 
 #: The largest id of an event that a page can begin behind.
 MAX_EVENT = 10**12 - 1

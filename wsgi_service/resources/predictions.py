@@ -30,14 +30,14 @@ from wsgi_service.http.requests import (
 from wsgi_service.http.responses import Rendered
 from wsgi_service.openapi.operations import BYTES, Parameter, flag, operation, text, whole_number
 from wsgi_service.openapi.version_document import sample_rows
-from wsgi_service.rows import negotiation
+from wsgi_service.rows import answer_format
 from wsgi_service.rows.answer import Answer
+from wsgi_service.rows.answer_format import wanted_formats
 from wsgi_service.rows.bodies import FIELDS, FORM, JSON, MEDIA_TYPES, read_sent
 from wsgi_service.rows.checking import check_rows
 from wsgi_service.rows.control import HOW, WHO_AND_HOW, Control, read_control, take
 from wsgi_service.rows.formats import form_body, json_answer
 from wsgi_service.rows.formats.json_body import Rows
-from wsgi_service.rows.negotiation import wanted_formats
 from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import Read, Reading, Sent, Unpack
 from wsgi_service.rows.writing import write
@@ -50,7 +50,7 @@ from wsgi_service.serving.wanted import ALWAYS, Wanted
 ANSWERS = {
     200: {
         media_type: json_answer.Predictions if media_type == JSON else BYTES
-        for media_type in negotiation.MEDIA_TYPES.values()
+        for media_type in answer_format.MEDIA_TYPES.values()
     }
 }
 BODIES: dict[str, Any] = dict.fromkeys(MEDIA_TYPES, BYTES) | {
@@ -69,7 +69,7 @@ METHODS = (
 )
 EXACTLY = flag("exact", "Whether the estimator itself answers, for these rows alone, as in a notebook.")
 WRITING = (
-    text("format", "How the answer is written; otherwise Accept decides.", enum=list(negotiation.MEDIA_TYPES)),
+    text("format", "How the answer is written; otherwise Accept decides.", enum=list(answer_format.MEDIA_TYPES)),
     text("on_error", "Whether a wrong row fails the request, or only has no prediction.", enum=["fail", "row"]),
     text("decimal", "The decimal mark in texts.", enum=[".", ","]),
     flag("spreadsheet", "Whether texts in CSV that a spreadsheet would take for formulas get an apostrophe."),

@@ -37,8 +37,8 @@ from wsgi_service.http.requests import (
 )
 from wsgi_service.http.responses import changed, no_content
 from wsgi_service.openapi.operations import BYTES, header, operation, text
-from wsgi_service.resources.json_bodies import read_json
-from wsgi_service.resources.keys import idempotency_key, turn
+from wsgi_service.resources.changes import read_json
+from wsgi_service.resources.idempotency import idempotency_key, turn
 from wsgi_service.rows.examples import read_examples, show_examples
 from wsgi_service.rows.formats.csv_body import looks_like_json
 from wsgi_service.serving.uploads import Uploads

@@ -6,8 +6,8 @@ from werkzeug.exceptions import NotAcceptable
 
 from wsgi_service.http.responses import Rendered, bytes_response
 from wsgi_service.rows.answer import Answer
+from wsgi_service.rows.answer_format import ARROW, CSV, JSON, MEDIA_TYPES, NDJSON, NPY, PARQUET
 from wsgi_service.rows.formats import arrow_answer, csv_answer, json_answer, ndjson_answer, npy_answer
-from wsgi_service.rows.negotiation import ARROW, CSV, JSON, MEDIA_TYPES, NDJSON, NPY, PARQUET
 
 #: Format -> what writes it; those that are tables are told whether they have a column for what was wrong.
 WRITERS: dict[str, Callable[[Answer], bytes]] = {

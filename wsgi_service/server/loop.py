@@ -26,7 +26,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 from werkzeug.exceptions import HTTPException
 
-from wsgi_service.access.forwarding import Forwarding
+from wsgi_service.access.trusted_proxy import Forwarding
 from wsgi_service.app import Application
 from wsgi_service.at_once import QUICKLY_READ, Elsewhere, must_not_wait, never
 from wsgi_service.dispatch import Matches

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from model_store.artifacts.local import disk_error
 from model_store.errors import StoreError
-from wsgi_service.access.forwarding import Forwarding
+from wsgi_service.access.trusted_proxy import Forwarding
 from wsgi_service.app import Application
 from wsgi_service.at_once import Elsewhere, answering
 from wsgi_service.dispatch import Matches

@@ -9,7 +9,7 @@ from model_store.entities import Attribution, Version
 from model_store.methods import usual_method
 from model_store.proof.examples import PROBABILITIES
 from wsgi_service.rows.answer import Answer
-from wsgi_service.rows.negotiation import TABLES
+from wsgi_service.rows.answer_format import TABLES
 from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import Read, Reading, Sent
 from wsgi_service.serving.directory import Target

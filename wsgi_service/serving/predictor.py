@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from model_store.artifacts.local import Artifacts
+from model_store.cores import available
 from model_store.entities import MIXED, NATIVE, ONNX, Answering, Attribution, Patience, Version
 from model_store.environment import drift
 from model_store.errors import ArtifactCorrupt, StorageError, StoreError
@@ -37,7 +38,6 @@ from wsgi_service.hosts.process import Host
 from wsgi_service.hosts.verdicts import Verdicts
 from wsgi_service.rows.tables import Table, merged, values_in
 from wsgi_service.serving.batching import MOST_ROWS, Batches, Caller, Joined, Take, signature
-from wsgi_service.serving.cores import available
 from wsgi_service.serving.live_proof import LiveProof
 from wsgi_service.serving.programs import AT_ONCE, Call, Programs, Runnable, runnable
 from wsgi_service.serving.tickets import Posted

@@ -32,7 +32,7 @@ from wsgi_service.at_once import elsewhere, must_not_wait
 from wsgi_service.errors import TOO_MANY, Busy, DeadlineExceeded, PredictFailed, ResultTooLarge
 from wsgi_service.hosts.verdicts import SMALL, Verdicts
 from wsgi_service.rows.tables import MAX_VALUES, Table, check_entries
-from wsgi_service.serving.cores import Crew
+from wsgi_service.serving.crew import Crew
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 log = logging.getLogger(__name__)

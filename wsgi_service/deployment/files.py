@@ -5,7 +5,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 _environment = Environment(
-    loader=PackageLoader("wsgi_service.hosting"),
+    loader=PackageLoader("wsgi_service.deployment"),
     autoescape=select_autoescape(["config"]),  # which is XML
     undefined=StrictUndefined,
     trim_blocks=True,
