@@ -210,7 +210,7 @@ def columnar_bodies(size: int, parquet: bool) -> dict[str, bytes]:
     def body(table: Any) -> bytes:
         sink = io.BytesIO()
         if parquet:
-            pq.write_table(table, sink)
+            pq.write_table(table, sink, compression="zstd")
             return sink.getvalue()
         with ipc.new_stream(sink, table.schema, options=ipc.IpcWriteOptions(compression="zstd")) as stream:
             stream.write_table(table)
@@ -218,9 +218,11 @@ def columnar_bodies(size: int, parquet: bool) -> dict[str, bytes]:
 
     numbers, texts = pa.array(np.ones(100_000)), pa.array(["abc"] * 100_000).dictionary_encode()
     long = pa.array(["a" * 1000] * 100_000).dictionary_encode()
+    equal = pa.array(["a" * 30] * 100_000).dictionary_encode()
     return {
         "many columns": body(pa.table({f"c{place}": numbers for place in range(180)})),
         "many columns of texts": body(pa.table({f"c{place}": texts for place in range(40)})),
+        "a few kilobytes of equal texts": body(pa.table({f"x{place}": equal for place in range(1, 20)})),
         "too many columns": body(pa.table({f"c{place}": numbers for place in range(600)})),
         "many short columns": body(pa.table({f"c{place}": pa.array([1]) for place in range(20_000)})),
         "long texts": body(pa.table({"a": long})),

@@ -3,6 +3,7 @@
 To add a setting: add a field to `Settings`, then run `python scripts/dev.py docs`.
 """
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
@@ -235,6 +236,8 @@ class Setting(Struct, frozen=True):
         """Raises InvalidSetting for a value that it does not take."""
         if self.choices and value not in self.choices:
             raise InvalidSetting(f"{self.name} must be {', '.join(self.choices[:-1])} or {self.choices[-1]}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidSetting(f"{self.name} must be a number")
         if self.above is not None and not value > self.above:
             raise InvalidSetting(f"{self.name} must be greater than {self.above:g}")
         if self.least is not None and not value >= self.least:

@@ -170,14 +170,27 @@ def test_for_a_spreadsheet_no_text_begins_as_a_formula_does(iris: StrictClient, 
 
 
 def test_for_a_spreadsheet_numbers_and_other_texts_are_as_they_were(iris: StrictClient) -> None:
-    cells = ["-12.5", "+4", "-1,5", "1e-3", "-2E+5", "a-b", "a=b", "", "'=1", "x\r\ny", "me@example.com"]
+    cells = [
+        "-12.5",
+        " -12.5 ",
+        "+4",
+        "-1,5",
+        "1e-3",
+        "-2E+5",
+        "a-b",
+        "a=b",
+        "",
+        "'=1",
+        "x\r\ny",
+        "me@example.com",
+    ]
     assert for_spreadsheet(iris, *cells)[1][: len(cells)] == cells
 
 
 def test_for_a_spreadsheet_numbers_that_go_on_as_formulas_are_none(iris: StrictClient) -> None:
-    cells = ["-1+1", "+1|calc", "-1 ", "--1", "+-1", "-", "1;=2", "x\n=2", " =2", "\ufeff=2", "a; =2", "\xa0@2"]
+    cells = ["-1+1", "+1|calc", "-1 x", "--1", "+-1", "-", "1;=2", "x\n=2", " =2", "\ufeff=2", "a; =2", "\xa0@2"]
     expected = [
-        "'-1+1", "'+1|calc", "'-1 ", "'--1", "'+-1", "'-", "1;'=2", "x\n'=2", "' =2", "'\ufeff=2", "a;' =2",
+        "'-1+1", "'+1|calc", "'-1 x", "'--1", "'+-1", "'-", "1;'=2", "x\n'=2", "' =2", "'\ufeff=2", "a;' =2",
         "'\xa0@2",
     ]  # fmt: skip
     assert for_spreadsheet(iris, *cells)[1][: len(cells)] == expected

@@ -94,7 +94,7 @@ class Sessions:
         over = int(time.time()) - MARGIN
         self._forget("*", over)
         for path in self._ended.glob(f"{ALL}-*"):
-            if _until(path) <= over:
+            if "." not in path.name and _until(path) <= over:  # which is not written yet
                 path.unlink(missing_ok=True)
 
     def _was_ended(self, holder: str, until: int, signature: str) -> bool:

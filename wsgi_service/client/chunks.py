@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import sys
 from collections.abc import Callable, Collection, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from msgspec import Struct
 from model_store.errors import MissingExtra
 from wsgi_service.errors import InvalidRequest, MalformedBody
 from wsgi_service.rows.bodies import ARROW, CSV, JSON, NDJSON
-from wsgi_service.rows.formats.csv_body import is_heading
+from wsgi_service.rows.formats.csv_body import first_lines, is_heading
 from wsgi_service.rows.formats.csv_numbers import delimiter_of
 from wsgi_service.rows.formats.json_body import FORMS, UTF16, rows_in
 
@@ -60,7 +61,7 @@ def chunks_of(path: Path, names: Collection[str], rows: int = ROWS) -> Iterator[
 def _csv(file: BinaryIO, names: Collection[str], rows: int) -> Iterator[Chunk]:
     text = io.TextIOWrapper(file, _encoding(file), newline="")
     try:
-        delimiter = delimiter_of(text.readline(), text.readline())
+        delimiter = delimiter_of(*first_lines(text, sys.maxsize))
         text.seek(0)
         yield from _csv_chunks(text, csv.reader(text, delimiter=delimiter, strict=True), names, rows)
     except (csv.Error, UnicodeError) as error:

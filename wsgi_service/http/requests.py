@@ -177,36 +177,41 @@ def read_body(request: Request) -> bytes:
 
 
 def claim_for(request: Request) -> Claim:
-    """What will take the memory that the body of a request becomes; a large body gets a turn. Raises Busy."""
-    length = _length(request)
-    if length <= QUICKLY_READ:
-        return UNCOUNTED
-    claim = claim_of(request)
-    if length > TURNLESS and not must_not_wait():
-        claim.begin()
-    return claim
+    """What will take the memory that the body of a request becomes."""
+    return UNCOUNTED if _length(request) <= QUICKLY_READ else claim_of(request)
 
 
 def claim_of(request: Request) -> Claim:
-    """The same for a part of a body."""
+    """The same for what becomes large however small it is."""
     budget = request.environ.get(BUDGET)
     return UNCOUNTED if budget is None else Claim(budget)
 
 
 def claimed_body(request: Request, claim: Claim) -> bytes:
-    """The whole body; raises like `chunks`, and like `Claim.keep` if there is no room for it."""
+    """The whole body, and its turn to be decoded; raises like `chunks`, `Claim.keep` and `take_turn`."""
     if claim is UNCOUNTED:
         return read_body(request)
     length = _length(request)
     claim.keep(length)
     with claim.briefly(length):  # for its pieces
-        return read_body(request)
+        body = read_body(request)
+    take_turn(claim, len(body))
+    return body
+
+
+def take_turn(claim: Claim, size: int) -> None:
+    """Have a large body wait for its turn to be decoded, now that all of it is here. Raises Busy."""
+    if size > TURNLESS and not must_not_wait():
+        claim.begin()
 
 
 def claimed_view(request: Request, claim: Claim) -> bytes | memoryview:
     """The same as it lies in memory, if it does."""
     held = _held(request.environ)
-    return claimed_body(request, claim) if held is None else held
+    if held is None:
+        return claimed_body(request, claim)
+    take_turn(claim, len(held))
+    return held
 
 
 def _length(request: Request) -> int:

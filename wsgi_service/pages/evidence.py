@@ -69,23 +69,25 @@ class Evidences:
         if examples is None or version.state != "ready":
             return None
         key = version.digest, msgspec.msgpack.encode((examples, version.class_names or None))
-        if known := self._known.get(key):
+        known = self._known.get(key)
+        if known and not known.passing:
             return known
         try:
-            made = self._make(version, examples, by)
+            made = self._with_pictures(known.quality if known else self._measure(version, examples, by))
         except (RehearsalFailed, ServingError, StoreError) as error:
             log.info("%s version %d has no evidence: %s", version.model, version.version, error)
             return None
-        if not made.passing:
-            with self._lock:
-                self._known[key] = made
-                while len(self._known) > REMEMBERED:
-                    self._known.popitem(last=False)
+        with self._lock:
+            self._known[key] = made
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
         return made
 
-    def _make(self, version: Version, examples: Examples, by: Attribution) -> Evidence:
+    def _measure(self, version: Version, examples: Examples, by: Attribution) -> Quality:
         answers = self._rehearsal.answers(version, examples.rows, wanted(version.methods), by)
-        quality = _named(measure(examples, answers, version.schema), version)
+        return _named(measure(examples, answers, version.schema), version)
+
+    def _with_pictures(self, quality: Quality) -> Evidence:
         try:
             return Evidence(quality, self._draw(quality))
         except MissingExtra as error:

@@ -136,6 +136,7 @@ class Supervisor:
         if worker.pulse.stopped:
             log.error("server process %d did not turn for %g seconds and is ended", worker.pid, MOST_LOOKS * TICK)
             worker.kill()
+            self._gone(worker)
 
     def _stop(self) -> None:
         """Have all processes finish what is under way, and end those that do not."""
@@ -232,6 +233,7 @@ class _Worker:
             **options,
         )
         self._began = time.monotonic()
+        self._given_up = False
         #: What is to be written to it, by a thread of its own: one that hangs does not read. None: nothing more.
         self._words: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=self._write, daemon=True).start()
@@ -247,7 +249,7 @@ class _Worker:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return not self._given_up and self._process.poll() is None
 
     @property
     def code(self) -> int | None:
@@ -274,8 +276,9 @@ class _Worker:
         self._words.put(None)
 
     def kill(self) -> None:
-        """End it, whether it hangs or was stopped; what waits for a disk ends later."""
+        """End it, whether it hangs or was stopped; nobody reckons any more with one that waits for a disk."""
         self._process.kill()
+        self._given_up = True
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_LIMIT)
 

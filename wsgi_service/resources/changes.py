@@ -6,7 +6,7 @@ import msgspec
 from werkzeug.wrappers import Request
 
 from wsgi_service.errors import InvalidRequest, MalformedBody
-from wsgi_service.http.requests import claim_for, read_body
+from wsgi_service.http.requests import claim_for, read_body, take_turn
 from wsgi_service.rows.formats.json_body import parse_object
 from wsgi_service.rows.formats.json_pieces import RATIO
 
@@ -17,6 +17,7 @@ def read_json(request: Request, type_: type[Body]) -> tuple[Body, dict[str, Any]
     """The body as a Struct, and the keys that were given. Raises MalformedBody or InvalidRequest."""
     claim = claim_for(request)
     text = read_body(request)
+    take_turn(claim, len(text))
     claim.grow(RATIO * len(text))
     given = parse_object(text, claim)
     names = {field.encode_name: field.name for field in msgspec.structs.fields(type_)}

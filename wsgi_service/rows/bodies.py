@@ -10,7 +10,16 @@ from wsgi_service.errors import InvalidRequest
 from wsgi_service.http.budget import Claim
 from wsgi_service.http.forms import read_form
 from wsgi_service.http.problems import Problem
-from wsgi_service.http.requests import claim_for, claimed_body, claimed_view, media_type, query, read_fields
+from wsgi_service.http.requests import (
+    claim_for,
+    claim_of,
+    claimed_body,
+    claimed_view,
+    media_type,
+    query,
+    read_fields,
+    take_turn,
+)
 from wsgi_service.rows.control import take
 from wsgi_service.rows.formats import columnar_body, csv_body, form_body, json_body, ndjson_body, npy_body
 from wsgi_service.rows.unread import Sent
@@ -18,6 +27,8 @@ from wsgi_service.rows.unread import Sent
 JSON, FORM, FIELDS = "application/json", "multipart/form-data", "application/x-www-form-urlencoded"
 CSV, NDJSON, NPY = "text/csv", "application/x-ndjson", "application/x-npy"
 PARQUET, ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
+#: Bodies that may become thousands of times as large, or have a part that does.
+PACKED = {PARQUET, ARROW, FORM}
 #: Media type -> what reads a body that has no place for anything but rows.
 READERS: dict[str, Callable[[bytes, dict[str, Any], Claim], Sent]] = {
     CSV: csv_body.read_sent,
@@ -48,7 +59,7 @@ def read_sent(request: Request, keys: Collection[str], folder: Path) -> Sent:
     type_ = media_type(request)
     if type_ == FIELDS:
         return _read_fields(request, keys, control)
-    claim = claim_for(request)
+    claim = claim_of(request) if type_ in PACKED else claim_for(request)
     if type_ == JSON:
         return _beside(json_body.read_sent(claimed_body(request, claim), keys, claim), control)
     if type_ == FORM:
@@ -56,6 +67,7 @@ def read_sent(request: Request, keys: Collection[str], folder: Path) -> Sent:
             fields = take(form.fields.to_dict(), keys)
             claim.keep(form.size)
             body, type_ = form.file(), _type_of(form.files["file"])
+            take_turn(claim, len(body))
         return _read_part(body, type_, control | fields, keys, claim)
     if type_ == NPY:
         return npy_body.read_sent(claimed_view(request, claim), control, claim)

@@ -25,7 +25,7 @@ from model_store.acceleration.trust import Trust
 from model_store.entities import NATIVE, Attribution, Version, now
 from model_store.errors import NotFound, StoreError
 from model_store.registry import Registry
-from wsgi_service.errors import DeadlineExceeded, ModelCrashed, OutOfMemory, ServingError
+from wsgi_service.errors import DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed, ServingError
 from wsgi_service.rows.tables import Table
 from wsgi_service.serving.batching import joined, signature
 
@@ -36,7 +36,7 @@ FIRST, ONE_IN = 100, 1_000
 #: Of so many answers it can be told what numbers are usual.
 ENOUGH = 30
 #: What waits to be compared, and rows that the estimator is asked for at once.
-MOST_WAITING, MOST_ROWS = 2_000, 100
+MOST_WAITING, MOST_ROWS = 500, 100
 #: Versions of which is known how many rows were answered.
 MOST_VERSIONS = 1_000
 #: Seconds for which rows are gathered, since one call for many takes hardly longer than one for each, seconds
@@ -193,12 +193,17 @@ class LiveProof:
             for version in found:
                 if isinstance(version, Version):
                     self._take_up(version, Live(at=now()))
-            for sample in joined_samples(one for one in found if isinstance(one, Sample)):
+            for some in alike(one for one in found if isinstance(one, Sample)):
                 while not self._idle():
                     pause.wait(PAUSE)
-                self._look_at(sample)
-            if time.monotonic() - self._noted >= NOTED:
-                self._write()
+                self._look_at(some)
+                self._write_in_time()
+            self._write_in_time()
+
+    def _write_in_time(self) -> None:
+        """Tell the registry at once of a program that is over, and of all else each second."""
+        if (self._ended and not self._refused) or time.monotonic() - self._noted >= NOTED:
+            self._write()
 
     def _all_that_waits(self) -> Iterator[Sample | Version]:
         try:
@@ -207,16 +212,21 @@ class LiveProof:
         except queue.Empty:
             return
 
-    def _look_at(self, sample: Sample) -> None:
-        version = sample.version
+    def _look_at(self, some: list[Sample]) -> None:
+        version = some[0].version
         try:
-            self._take_up(version, self._compare(sample))
+            self._take_up(version, self._compare(joined_sample(some)))
         except (ModelCrashed, DeadlineExceeded, OutOfMemory) as error:
             # It would be in quarantine soon, for what nobody has asked of it.
             counts = self._begin(version.digest)
             counts.taken, counts.next = FIRST, sys.maxsize
             log.warning("%s version %d is not compared any more: %s", version.model, version.version, error)
         except (ServingError, StoreError) as error:
+            if isinstance(error, PredictFailed) and len(some) > 1:  # one of the rows may be what it does not take
+                for one in some:
+                    self._look_at([one])
+                return
+            self._begin(version.digest).taken -= sum(one.table.rows for one in some)  # others come in their place
             log.info("%s version %d was not compared: %s", version.model, version.version, error)
         except Exception:  # whatever it is, the next rows are compared
             log.exception("%s version %d was not compared", version.model, version.version)
@@ -296,19 +306,19 @@ class LiveProof:
             counts.noted = answered, left
 
 
-def joined_samples(samples: Iterable[Sample]) -> Iterator[Sample]:
-    """Samples of the same kind as one, but of no more than MOST_ROWS rows."""
+def alike(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
+    """Samples that may be joined together, but of no more than MOST_ROWS rows."""
     kinds: dict[Hashable, list[Sample]] = {}
     for sample in samples:
         some = kinds.setdefault(sample.kind, [])
         if sum(one.table.rows for one in some) + sample.table.rows > MOST_ROWS:
-            yield _one_sample(some)
-            some.clear()
-        some.append(sample)
-    yield from map(_one_sample, kinds.values())
+            yield kinds.pop(sample.kind)
+        kinds.setdefault(sample.kind, []).append(sample)
+    yield from kinds.values()
 
 
-def _one_sample(some: list[Sample]) -> Sample:
+def joined_sample(some: Sequence[Sample]) -> Sample:
+    """Samples of the same kind as one."""
     results = [np.concatenate(parts) for parts in zip(*(one.results for one in some), strict=True)]
     return structs.replace(some[0], results=results, table=joined([one.table for one in some]))
 

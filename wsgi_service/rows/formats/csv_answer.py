@@ -40,6 +40,6 @@ def _cell(value: Any) -> str:
 
 def _harmless_cell(value: Any) -> str:
     """A cell that is no formula; numbers stay, also those that were sent as texts."""
-    if not isinstance(value, str) or NUMBER.fullmatch(value):
+    if not isinstance(value, str) or NUMBER.fullmatch(value.strip(" ")):
         return _cell(value)
     return FORMULA.sub("'", value)

@@ -195,7 +195,7 @@ def _split(body: bytes, claim: Claim, most: int) -> Iterator[NumberedRow]:
     try:
         with claim.briefly(LINE_RATIO * longest_line(body)):
             text = _text(body)
-            delimiter = delimiter_of(*_first_lines(text, most))
+            delimiter = delimiter_of(*first_lines(text, most))
             text.seek(0)
             lines = _Counted(text, delimiter, claim)
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -214,15 +214,15 @@ def _split(body: bytes, claim: Claim, most: int) -> Iterator[NumberedRow]:
         raise MalformedBody(f"The CSV cannot be read: {error}.") from None
 
 
-def _first_lines(text: Iterable[str], most: int) -> list[str]:
+def first_lines(text: Iterable[str], most: int) -> list[str]:
     """The first two lines that are not empty, if there are so many. Raises TooManyRows for too many empty ones."""
     found: list[str] = []
     for number, line in enumerate(text):
         if line.strip("\r\n"):
             found.append(line)
-        if len(found) == 2:  # noqa: PLR2004
+        if len(found) == 2 or (found and number >= most):  # noqa: PLR2004 - empty lines may stand in a quoted text
             break
-        if number >= most + len(found):
+        if number >= most:
             raise TooManyRows(EMPTY_LINES.format(most))
     return found or [""]
 

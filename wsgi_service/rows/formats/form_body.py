@@ -6,6 +6,7 @@ from typing import Any
 from model_store.schema import Schema
 from wsgi_service.errors import MalformedBody, TooLargeDecoded
 from wsgi_service.http.budget import UNCOUNTED, Claim
+from wsgi_service.http.requests import take_turn
 from wsgi_service.rows.cells import read_decimal_comma, read_text_cell
 from wsgi_service.rows.checking import check_rows
 from wsgi_service.rows.unread import Read, Reading, Sent
@@ -24,7 +25,9 @@ def parse(body: bytes, claim: Claim = UNCOUNTED) -> dict[str, str]:
     Raises:
         MalformedBody: it is not in UTF-8.
         TooLargeDecoded: it has too many fields.
+        Busy: other bodies are being decoded.
     """
+    take_turn(claim, len(body))
     if body.count(b"&") >= MOST_FIELDS:
         raise TooLargeDecoded(f"A form has at most {MOST_FIELDS} fields. Send wider rows as JSON.")
     pairs = (field.partition(b"=") for field in body.split(b"&") if field)
