@@ -34,6 +34,9 @@ TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0
 #: Digits in the length of a body that is read at once; every route takes as much.
 SMALL = 6
 CLAIMS = {"HTTP_CONTENT_DIGEST", "HTTP_REPR_DIGEST"}
+#: What Waitress's environments have, whose bodies are whole when the application is called. Elsewhere a body may
+#: still be on its way, and a client that sends slowly must not have the turn meanwhile.
+WHOLE = "waitress.client_disconnected"
 #: Bytes of a body that is decoded without a turn.
 TURNLESS = 1 << 16
 #: Bytes of a form: one record, which may become nearly a hundred times as much while it is decoded.
@@ -176,13 +179,24 @@ def read_body(request: Request) -> bytes:
     return body
 
 
-def claim_for(request: Request) -> Claim:
-    """What will take the memory that the body of a request becomes."""
-    return UNCOUNTED if _length(request) <= QUICKLY_READ else claim_of(request)
+def claim_for(request: Request, packed: bool = False) -> Claim:
+    """What will take the memory that the body of a request becomes; a large one that is here has its turn.
+
+    Args:
+        request: that has the body.
+        packed: whether it may become thousands of times as large, so that small ones count as well.
+    """
+    length = _length(request)
+    if length <= QUICKLY_READ and not packed:
+        return UNCOUNTED
+    claim = claim_of(request)
+    if WHOLE in request.environ:  # to read it takes the interpreter as well
+        take_turn(claim, length)
+    return claim
 
 
 def claim_of(request: Request) -> Claim:
-    """The same for what becomes large however small it is."""
+    """The same for a part of a body."""
     budget = request.environ.get(BUDGET)
     return UNCOUNTED if budget is None else Claim(budget)
 

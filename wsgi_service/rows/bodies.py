@@ -12,7 +12,6 @@ from wsgi_service.http.forms import read_form
 from wsgi_service.http.problems import Problem
 from wsgi_service.http.requests import (
     claim_for,
-    claim_of,
     claimed_body,
     claimed_view,
     media_type,
@@ -59,7 +58,7 @@ def read_sent(request: Request, keys: Collection[str], folder: Path) -> Sent:
     type_ = media_type(request)
     if type_ == FIELDS:
         return _read_fields(request, keys, control)
-    claim = claim_of(request) if type_ in PACKED else claim_for(request)
+    claim = claim_for(request, packed=type_ in PACKED)
     if type_ == JSON:
         return _beside(json_body.read_sent(claimed_body(request, claim), keys, claim), control)
     if type_ == FORM:
