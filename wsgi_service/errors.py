@@ -1,5 +1,13 @@
 """What keeps a request from its answer: its body, its rows, or what can go wrong while a version predicts.
 
+InputError
+├── MalformedBody     the body cannot be parsed at all
+├── InvalidRequest    what it asks for is wrong
+│   └── UnsupportedMethod
+├── InvalidRows       rows do not fit the version's columns
+├── TooManyRows       there are more of them than one request may have
+└── TooLargeDecoded   the body would become too large
+
 ServingError
 ├── Busy              no slot or host came free in time
 ├── TooLate           the client's own time was over before computing began
@@ -33,11 +41,15 @@ class RowError(Struct, frozen=True):
     line: int | UnsetType = UNSET
 
 
-class MalformedBody(Exception):
+class InputError(Exception):
+    """What was sent is not what is taken."""
+
+
+class MalformedBody(InputError):
     """The body cannot be parsed at all."""
 
 
-class InvalidRequest(Exception):
+class InvalidRequest(InputError):
     """The body was parsed, and what it asks for is wrong."""
 
 
@@ -45,7 +57,7 @@ class UnsupportedMethod(InvalidRequest):
     """The version has no such method."""
 
 
-class InvalidRows(Exception):
+class InvalidRows(InputError):
     """Rows that do not fit the version's columns.
 
     Args:
@@ -57,11 +69,11 @@ class InvalidRows(Exception):
         self.errors = errors[:MAX_ROW_ERRORS]
 
 
-class TooManyRows(Exception):
+class TooManyRows(InputError):
     """More rows than one request may have."""
 
 
-class TooLargeDecoded(Exception):
+class TooLargeDecoded(InputError):
     """The body is not too long, but what it would become is too large."""
 
 

@@ -14,7 +14,7 @@ from wsgi_service.client import sinks
 from wsgi_service.client.chunks import READERS, ROWS, Chunk, chunks_of
 from wsgi_service.client.remote import Remote, RemoteError, address
 from wsgi_service.commands.options import describe, progress, server_options, show
-from wsgi_service.errors import InvalidRequest, InvalidRows, MalformedBody
+from wsgi_service.errors import InputError, InvalidRows
 
 #: What is asked of whoever answers: a chunk and the format, and bytes come back.
 Ask = Callable[[Chunk, str], bytes]
@@ -105,7 +105,7 @@ def _predict_file(rows: Path, output: Path | None, names: list[str], ask: Ask, s
                 raise click.ClickException(f"{rows.name} has no rows.")
     except BrokenPipeError:
         raise  # whoever read the answers has seen enough; click ends quietly
-    except (MalformedBody, StoreError, InvalidRequest, InvalidRows, sinks.ChunksDiffer, OSError) as error:
+    except (InputError, StoreError, sinks.ChunksDiffer, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -163,7 +163,7 @@ def _local(path: Path, given: dict[str, str]) -> tuple[list[str], Ask]:
         except InvalidRows as error:
             rows = [{"row": e.row, "column": e.column, "message": e.message} for e in error.errors]
             raise click.ClickException(describe(_in_file(RemoteError("", 0, {"errors": rows}), chunk))) from None
-        except (InvalidRequest, MalformedBody, StoreError) as error:
+        except (InputError, StoreError) as error:
             raise click.ClickException(str(error)) from None
         except Exception as error:  # noqa: BLE001 - an estimator may raise anything
             raise click.ClickException(f"The model raised {type(error).__name__}: {error}") from None

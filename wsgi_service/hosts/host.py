@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from model_store import errors
 from model_store.artifacts.local import check_digest
 from model_store.footprint import resident
-from wsgi_service.errors import InvalidRequest, MalformedBody, ResultTooLarge, TooManyRows
+from wsgi_service.errors import InputError, ResultTooLarge
 from wsgi_service.hosts import frames
 from wsgi_service.hosts.frames import Buffer, Failed, Reply, Request
 from wsgi_service.hosts.lifeline import die_with_parent
@@ -83,7 +83,7 @@ def _answer(bench: "_Bench", request: Request, buffers: list[bytearray]) -> Answ
         return bench.work(request, buffers)
     except MemoryError:
         return Failed("OutOfMemory", "The model needs more memory than the server has for it."), []
-    except (errors.StoreError, ResultTooLarge, InvalidRequest, MalformedBody, TooManyRows) as error:
+    except (errors.StoreError, ResultTooLarge, InputError) as error:
         report, extra = getattr(error, "report", None), getattr(error, "extra", "")
         return Failed(type(error).__name__, str(error), report, extra), []
     except Exception as error:  # noqa: BLE001 - an estimator may raise anything

@@ -18,12 +18,9 @@ from model_store.footprint import resident_of
 from wsgi_service import errors as serving_errors
 from wsgi_service.errors import (
     DeadlineExceeded,
-    InvalidRequest,
-    MalformedBody,
     ModelCrashed,
     OutOfMemory,
     ServingError,
-    TooManyRows,
 )
 from wsgi_service.hosts import frames
 from wsgi_service.hosts.frames import Buffer, Failed, Reply, Request
@@ -53,7 +50,7 @@ ERRORS: dict[str, type[Exception]] = {
     for module in (store_errors, serving_errors)
     for name, error in vars(module).items()
     if isinstance(error, type) and issubclass(error, Exception)
-} | {error.__name__: error for error in (MalformedBody, InvalidRequest, TooManyRows)}
+}
 
 
 class Host:

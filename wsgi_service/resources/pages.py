@@ -11,13 +11,11 @@ from model_store.catalog import Catalog
 from model_store.entities import LIVE, Version
 from model_store.methods import usual_method
 from wsgi_service.errors import (
-    InvalidRequest,
+    InputError,
     InvalidRows,
-    MalformedBody,
     PredictFailed,
     ResultTooLarge,
     RowError,
-    TooManyRows,
 )
 from wsgi_service.http.problems import Problem
 from wsgi_service.http.representations import Index
@@ -42,7 +40,7 @@ from wsgi_service.serving.predictor import Predictor
 MODELS, EVENTS = 100, 50
 FIELDS = "application/x-www-form-urlencoded"
 #: What a person who sent rows can mend.
-MENDABLE = (InvalidRows, InvalidRequest, MalformedBody, TooManyRows, PredictFailed, ResultTooLarge, Problem)
+MENDABLE = (InputError, PredictFailed, ResultTooLarge, Problem)
 
 
 class Pages:
