@@ -100,6 +100,8 @@ class Dispatcher:
         self._slots.take(route.work)
         try:
             take_query_apart(request)
+            if request.environ.get("QUERY_STRING") and (operation := getattr(route.call, "operation", None)):
+                operation.check_parameters(request.args.keys())
             if not getattr(route.call, "at_once", False):
                 elsewhere(lasting=False)
             response: WSGIApplication = route.call(request, **arguments)

@@ -3,6 +3,7 @@
 InputError
 ├── MalformedBody     the body cannot be parsed at all
 ├── InvalidRequest    what it asks for is wrong
+│   ├── UnknownParameter
 │   └── UnsupportedMethod
 ├── InvalidRows       rows do not fit the version's columns
 ├── TooManyRows       there are more of them than one request may have
@@ -51,6 +52,10 @@ class MalformedBody(InputError):
 
 class InvalidRequest(InputError):
     """The body was parsed, and what it asks for is wrong."""
+
+
+class UnknownParameter(InvalidRequest):
+    """The query string has a key that the address does not take."""
 
 
 class UnsupportedMethod(InvalidRequest):

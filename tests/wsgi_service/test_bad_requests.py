@@ -55,6 +55,28 @@ def test_a_method_that_an_address_does_not_have(
     assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
+#: What machines poll, which may add keys of their own.
+POLLED = {"/", "/healthz", "/readyz", "/metrics"}
+
+
+def test_a_key_that_an_address_does_not_name_is_refused_everywhere(iris: StrictClient, app: Any) -> None:
+    """But in links that predict, where it is a column, and by what machines poll; and nothing is changed."""
+    asked = 0
+    for rule in app.url_map.iter_rules():
+        path = rule.rule.replace("<name:model>", "iris").replace("<version:number>", "1")
+        path = path.replace("<name:alias>", "live")
+        if path in POLLED or path.startswith(("/ui", "/docs")) or path.endswith("/docs"):
+            continue
+        for method in (rule.methods or set()) - {"HEAD"} - ({"GET"} if path.endswith("/predict") else set()):
+            asked += 1
+            answer = iris.open(f"{path}?nonsense=2", method=method, data=b"{}", content_type=JSON)
+            problem(answer, 400, "unknown-parameter")
+    assert asked >= 30
+    for path in POLLED:
+        assert iris.get(f"{path}?nonsense=2").status_code in {200, 503}
+    assert iris.get("/models/iris/aliases/live").json["version"] == 1
+
+
 @pytest.mark.parametrize(
     "name",
     [

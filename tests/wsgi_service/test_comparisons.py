@@ -104,7 +104,7 @@ def test_a_heading_without_rows_is_refused(iris: StrictClient) -> None:
 
 def test_a_parameter_that_is_not_known_is_refused(iris: StrictClient) -> None:
     answer = iris.post(f"{ADDRESS}?a=1&b=2&c=3", data="1,2,3,4\n", content_type="text/csv")
-    assert answer.status_code == 422
+    assert (answer.status_code, answer.json["type"]) == (400, "/problems/unknown-parameter")
 
 
 def test_rows_of_several_labels_are_compared(client: StrictClient) -> None:

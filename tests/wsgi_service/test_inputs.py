@@ -139,8 +139,8 @@ def test_control_keys_stand_in_one_place(iris: StrictClient) -> None:
     twice = iris.post("/predict?model=iris", json={"model": "iris", "instances": ROWS})
     assert twice.status_code == 422
     assert iris.post("/predict?model=iris", json={"instances": ROWS}).status_code == 200
-    assert iris.post(f"{ADDRESS}?model=iris", json={"instances": ROWS}).status_code == 422
-    assert iris.post(f"{ADDRESS}?onerror=row", json={"instances": ROWS}).status_code == 422
+    assert iris.post(f"{ADDRESS}?model=iris", json={"instances": ROWS}).status_code == 400
+    assert iris.post(f"{ADDRESS}?onerror=row", json={"instances": ROWS}).status_code == 400
 
 
 WRONG: dict[str, tuple[str, bytes]] = {

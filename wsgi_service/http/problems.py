@@ -72,6 +72,7 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     errors.InvalidRows: (422, "invalid-rows"),
     errors.TooManyRows: (413, "too-many-rows"),
     errors.TooLargeDecoded: (413, "too-large-decoded"),
+    errors.UnknownParameter: (400, "unknown-parameter"),
     errors.UnsupportedMethod: (422, "unsupported-method"),
     errors.InvalidRequest: (422, "invalid-request"),
 }

@@ -258,12 +258,6 @@ def _held(environ: Mapping[str, Any]) -> memoryview | None:
     return whole
 
 
-def check_parameters(request: Request, *known: str) -> None:
-    """Raises InvalidRequest if the query string has anything else."""
-    if request.environ.get("QUERY_STRING") and set(request.args) - set(known):
-        raise InvalidRequest(f"The query string has keys that are not known here. Known are: {', '.join(known)}.")
-
-
 def integer_parameter(request: Request, name: str, default: int, lowest: int, highest: int) -> int:
     """A whole number from the query string. Raises InvalidRequest."""
     text = request.args.get(name)

@@ -1,11 +1,12 @@
 """What an endpoint says about itself for OpenAPI, beside its docstring, its route and the media types it reads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from model_store.entities import MAX_VERSION
+from wsgi_service.errors import UnknownParameter
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 JsonSchema = dict[str, Any]
@@ -37,6 +38,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         parameters: of the query string, and headers.
         fails: statuses of problems beside those that follow from the route.
         guarded: whether it looks at If-Match and If-None-Match.
+        polled: whether it is asked by machines that may add keys of their own to the query string.
     """
 
     answers: Mapping[int, Any]
@@ -45,6 +47,18 @@ class Operation(Struct, frozen=True, kw_only=True):
     parameters: tuple[Parameter, ...] = ()
     fails: tuple[int, ...] = ()
     guarded: bool = False
+    polled: bool = False
+
+    def check_parameters(self, given: Set[str]) -> None:
+        """Raises UnknownParameter for keys of a query string that it does not name, unless it takes any."""
+        known = [one for one in self.parameters if one.place == "query"]
+        columns = any(one.schema.get("type") == "object" for one in known)
+        if self.polled or columns or not given - {one.name for one in known}:
+            return
+        if not known:
+            raise UnknownParameter("This address takes no keys in the query string.")
+        names = ", ".join(one.name for one in known)
+        raise UnknownParameter(f"The query string has keys that are not known here. Known are: {names}.")
 
 
 def operation(
@@ -55,6 +69,7 @@ def operation(
     parameters: tuple[Parameter, ...] = (),
     fails: tuple[int, ...] = (),
     guarded: bool = False,
+    polled: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Describe an endpoint; `answers` may be the type of a 200 alone."""
     described = Operation(
@@ -64,6 +79,7 @@ def operation(
         parameters=parameters,
         fails=fails,
         guarded=guarded,
+        polled=polled,
     )
 
     def declare(endpoint: Endpoint) -> Endpoint:
@@ -91,3 +107,7 @@ def text(name: str, about: str, **schema: Any) -> Parameter:
 def header(name: str, about: str, **schema: Any) -> Parameter:
     """A header."""
     return Parameter(name, {"type": "string", **schema}, about, "header")
+
+
+#: Of whatever changes something.
+REASON = text("reason", "Why, for the history.", maxLength=500)

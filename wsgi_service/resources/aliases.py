@@ -14,16 +14,13 @@ from wsgi_service.http.representations import AliasList, RolledBack
 from wsgi_service.http.requests import (
     change_by,
     check_media_type,
-    check_parameters,
     flag_parameter,
     has_body,
     integer_parameter,
 )
 from wsgi_service.http.responses import changed, json_response, no_content
-from wsgi_service.openapi.operations import flag, operation, text, whole_number
+from wsgi_service.openapi.operations import REASON, flag, operation, whole_number
 from wsgi_service.resources.changes import read_json
-
-REASON = text("reason", "Why, for the history.", maxLength=500)
 
 
 class Pointer(Struct):
@@ -80,7 +77,6 @@ class Aliases:
     )
     def put(self, request: Request, model: str, alias: str) -> Response:
         """Point an alias to a version, from the body or the query string, if the version passes its checks."""
-        check_parameters(request, "version", "reason", "force", "dry_run")
         pointer, dry_run = _read_pointer(request), flag_parameter(request, "dry_run")
         switch = Switch(
             model=model,
@@ -102,7 +98,6 @@ class Aliases:
     )
     def roll_back(self, request: Request, model: str, alias: str) -> Response:
         """Point an alias to what it pointed to before."""
-        check_parameters(request, "from", "reason")
         body = _read_return(request)
         check = guard(request, required=self._strict and body.expected is None)
         by = change_by(request, body.reason)
@@ -112,7 +107,6 @@ class Aliases:
     @operation({204: None}, parameters=(REASON,), guarded=True)
     def delete(self, request: Request, model: str, alias: str) -> Response:
         """Delete an alias."""
-        check_parameters(request, "reason")
         check = guard(request, required=self._strict)
         self._registry.delete_alias(model, alias, change_by(request), check)
         return no_content()

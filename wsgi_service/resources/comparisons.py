@@ -16,7 +16,7 @@ from model_store.schema import Schema
 from wsgi_service.errors import Busy, InvalidRequest, InvalidRows
 from wsgi_service.http.budget import Claim
 from wsgi_service.http.representations import ComparedVersions
-from wsgi_service.http.requests import attribution, check_parameters, claim_for, claimed_body, consumes, request_id
+from wsgi_service.http.requests import attribution, claim_for, claimed_body, consumes, request_id
 from wsgi_service.http.responses import json_response
 from wsgi_service.openapi.operations import operation, text
 from wsgi_service.rows.cells import read_text_cell
@@ -73,7 +73,6 @@ class Comparisons:
     )
     def compare(self, request: Request, model: str) -> Response:
         """Compare two versions, each a number or an alias, on the rows of the body."""
-        check_parameters(request, *SIDES)
         if not self._turns.acquire(blocking=False):
             raise Busy("Other comparisons are being made. Try again in a moment.")
         try:

@@ -14,9 +14,9 @@ from wsgi_service.access.grants import check_new_model, sees
 from wsgi_service.errors import InvalidRequest
 from wsgi_service.http.preconditions import guard, representation
 from wsgi_service.http.representations import EventPage, ModelPage
-from wsgi_service.http.requests import change_by, check_parameters, consumes, integer_parameter
+from wsgi_service.http.requests import change_by, consumes, integer_parameter
 from wsgi_service.http.responses import changed, no_content
-from wsgi_service.openapi.operations import operation, text, whole_number
+from wsgi_service.openapi.operations import REASON, operation, text, whole_number
 from wsgi_service.resources.changes import read_json
 
 #: The largest id of an event that a page can begin behind.
@@ -50,14 +50,13 @@ class Models:
     @operation(ModelPage, parameters=(LIMIT, text("page_token", "From the page before.")))
     def list(self, request: Request) -> Response:
         """List the models by name, in pages."""
-        check_parameters(request, "limit", "page_token")
         limit = integer_parameter(request, "limit", 100, 1, 1000)
         models = visible(request, self._catalog.registry, limit + 1, _read_token(request.args.get("page_token")))
         token = _write_token(models[limit - 1].name) if len(models) > limit else UNSET
         return representation(request, ModelPage(models[:limit], token))
 
     @consumes("application/json")
-    @operation({201: Model}, body=NewModel, fails=(409,), guarded=True)
+    @operation({201: Model}, body=NewModel, parameters=(REASON,), fails=(409,), guarded=True)
     def create(self, request: Request) -> Response:
         """Create a model without versions."""
         body, _ = read_json(request, NewModel)
@@ -74,7 +73,6 @@ class Models:
     @operation(EventPage, parameters=(LIMIT, whole_number("page_token", "From the page before.", 1, MAX_EVENT)))
     def history(self, request: Request, model: str) -> Response:
         """Read what happened to a model, oldest first, in pages; it outlives the model."""
-        check_parameters(request, "limit", "page_token")
         limit = integer_parameter(request, "limit", 1000, 1, 1000)
         after = integer_parameter(request, "page_token", 0, 1, MAX_EVENT)
         events = self._catalog.registry.events(model, limit + 1, after)
@@ -84,14 +82,14 @@ class Models:
         return representation(request, EventPage(events[:limit], token))
 
     @consumes("application/json")
-    @operation(Model, body=ModelChanges, guarded=True)
+    @operation(Model, body=ModelChanges, parameters=(REASON,), guarded=True)
     def update(self, request: Request, model: str) -> Response:
         """Change the keys given of a model; null takes one back."""
         _, changes = read_json(request, ModelChanges)
         updated = self._catalog.update_model(model, changes, change_by(request), guard(request))
         return changed(updated, updated)
 
-    @operation({204: None}, guarded=True)
+    @operation({204: None}, parameters=(REASON,), guarded=True)
     def delete(self, request: Request, model: str) -> Response:
         """Delete a model with all its versions and aliases."""
         self._catalog.delete_model(model, change_by(request), guard(request))

@@ -17,7 +17,7 @@ class Monitoring:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    @operation({200: {"text/plain": BYTES}})
+    @operation({200: {"text/plain": BYTES}}, polled=True)
     def metrics(self, request: Request) -> Response:
         """Say what was counted and timed, in the text format of Prometheus."""
         check_unrestricted(request)

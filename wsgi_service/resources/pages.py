@@ -72,7 +72,7 @@ class Pages:
         self._evidences = evidences
         self._index = index
 
-    @operation(Index)
+    @operation(Index, polled=True)
     def front(self, request: Request) -> Response:
         """Say what this is and where things are; browsers are led to the page of the models."""
         best = request.accept_mimetypes.best_match(["application/json", "text/html"])

@@ -21,7 +21,6 @@ from wsgi_service.http.problems import RowsRefused
 from wsgi_service.http.requests import (
     BEGAN,
     attribution,
-    check_parameters,
     consumes,
     flag_parameter,
     query,
@@ -85,8 +84,6 @@ WRONG = (InvalidRows, InvalidRequest, PredictFailed, ResultTooLarge)
 #: Where Waitress has a function that says whether the client has closed its connection.
 DISCONNECTED = "waitress.client_disconnected"
 SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
-#: What may stand in the query string of a request with a body.
-WRITTEN = ("format", "on_error", "decimal", "spreadsheet")
 
 
 class Predictions:
@@ -125,7 +122,6 @@ class Predictions:
     @operation(ANSWERS, body=BODIES, parameters=(*WHO, *METHODS, EXACTLY, *WRITING))
     def predict(self, request: Request) -> Rendered:
         """Predict with the version that the body, or beside a body without names the query string, names."""
-        check_parameters(request, *WHO_AND_HOW, *WRITTEN)
         sent = read_sent(request, WHO_AND_HOW, self._folder)
         return self._answer(request, read_control(sent.control), sent)
 
@@ -136,7 +132,6 @@ class Predictions:
         self, request: Request, model: str, number: int | None = None, alias: str | None = None
     ) -> Rendered:
         """Predict with the version that the address names."""
-        check_parameters(request, *HOW, *WRITTEN)
         sent = read_sent(request, HOW, self._folder)
         return self._answer(request, _at(read_control(sent.control), model, number, alias), sent)
 

@@ -57,12 +57,12 @@ class System:
         }
         return json_response(Index("wsgi-service", __version__, links))
 
-    @operation(Health)
+    @operation(Health, polled=True)
     def live(self, _request: Request) -> Response:
         """Say that the process lives."""
         return json_response(Health())
 
-    @operation({200: Readiness, 503: Readiness})
+    @operation({200: Readiness, 503: Readiness}, polled=True)
     def ready(self, _request: Request) -> Response:
         """Say whether requests can be served now, and if not, what is missing."""
         checks = {

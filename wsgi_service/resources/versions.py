@@ -36,7 +36,7 @@ from wsgi_service.http.requests import (
     names_parameter,
 )
 from wsgi_service.http.responses import changed, no_content
-from wsgi_service.openapi.operations import BYTES, header, operation, text
+from wsgi_service.openapi.operations import BYTES, REASON, header, operation, text
 from wsgi_service.resources.changes import read_json
 from wsgi_service.resources.idempotency import idempotency_key, turn
 from wsgi_service.rows.examples import read_examples, show_examples
@@ -49,7 +49,6 @@ SHOWN = 20
 JSON = "application/json"
 FORM = "multipart/form-data"
 OCTETS = "application/octet-stream"
-REASON = text("reason", "Why, for the history.", maxLength=500)
 NAMES = (
     text("class_names", "Names for people, with commas, in the order of the classes."),
     text("column_names", "Names of the columns, with commas, for an estimator that was fitted without any."),
@@ -216,7 +215,13 @@ class Versions:
             )
         return representation(request, show_examples(examples, version.schema, version.methods))
 
-    @operation(StoredExamples, body={JSON: GivenExamplesBody, CSV: {"type": "string"}}, fails=(409,), guarded=True)
+    @operation(
+        StoredExamples,
+        body={JSON: GivenExamplesBody, CSV: {"type": "string"}},
+        parameters=(REASON,),
+        fails=(409,),
+        guarded=True,
+    )
     def put_examples(self, request: Request, model: str, number: int) -> Response:
         """Give the version examples, from JSON or CSV; outputs that are not given are recorded."""
         check_media_type(request, (JSON, CSV))
