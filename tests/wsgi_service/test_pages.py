@@ -364,7 +364,7 @@ def test_no_page_waits_for_the_pictures_of_another(app: Application, iris: Stric
     with app.pool.reading(PATIENCE):  # as a page has it whose pictures are drawn
         said = page(iris.get("/ui/models/iris/versions/1"))
     assert "On its 17 examples" in said
-    assert "The pictures are drawn when other pages have theirs." in said
+    assert "The pictures wait until those of another page are drawn." in said
     assert "<svg " not in said
     assert "<svg " in page(iris.get("/ui/models/iris/versions/1"))
 

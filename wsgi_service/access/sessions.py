@@ -94,7 +94,7 @@ class Sessions:
         over = int(time.time()) - MARGIN
         self._forget("*", over)
         for path in self._ended.glob(f"{ALL}-*"):
-            if "." not in path.name and _until(path) <= over:  # which is not written yet
+            if "." not in path.name and _until(path) <= over:  # one with a dot is still being written
                 path.unlink(missing_ok=True)
 
     def _was_ended(self, holder: str, until: int, signature: str) -> bool:
@@ -102,7 +102,7 @@ class Sessions:
         return record.exists() or until <= _until(self._ended / f"{ALL}-{holder}")
 
     def _end_all(self, holder: str) -> None:
-        log.warning("one holder ended more than %d sessions in a day, and all others of it end too", MOST_ENDED)
+        log.warning("a holder ended more than %d sessions in a day, so all of that holder end", MOST_ENDED)
         until = int(time.time()) + LIFETIME
         write_whole(self._ended / f"{ALL}-{holder}", b"%d" % until)
         self._forget(holder, until)

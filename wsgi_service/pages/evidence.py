@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 #: Versions whose evidence is remembered.
 REMEMBERED = 64
-DRAWN_NOW = "The pictures are drawn when other pages have theirs. Load the page again in a moment."
+DRAWN_NOW = "The pictures wait until those of another page are drawn. Load this page again in a moment."
 TITLES = {
     "confusion": "Expected labels against answered ones",
     "residuals": "Residuals against what was expected",

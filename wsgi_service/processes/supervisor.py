@@ -276,7 +276,7 @@ class _Worker:
         self._words.put(None)
 
     def kill(self) -> None:
-        """End it, whether it hangs or was stopped; nobody reckons any more with one that waits for a disk."""
+        """End it, whether it hangs or was stopped; if the system cannot end it yet, it counts as ended."""
         self._process.kill()
         self._given_up = True
         with suppress(subprocess.TimeoutExpired):

@@ -201,7 +201,7 @@ class LiveProof:
             self._write_in_time()
 
     def _write_in_time(self) -> None:
-        """Tell the registry at once of a program that is over, and of all else each second."""
+        """Tell the registry at once of a program that no longer answers, and of all else each second."""
         if (self._ended and not self._refused) or time.monotonic() - self._noted >= NOTED:
             self._write()
 
