@@ -8,9 +8,13 @@ with open("iris.skops", "rb") as file:
     published = catalog.publish("iris", file, Attribution("me", "notebook"))
 """
 
-from model_store.catalog import Catalog, open_catalog
-from model_store.entities import Alias, Attribution, Event, Model, Version
-from model_store.schema import Column, Output, Schema
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from model_store.catalog import Catalog, open_catalog
+    from model_store.entities import Alias, Attribution, Event, Model, Version
+    from model_store.schema import Column, Output, Schema
 
 __all__ = [
     "Alias",
@@ -24,3 +28,12 @@ __all__ = [
     "Version",
     "open_catalog",
 ]
+#: Where a name is; who needs one module only does not import SQLAlchemy and numpy with it.
+_HOMES = {"catalog": ("Catalog", "open_catalog"), "schema": ("Column", "Output", "Schema")}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = next((module for module, names in _HOMES.items() if name in names), "entities")
+    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -4,13 +4,17 @@ import ctypes
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from subprocess import Popen
+from typing import Any, Protocol
 
 if sys.platform != "win32":
     import resource
+
+
+class Process(Protocol):
+    """One that is a child, or was made by one."""
+
+    pid: int
+
 
 STATUS = Path("/proc/self/status")
 #: Writing this resets the peak (proc_pid_clear_refs(5)).
@@ -21,6 +25,11 @@ LIMIT = Path("/sys/fs/cgroup/memory.max")
 def resident() -> int:
     """Bytes of memory that this process has in use."""
     return _counted("VmRSS", "WorkingSetSize")
+
+
+def own() -> int:
+    """Bytes of memory in use that are no file's: how much they grow is what was allocated, also after a fork."""
+    return _counted("RssAnon", "WorkingSetSize")
 
 
 def peak() -> int:
@@ -95,7 +104,7 @@ if sys.platform == "win32":
         """Bytes of memory that the process of a handle has been promised."""
         return int(_counters(ctypes.c_void_p(handle)).PagefileUsage)
 
-    def resident_of(process: "Popen[bytes]") -> int:
+    def share_of(process: Process) -> int:
         """Bytes of memory that a process has in use."""
         return int(_counters(ctypes.c_void_p(int(process._handle))).WorkingSetSize)  # type: ignore[attr-defined]
 
@@ -115,13 +124,16 @@ else:
         except (OSError, ValueError):  # there is no limit, or it is "max"
             return has
 
-    def resident_of(process: "Popen[bytes]") -> int:
-        """Bytes of memory that a process has in use; 0 where that is not told of others, or it has ended."""
+    def share_of(process: Process) -> int:
+        """Bytes of memory that a process has in use, with its part of what it shares with others.
+
+        0 where that is not told of others (elsewhere than on Linux), or it has ended. See smaps_rollup in proc(5).
+        """
         try:
-            pages = int(Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1])
-        except (OSError, IndexError):
+            lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+        except OSError:
             return 0
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        return next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), 0)
 
     def _counted(linux: str, _windows: str) -> int:
         """A line of /proc/self/status; without such a file the most that was ever in use (macOS: bytes)."""

@@ -29,6 +29,7 @@ from train_iris import train
 from model_store.errors import Refused
 from wsgi_service.app import Application, create_app
 from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.special_host import Role
 from wsgi_service.serving.inspector import HostInspector
 from wsgi_service.settings import Settings
 
@@ -66,7 +67,7 @@ def show(name: str, path: Path, pool: HostPool) -> None:
 
 def judge(path: Path, pool: HostPool) -> tuple[str, tuple[float, float, float]]:
     """Verdict, seconds, seconds of processor time, and MB by which the host grew at most."""
-    with pool.judging(60) as host:
+    with pool.apart(Role.JUDGE, 60) as host:
         pid = host.pid
     Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
     cpu, memory = _cpu(pid), _memory(pid, "VmRSS")

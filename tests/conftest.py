@@ -8,11 +8,12 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 import json
 import logging
 import re
+import select
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
@@ -25,6 +26,7 @@ from werkzeug.test import Client, TestResponse
 
 from wsgi_service.app import Application, create_app
 from wsgi_service.hosts import frames
+from wsgi_service.hosts.isolation import starter, template_of
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.process import Host
 from wsgi_service.settings import Settings
@@ -62,9 +64,21 @@ def _no_constants(token: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def pool() -> Iterator[HostPool]:
-    """The model hosts of all tests; starting them takes seconds."""
-    hosts = HostPool(2, startup_limit=PATIENCE)
+def template() -> Iterator[str]:
+    """The socket of what the hosts of all pools are forked from; empty where they are spawned."""
+    made = template_of("fork")
+    if made is None:
+        yield ""
+        return
+    made.ensure()
+    yield str(made.path)
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def pool(template: str) -> Iterator[HostPool]:
+    """The model hosts of all tests that leave them alive."""
+    hosts = HostPool(2, startup_limit=PATIENCE, starts=starter(template=template))
     hosts.start()
     assert hosts.wait_ready()
     yield hosts
@@ -119,6 +133,18 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Host, "call", call)
     return rows
+
+
+def watch(pid: int) -> Callable[[], bool]:
+    """A way to wait for the end of a process that is not a child of this one."""
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel32 = ctypes.windll.kernel32
+        process = kernel32.OpenProcess(0x100000, False, pid)
+        return lambda: kernel32.WaitForSingleObject(process, int(PATIENCE * 1000)) == 0
+    handle = os.fdopen(os.pidfd_open(pid))
+    return lambda: bool(select.select([handle], [], [], PATIENCE)[0]) and not handle.close()
 
 
 class LiveServer:

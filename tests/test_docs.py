@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from write_docs import settings_page
 
 from wsgi_service.app import create_app
-from wsgi_service.cli import group
+from wsgi_service.cli import COMMANDS, group
 from wsgi_service.settings import TABLE, Settings
 
 pytestmark = pytest.mark.extras
@@ -36,7 +36,7 @@ def test_every_flag_is_in_the_help_of_serve(setting) -> None:
     assert setting.variable in re.sub(r"\s+", "", help_)
 
 
-@pytest.mark.parametrize("command", sorted(group.commands))
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_has_help_and_is_in_the_readme(command: str) -> None:
     assert CliRunner().invoke(group, [command, "--help"]).exit_code == 0
     assert f"wsgi-service {command}" in README

@@ -33,6 +33,7 @@ HOST_ONLY = (
     "wsgi_service.hosts.parquet_and_arrow",
     "wsgi_service.hosts.drawing",
     "wsgi_service.hosts.host",
+    "wsgi_service.hosts.template",
 )
 #: Room -> the rooms that it may import from. None of them is imported by one that it imports itself.
 ROOMS: dict[str, set[str]] = {
@@ -46,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "pages": {"http", "rows", "openapi"},
     "resources": {"http", "rows", "hosts", "serving", "access", "monitoring", "openapi", "pages"},
     "server": {"http", "access", "monitoring"},
-    "processes": {"http", "serving", "access", "monitoring", "server"},
+    "processes": {"http", "hosts", "serving", "access", "monitoring", "server"},
     "client": {"http", "rows", "hosts", "serving"},
     "windows": {"processes"},
     "deployment": set(),

@@ -34,6 +34,16 @@ class Moody(BaseEstimator):
         return rows[:, 0]
 
 
+class Random(BaseEstimator):
+    """Draws a number for each row, from where estimators draw that were given no random state."""
+
+    n_features_in_ = 1
+    fitted_ = True
+
+    def predict(self, rows: Any) -> Any:
+        return np.random.mtrand._rand.random_sample(len(rows))
+
+
 #: What a classifier of one number with the classes "no" and "yes" answers: method -> an answer for so many rows.
 SENSIBLE: dict[str, Any] = {
     "predict": lambda rows: np.full(rows, "yes"),

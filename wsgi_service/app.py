@@ -20,7 +20,9 @@ from wsgi_service.access.keyring import Keyring
 from wsgi_service.access.sessions import KEY, Sessions
 from wsgi_service.dispatch import Dispatcher, Slots
 from wsgi_service.hosts.drawings import Drawings
+from wsgi_service.hosts.isolation import starter
 from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.starting import Starter
 from wsgi_service.hosts.unpacking import Unpacking
 from wsgi_service.monitoring.gauges import Gauges
 from wsgi_service.monitoring.metrics import Metrics
@@ -119,6 +121,7 @@ def create_app(
     inspector: Inspector | None = None,
     rehearsal: Rehearsal | None = None,
     first: bool = True,
+    starts: Starter | None = None,
 ) -> Application:
     """The service for these settings, not yet started.
 
@@ -128,10 +131,17 @@ def create_app(
         inspector: judges uploads instead of the hosts.
         rehearsal: rehearses versions instead of the hosts.
         first: whether this process does what needs to be done once for all processes of a server.
+        starts: what hosts are started with, if that is there already.
     """
     # Of the slots for heavy work a few are left to other versions, however many wait for one.
     most_waiting = max(1, settings.request_threads - 2 * RESERVED_THREADS)
-    hosts = pool or HostPool(settings.serving_hosts, settings.startup_limit, most_waiting, settings.model_bytes)
+    hosts = pool or HostPool(
+        settings.serving_hosts,
+        settings.startup_limit,
+        most_waiting,
+        settings.model_bytes,
+        starts or starter(settings.isolation),
+    )
     judge = inspector or HostInspector(hosts, settings.inspect_deadline, settings.policy)
     catalog = open_catalog(settings.folder, judge, settings.on_drift)
     if first:

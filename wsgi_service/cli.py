@@ -1,60 +1,60 @@
 """The command line: one group, one module in `commands/` for each kind of command."""
 
 import sys
+from importlib import import_module
 
 import click
 
 from wsgi_service import __version__
-from wsgi_service.commands import (
-    compare,
-    convert,
-    doctor,
-    hosting,
-    inspect,
-    predict,
-    push,
-    registry,
-    replay,
-    serve,
-    service,
-    store,
-    switching,
-    token,
-)
+
+#: Command -> the function in `commands/`, whose module is imported when it is run; in the order of the help.
+COMMANDS = {
+    "serve": "serve.serve",
+    "push": "push.push",
+    "inspect": "inspect.inspect",
+    "convert": "convert.convert",
+    "predict": "predict.predict",
+    "models": "registry.models",
+    "versions": "registry.versions",
+    "history": "registry.history",
+    "activate": "switching.activate",
+    "rollback": "switching.rollback",
+    "alias": "switching.alias",
+    "compare": "compare.compare",
+    "replay": "replay.replay",
+    "lift": "registry.lift",
+    "check": "store.check_store",
+    "backup": "store.backup_store",
+    "restore": "store.restore_store",
+    "token": "token.token",
+    "service": "service.service",
+    "doctor": "doctor.doctor",
+    "systemd": "hosting.systemd",
+    "iis": "hosting.iis",
+    "nginx": "hosting.nginx",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Group(click.Group):
+    """Has the commands of the table."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """The names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        """The command of a name."""
+        if name not in COMMANDS:
+            return None
+        module, _, function = COMMANDS[name].partition(".")
+        command: click.Command = getattr(import_module(f"wsgi_service.commands.{module}"), function)
+        return command
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="wsgi-service")
 def group() -> None:
     """Register, version, check and serve scikit-learn models."""
-
-
-for command in (
-    serve.serve,
-    push.push,
-    inspect.inspect,
-    convert.convert,
-    predict.predict,
-    registry.models,
-    registry.versions,
-    registry.history,
-    switching.activate,
-    switching.rollback,
-    switching.alias,
-    compare.compare,
-    replay.replay,
-    registry.lift,
-    store.check_store,
-    store.backup_store,
-    store.restore_store,
-    token.token,
-    service.service,
-    doctor.doctor,
-    hosting.systemd,
-    hosting.iis,
-    hosting.nginx,
-):
-    group.add_command(command)
 
 
 def main() -> None:

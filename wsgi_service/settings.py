@@ -83,9 +83,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     hosts: Annotated[
         int,
         Meta(ge=0),
-        "Model host processes that serve, at least 2. One more checks uploads, one stands by. 0: from 2 to 8, "
-        "one for each core and each 4 GB of memory that a server process has.",
+        "Model host processes that serve at the most; each is started when requests wait for one. From 2 on, no "
+        "version holds all of them. 0: from 2 to 8, one for each core and each 4 GB of memory that a server "
+        "process has.",
     ] = 0
+    isolation: Annotated[
+        Literal["fork", "spawn"],
+        "fork or spawn: whether model hosts are forked from one process that has imported scikit-learn, in "
+        "milliseconds, or each is a process that imports it for itself and shares nothing. Elsewhere than on "
+        "Linux they are spawned.",
+    ] = "fork"
     upload_limit: Annotated[int, Meta(gt=0), "Largest upload in MB."] = 512
     predict_limit: Annotated[int, Meta(gt=0), "Largest body of a predict in MB."] = 16
     row_limit: Annotated[int, Meta(gt=0), "Most rows in one predict."] = 100_000

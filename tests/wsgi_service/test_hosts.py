@@ -1,13 +1,10 @@
 """Model hosts: what a crash, a hang or a full house costs, and whom."""
 
 import os
-import select
 import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
@@ -22,11 +19,13 @@ from model_store.artifacts.local import digest_of
 from model_store.entities import Attribution
 from model_store.errors import ArtifactCorrupt
 from wsgi_service.app import create_app
-from wsgi_service.errors import Busy, DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed
+from wsgi_service.errors import DeadlineExceeded, ModelCrashed, OutOfMemory, PredictFailed
 from wsgi_service.hosts import frames
 from wsgi_service.hosts.buffers import decode_results, encode_table
+from wsgi_service.hosts.isolation import starter
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.process import Host
+from wsgi_service.hosts.special_host import Role
 from wsgi_service.routes import Work
 from wsgi_service.rows.tables import Table
 from wsgi_service.serving import predictor
@@ -38,9 +37,9 @@ ROWS = [[5.1, 3.5, 1.4, 0.2]]
 
 
 @pytest.fixture(scope="module")
-def own_pool() -> Iterator[HostPool]:
+def own_pool(template: str) -> Iterator[HostPool]:
     """Hosts that may be killed."""
-    hosts = HostPool(2, startup_limit=PATIENCE)
+    hosts = HostPool(2, startup_limit=PATIENCE, starts=starter(template=template))
     hosts.start()
     yield hosts
     hosts.close()
@@ -139,6 +138,9 @@ def test_a_host_that_was_stopped_while_it_was_idle_costs_one_predict(
     assert said[0] == 504
     assert said.index(200) <= len(stopped)
     app.catalog.registry.close()
+    for pid in stopped:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class Waiting:
@@ -152,84 +154,18 @@ class Waiting:
         self._host._exchange(None, (), limit)
 
 
-def test_no_version_takes_the_last_free_host(own_pool: HostPool) -> None:
-    assert own_pool.wait_ready()
-    with ExitStack() as held:
-        first = held.enter_context(own_pool.serving("greedy", PATIENCE))
-        wait_for_both(own_pool)
-        with pytest.raises(Busy), own_pool.serving("greedy", 0.05):
-            pass
-        second = held.enter_context(own_pool.serving("modest", PATIENCE))
-        assert first.pid != second.pid
-
-
 def wait_for_both(hosts: HostPool) -> None:
-    with hosts._changed:
-        assert hosts._changed.wait_for(lambda: len(hosts._serving) == 2, PATIENCE)
-
-
-def test_who_waits_gets_a_host_in_turn_except_for_the_last_one_of_a_greedy_version(own_pool: HostPool) -> None:
-    wait_for_both(own_pool)
-    got: list[str] = []
-    threads = []
-
-    def wait(key: str) -> None:
-        with own_pool.serving(key, PATIENCE):
-            got.append(key)
-
-    with own_pool.serving("greedy", PATIENCE):
-        with own_pool.serving("other", PATIENCE):
-            for number, key in enumerate(("greedy", "first", "second")):
-                threads.append(threading.Thread(target=wait, args=(key,)))
-                threads[-1].start()
-                while len(own_pool._waiters) <= number:
-                    threading.Event().wait(0.001)
-        for thread in threads[1:]:
-            thread.join(PATIENCE)
-        assert got == ["first", "second"]
-    threads[0].join(PATIENCE)
-    assert got == ["first", "second", "greedy"]
-
-
-@pytest.mark.system
-def test_whoever_waits_for_a_host_is_told_when_the_pool_is_closed() -> None:
-    hosts = HostPool(2, startup_limit=PATIENCE)
-    told: list[Exception] = []
-
-    def wait() -> None:
-        try:
-            with hosts.serving("line", PATIENCE):
-                pass
-        except Busy as error:
-            told.append(error)
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    while not hosts._waiters:
-        threading.Event().wait(0.001)
-    hosts.close()
-    waiting.join(PATIENCE)
-    assert len(told) == 1
-    with pytest.raises(Busy), hosts.serving("line", PATIENCE):
+    """Have two hosts serve, as they do when requests wait for the second one."""
+    with hosts.serving("one", PATIENCE), hosts.serving("another", PATIENCE):
         pass
 
 
 def test_uploads_are_judged_in_a_host_that_never_serves(own_pool: HostPool) -> None:
-    with own_pool.judging(PATIENCE) as judge:
-        wait_for_both(own_pool)
-        assert judge.pid not in {host.pid for host in own_pool._serving}
-    with own_pool.judging(PATIENCE) as again:
-        assert again.pid == judge.pid
-
-
-def test_a_host_that_makes_a_program_is_let_go_only_when_it_is_not_at_work(own_pool: HostPool) -> None:
-    with own_pool.converting(PATIENCE) as at_work:
-        own_pool.rest()
-        assert at_work.alive
-    own_pool.rest()
-    at_work._process.wait(PATIENCE)
-    with own_pool.converting(PATIENCE) as another:
-        assert another.pid != at_work.pid
+    with own_pool.serving("a", PATIENCE) as one, own_pool.serving("b", PATIENCE) as other:
+        with own_pool.apart(Role.JUDGE, PATIENCE) as judge:
+            assert judge.pid not in {one.pid, other.pid}
+        with own_pool.apart(Role.JUDGE, PATIENCE) as again:  # each has its own where one starts in no time
+            assert (again.pid == judge.pid) is (sys.platform != "linux")
 
 
 @pytest.mark.system
@@ -329,39 +265,6 @@ def test_a_host_that_died_while_idle_is_not_given_out(own_pool: HostPool, stored
         assert predict(host, [[1.0]]) == pytest.approx([3.0])
 
 
-def test_the_keeper_outlives_a_start_that_fails(own_pool: HostPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = threading.Event()
-
-    def no_process() -> None:
-        failed.set()
-        raise OSError("no process to be had")
-
-    wait_for_both(own_pool)
-    with monkeypatch.context() as patch:
-        patch.setattr(own_pool, "_start_one", no_process)
-        with own_pool.serving("victim", PATIENCE) as host:
-            host.kill()
-            host._process.wait(PATIENCE)
-        assert failed.wait(PATIENCE)
-    wait_for_both(own_pool)
-    assert own_pool.ready
-
-
-def test_only_so_many_may_wait_for_one_version(own_pool: HostPool) -> None:
-    own_pool.most_waiting = 1
-    wait_for_both(own_pool)
-    try:
-        with own_pool.serving("slow", PATIENCE):
-            own_pool._waiting_for["slow"] += 1
-            with pytest.raises(Busy, match="waiting already"), own_pool.serving("slow", PATIENCE):
-                pass
-            with own_pool.serving("other", PATIENCE):
-                pass
-    finally:
-        own_pool.most_waiting = 24
-        own_pool._waiting_for.clear()
-
-
 def test_a_full_house_is_refused_at_once(client: StrictClient, app: Any) -> None:
     client.put_model("iris", models.iris())
     taken = 0
@@ -375,43 +278,6 @@ def test_a_full_house_is_refused_at_once(client: StrictClient, app: Any) -> None
     for _ in range(taken):
         app.slots.give_back(Work.PREDICT)
     assert client.post("/predict", json={"instances": ROWS}).status_code == 200
-
-
-HOLDER = """
-import sys, threading
-from wsgi_service.hosts.pool import HostPool
-pool = HostPool(2, startup_limit=180)
-pool.start()
-pool.wait_ready()
-with pool.serving("x", 180) as host:
-    print(host.pid, flush=True)
-    threading.Event().wait(600)
-"""
-
-
-@pytest.mark.system
-@pytest.mark.skipif(sys.platform not in ("linux", "win32"), reason="cannot wait for a process that is not a child")
-def test_hosts_end_when_the_server_is_killed() -> None:
-    """Also one that is at work and so does not see that its pipe is closed."""
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-    assert holder.stdout
-    has_ended = watch(int(holder.stdout.readline()))
-    holder.kill()
-    holder.wait(PATIENCE)
-    holder.stdout.close()
-    assert has_ended()
-
-
-def watch(pid: int) -> Callable[[], bool]:
-    """A way to wait for the end of a process that is not a child of this one."""
-    if sys.platform == "win32":
-        import ctypes
-
-        kernel32 = ctypes.windll.kernel32
-        process = kernel32.OpenProcess(0x100000, False, pid)
-        return lambda: kernel32.WaitForSingleObject(process, int(PATIENCE * 1000)) == 0
-    handle = os.fdopen(os.pidfd_open(pid))
-    return lambda: bool(select.select([handle], [], [], PATIENCE)[0]) and not handle.close()
 
 
 def test_why_a_host_was_ended_stays_what_it_was(own_pool: HostPool) -> None:

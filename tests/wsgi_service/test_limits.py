@@ -18,6 +18,7 @@ import toys
 from conftest import PATIENCE, StrictClient
 
 from wsgi_service.app import create_app
+from wsgi_service.hosts.isolation import starter
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.settings import Settings
 
@@ -28,9 +29,9 @@ STARTUP = PATIENCE
 
 
 @pytest.fixture(scope="module")
-def small_pool() -> Iterator[HostPool]:
+def small_pool(template: str) -> Iterator[HostPool]:
     """Hosts that may be killed, with little memory."""
-    hosts = HostPool(2, startup_limit=STARTUP, memory=MEMORY)
+    hosts = HostPool(2, startup_limit=STARTUP, memory=MEMORY, starts=starter(template=template))
     hosts.start()
     assert hosts.wait_ready()
     yield hosts
@@ -58,9 +59,9 @@ def ask(client: StrictClient, model: str, number: float) -> Any:
 
 
 def serving(pool: HostPool) -> set[int]:
-    with pool._changed:
-        pool._changed.wait_for(lambda: len(pool._idle) == 2, PATIENCE)
-        return {host.pid for host in pool._serving}
+    """The numbers of the hosts that serve."""
+    with pool.serving("one", PATIENCE) as one, pool.serving("another", PATIENCE) as another:
+        return {one.pid, another.pid}
 
 
 def test_three_crashes_are_a_quarantine_that_somebody_lifts(moody: StrictClient, service: Any) -> None:

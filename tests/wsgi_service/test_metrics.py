@@ -82,10 +82,10 @@ def test_hosts_memory_and_the_registry_are_looked_at(
     client.post("/models/line/predict", json=ROW)
     registry = app.catalog.registry
     registry.note_damage(registry.version("line", 1), BY)
-    with pool.serving("somebody", PATIENCE):
+    with pool.serving("somebody", PATIENCE), pool.serving("another", PATIENCE):
         value = of(client)
-    assert value("hosts", state="busy") == 1
-    assert value("hosts", state="idle") == 1
+    assert value("hosts", state="busy") == 2
+    assert value("hosts", state="idle") == 0
     assert value("waiting_requests") == 0
     assert value("loaded_models") >= 1
     assert value("loaded_bytes") > 0

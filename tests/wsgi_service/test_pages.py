@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response
 from wsgi_service.access import sessions
 from wsgi_service.access.sessions import Sessions
 from wsgi_service.app import Application, create_app
+from wsgi_service.hosts.special_host import Role
 from wsgi_service.pages.pictures import cleaned
 from wsgi_service.resources.pages import EVENTS
 
@@ -361,7 +362,7 @@ def test_no_page_waits_for_the_pictures_of_another(app: Application, iris: Stric
     features, species = load_iris(return_X_y=True)
     body = {"instances": features[::9].tolist(), "predictions": species[::9].tolist()}
     iris.put("/models/iris/versions/1/examples", json=body)
-    with app.pool.reading(PATIENCE):  # as a page has it whose pictures are drawn
+    with app.pool.apart(Role.READER, PATIENCE):  # as a page has it whose pictures are drawn
         said = page(iris.get("/ui/models/iris/versions/1"))
     assert "On its 17 examples" in said
     assert "The pictures wait until those of another page are drawn." in said

@@ -13,6 +13,7 @@ from model_store.errors import StorageError
 from wsgi_service.app import Application, create_app
 from wsgi_service.errors import Busy, ModelCrashed
 from wsgi_service.hosts import frames
+from wsgi_service.hosts.isolation import starter
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.process import Host
 from wsgi_service.serving.warming import MOST, Warming
@@ -114,9 +115,9 @@ def test_readiness_waits_for_it(client: StrictClient, app: Application) -> None:
 
 @pytest.mark.hosts
 def test_to_stop_a_server_while_it_loads_is_no_crash_of_a_model(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = HostPool(2, startup_limit=PATIENCE)
+    pool = HostPool(2, startup_limit=PATIENCE, starts=starter(template=template))
     app = create_app(Settings(data=str(folder)), pool)
     pool.start()
     StrictClient(app).put_model("line", models.line())

@@ -6,6 +6,7 @@ from model_store.proof.quality import Quality
 from wsgi_service.hosts import frames
 from wsgi_service.hosts.limits import allowance_to_check
 from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.special_host import Role
 
 #: Seconds that drawing may take, the first import of the library included, and that the host is waited for.
 LIMIT, PATIENCE = 30.0, 0.5
@@ -29,7 +30,7 @@ class Drawings:
             MissingExtra: the library that draws is not installed.
             ServingError: it was not drawn.
         """
-        with self._pool.reading(PATIENCE) as host:
+        with self._pool.apart(Role.READER, PATIENCE) as host:
             reply, _ = host.call(frames.Draw(quality), [], LIMIT, allowance_to_check(0))
         assert isinstance(reply, frames.Drawn)  # noqa: S101 - the only reply to Draw besides Failed
         return reply.pictures

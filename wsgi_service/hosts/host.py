@@ -1,8 +1,8 @@
 """The model host: the process in which artifacts are judged and estimators predict.
 
-It is started by `process.py` as `python -m wsgi_service.hosts.host`, reads requests from what was its standard
-input and answers on what was its standard output. Whatever happens in here, a crash included, the HTTP process
-sees as a closed pipe. Only this process imports scikit-learn.
+It is forked by `template.py`, or started as `python -m wsgi_service.hosts.host` by `spawning.py`; then it reads
+requests from what was its standard input and answers on what was its standard output. Whatever happens in here, a
+crash included, the HTTP process sees as a closed pipe. Only this process and the template import scikit-learn.
 """
 
 import contextlib
@@ -11,13 +11,13 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from model_store import errors
 from model_store.artifacts.local import check_digest
-from model_store.footprint import resident
+from model_store.footprint import own
 from wsgi_service.errors import InputError, ResultTooLarge
 from wsgi_service.hosts import frames
 from wsgi_service.hosts.frames import Buffer, Failed, Reply, Request
@@ -39,12 +39,31 @@ Answer = tuple[Reply, list[Buffer]]
 
 
 def main() -> None:
-    """Serve requests until the pipe is closed."""
+    """Be a host that was spawned."""
     incoming, outgoing = _take_pipes()
     die_with_parent()
+    serve(Bench(), incoming, outgoing, int(sys.argv[1]) if len(sys.argv) > 1 else UNLIMITED)
+
+
+def serve(bench: "Bench", incoming: int, outgoing: int, memory: int) -> None:
+    """Answer requests until their pipe is closed.
+
+    Args:
+        bench: with everything imported.
+        incoming: descriptor of the pipe that requests come from.
+        outgoing: of the one that answers go to.
+        memory: bytes that this process may take from now on.
+    """
     leave_no_core()
-    bench = _Bench()
-    cap_memory(int(sys.argv[1]) if len(sys.argv) > 1 else UNLIMITED)
+    cap_memory(memory)
+    with (
+        os.fdopen(incoming, "rb", buffering=1 << 16) as requests,
+        os.fdopen(outgoing, "wb", buffering=0) as answers,
+    ):
+        _serve(bench, requests, answers)
+
+
+def _serve(bench: "Bench", incoming: BinaryIO, outgoing: BinaryIO) -> None:
     frames.write(outgoing, frames.Ready(bench.environment))
     while True:
         try:
@@ -55,30 +74,31 @@ def main() -> None:
         frames.write(outgoing, reply, answer)
 
 
-def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+def _take_pipes() -> tuple[int, int]:
     """Move the two pipes away from 0 and 1, so that a stray print cannot end up inside a frame."""
     incoming, outgoing = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    _print_to_the_log(nothing)
+    leave_streams()
     if sys.platform == "win32":
         import msvcrt
 
         for handle in (incoming, outgoing):
             msvcrt.setmode(handle, os.O_BINARY)
-    return os.fdopen(incoming, "rb", buffering=1 << 16), os.fdopen(outgoing, "wb", buffering=0)
+    return incoming, outgoing
 
 
-def _print_to_the_log(otherwise: int) -> None:
-    """Let what is printed go where errors go; a server without any streams has no such place."""
+def leave_streams() -> None:
+    """Read nothing, and print to where errors go; a server without any streams has no such place."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
     try:
         os.dup2(2, 1)
     except OSError:
-        os.dup2(otherwise, 1)
-        os.dup2(otherwise, 2)
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
+    os.close(nothing)
 
 
-def _answer(bench: "_Bench", request: Request, buffers: list[bytearray]) -> Answer:
+def _answer(bench: "Bench", request: Request, buffers: list[bytearray]) -> Answer:
     try:
         return bench.work(request, buffers)
     except MemoryError:
@@ -111,18 +131,19 @@ _FAILURES = {
 }
 
 
-class _Bench:
+class Bench:
     """The loaded estimators, and what is done with them."""
 
     def __init__(self) -> None:
         # Here and not at the top: these bring scikit-learn, which takes a second or more.
-        from model_store.estimators.serial import compute_serially
+        with _without_pandas():
+            from model_store.estimators.serial import compute_serially
 
-        compute_serially()
-        from model_store.estimators import facts, loaded
+            compute_serially()
+            from model_store.estimators import facts, loaded
 
-        warnings.simplefilter("ignore")
-        facts.prepare()
+            warnings.simplefilter("ignore")
+            facts.prepare()
         self._facts = facts
         self._loaded = loaded
         self._estimators: dict[str, Any] = {}
@@ -138,6 +159,7 @@ class _Bench:
         }
 
     def work(self, request: Request, buffers: list[bytearray]) -> Answer:
+        """The answer to a request; raises whatever it raises."""
         match request:
             case frames.Predict():
                 return self._predict(request, buffers)
@@ -186,11 +208,11 @@ class _Bench:
 
     def _load(self, request: frames.Load) -> Answer:
         path, policy = Path(request.path), request.policy
-        before = resident()
+        before = own()
         loaded = self._estimators[request.key] = self._loaded.load(path, request.digest, request.format, policy)
         gc.freeze()  # a forest is many objects, and collections need not look at them
         # What an earlier model left may be used again, so the growth alone can say too little.
-        return frames.Done(max(resident() - before, path.stat().st_size), loaded.joinable), []
+        return frames.Done(max(own() - before, path.stat().st_size), loaded.joinable), []
 
     def _unload(self, request: frames.Unload) -> Answer:
         self._estimators.pop(request.key, None)
@@ -211,6 +233,23 @@ class _Bench:
             estimator.check_sense(dict(zip(request.methods, results, strict=True)), table.rows)
         outcomes, answer = encode_results(results, request.table.rows)
         return frames.Predicted(outcomes), answer
+
+
+@contextlib.contextmanager
+def _without_pandas() -> Iterator[None]:
+    """Have scikit-learn be imported as if pandas were not installed, of which it makes nothing at that time.
+
+    It takes 0.3 s and 29 MB, and brings threads, which a process that is forked must not have. It is imported when
+    a model, or scikit-learn for a model, asks for it.
+    """
+    if "pandas" in sys.modules:
+        yield
+        return
+    sys.modules["pandas"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["pandas"]
 
 
 if __name__ == "__main__":

@@ -15,14 +15,19 @@ PARENT_POLL = 1.0
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int | None = None) -> None:
     """In the child: arrange to be ended when the parent is gone.
 
     A closed pipe ends an idle host by itself. This is for one that computes and does not read. On Windows the
     parent does it, with `adopt`.
+
+    Args:
+        parent: its number, where it is known; it may be gone already.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if parent not in (None, os.getppid()):
+            os._exit(1)
     elif sys.platform != "win32":
         threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
 

@@ -5,7 +5,6 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from subprocess import Popen
 from typing import NamedTuple
 
 if sys.platform != "win32":
@@ -13,6 +12,7 @@ if sys.platform != "win32":
     import signal
 
 from wsgi_service.errors import DeadlineExceeded, OutOfMemory, ServingError
+from wsgi_service.hosts.starting import Started
 
 #: What checking a file may use: so many bytes for each of its own, and so many besides; so many seconds, and in
 #: proportion more for files over 64 MB.
@@ -61,7 +61,7 @@ class Watch:
         allowance: for the work.
     """
 
-    def __init__(self, process: "Popen[bytes]", allowance: Allowance) -> None:
+    def __init__(self, process: Started, allowance: Allowance) -> None:
         self._process = process
         memory, seconds = _taken_by(process)
         self._most = Allowance(memory + allowance.memory, seconds + allowance.seconds)
@@ -88,11 +88,11 @@ if sys.platform == "win32":
     def leave_no_core() -> None:
         """In a host: nothing, since there are no core dumps."""
 
-    def ran_out_of_time(_process: "Popen[bytes]") -> bool:
+    def ran_out_of_time(_process: Started) -> bool:
         """Whether a process that has ended was ended by the system for the time it used: never here."""
         return False
 
-    def _taken_by(process: "Popen[bytes]") -> Allowance:
+    def _taken_by(process: Started) -> Allowance:
         handle = int(process._handle)  # type: ignore[attr-defined]
         return Allowance(committed_by(handle), seconds_of(handle))
 
@@ -120,9 +120,9 @@ else:
         """In a host: a crash is over at once, and writes no gigabytes of other people's rows to a disk."""
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    def ran_out_of_time(process: "Popen[bytes]") -> bool:
+    def ran_out_of_time(process: Started) -> bool:
         """Whether a process that has ended was ended by the system for the time it used."""
-        return process.returncode == -signal.SIGXCPU
+        return bool(process.returncode == -signal.SIGXCPU)
 
     def _lower(kind: int, value: int) -> None:
         """Set a soft limit, but never above the one that is set already."""
@@ -134,5 +134,5 @@ else:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return usage.ru_utime + usage.ru_stime
 
-    def _taken_by(_process: "Popen[bytes]") -> Allowance:
+    def _taken_by(_process: Started) -> Allowance:
         return Allowance(0, 0.0)  # the host's own limits hold

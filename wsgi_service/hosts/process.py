@@ -1,22 +1,20 @@
 """One supervised model host, seen from the HTTP process."""
 
 import contextlib
-import ctypes
 import io
 import logging
-import os
 import subprocess
 import sys
 import threading
 import time
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from model_store import errors as store_errors
-from model_store.footprint import resident_of
+from model_store.footprint import share_of
 from wsgi_service import errors as serving_errors
 from wsgi_service.errors import (
+    Busy,
     DeadlineExceeded,
     ModelCrashed,
     OutOfMemory,
@@ -24,23 +22,11 @@ from wsgi_service.errors import (
 )
 from wsgi_service.hosts import frames
 from wsgi_service.hosts.frames import Buffer, Failed, Reply, Request
-from wsgi_service.hosts.lifeline import Job
-from wsgi_service.hosts.limits import UNLIMITED, Allowance, Watch, ran_out_of_time
+from wsgi_service.hosts.limits import Allowance, Watch, ran_out_of_time
+from wsgi_service.hosts.starting import Started
 
 log = logging.getLogger(__name__)
 
-#: What a host's environment keeps of ours: enough to start Python, and nothing secret.
-KEPT = (
-    "PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL",
-    "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "OPENBLAS_CORETYPE", "LD_LIBRARY_PATH",
-    "WINEPREFIX", "WINEDEBUG", "WINEDLLOVERRIDES",
-)  # fmt: skip
-#: Set before numpy is imported: a limit that is set later does not reach every thread.
-SINGLE_THREADED = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
-)
-#: Arrow's own pool would reserve more memory than a host may take.
-FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 PIPE_SIZE = 1 << 20
 #: Seconds in which a process that was killed is gone.
 END_LIMIT = 10.0
@@ -58,9 +44,12 @@ class Host:
 
     Whoever holds a host is the only one to call it. A call that fails with ModelCrashed or DeadlineExceeded leaves
     a dead host behind.
+
+    Args:
+        process: that was started.
     """
 
-    def __init__(self, job: Job, folder: Path, memory: int = UNLIMITED) -> None:
+    def __init__(self, process: Started) -> None:
         #: Key -> bytes that its estimator takes, the one that was not used for longest first.
         self.loaded: OrderedDict[str, int] = OrderedDict()
         #: Keys of estimators to which rows of several requests may be given at once.
@@ -70,8 +59,9 @@ class Host:
         self._ended_for: type[ServingError] | None = None
         self._failed = False
         self._lock = threading.Lock()
-        self._process = _spawn(folder, memory)
-        job.adopt(self._process)
+        self._process = process
+        #: When it was last at work.
+        self.used = time.monotonic()
         self._outgoing = cast("BinaryIO", self._process.stdin)
         self._incoming = cast("BinaryIO", io.BufferedReader(cast("Any", self._process.stdout), 1 << 16))
         _widen(self._outgoing, self._incoming)
@@ -82,9 +72,14 @@ class Host:
         return self._process.pid
 
     @property
-    def resident(self) -> int:
-        """Bytes of memory that the process has in use."""
-        return resident_of(self._process)
+    def memory(self) -> int:
+        """Bytes of memory that the process has in use; of what it shares with others, its part."""
+        return share_of(self._process)
+
+    @property
+    def lost(self) -> bool:
+        """Whether it has ended with what it was started from, which is no fault of its own."""
+        return self._process.lost
 
     @property
     def alive(self) -> bool:
@@ -111,6 +106,7 @@ class Host:
 
         Raises:
             ModelCrashed: the process died.
+            Busy: it died with what it was started from.
             DeadlineExceeded: it did not answer in time and was ended.
             OutOfMemory: it took too much memory and was ended, or said so itself.
             StoreError, ServingError: what the host refused with.
@@ -176,6 +172,8 @@ class Host:
     def _ending(self, limit: float) -> Exception:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(END_LIMIT)
+        if self.lost and not self._ended_for:
+            return Busy("The model hosts were ended, and are started again. Try again in a moment.")
         if self._ended_for is DeadlineExceeded or ran_out_of_time(self._process):
             return DeadlineExceeded(f"The model did not answer within {limit:g} seconds and was stopped.")
         if self._ended_for is OutOfMemory:
@@ -183,46 +181,6 @@ class Host:
                 "The model needed more memory than the server has for it, and was stopped.", fatal=True
             )
         return ModelCrashed("The process that ran the model ended unexpectedly.")
-
-
-def _spawn(folder: Path, memory: int) -> "subprocess.Popen[bytes]":
-    options: dict[str, Any] = {}
-    if sys.platform == "win32":
-        options["creationflags"] = _creation_flags()
-    else:
-        options["start_new_session"] = True  # Ctrl-C in the terminal is for the server, which ends its hosts
-    return subprocess.Popen(
-        [sys.executable, "-m", "wsgi_service.hosts.host", str(memory)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,
-        stderr=None if sys.stderr is not None else subprocess.DEVNULL,
-        cwd=folder,
-        env=_environment(),
-        **options,
-    )
-
-
-if sys.platform == "win32":
-
-    def _creation_flags() -> int:
-        """A group of its own, since Ctrl-C is for the server, and no console that the server does not have.
-
-        A console of its own would be a window, or at least one more process for each host.
-        """
-        has_console = ctypes.windll.kernel32.GetConsoleCP()
-        return subprocess.CREATE_NEW_PROCESS_GROUP | (0 if has_console else subprocess.DETACHED_PROCESS)
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    return (
-        kept
-        | SINGLE_THREADED
-        | FRUGAL
-        | {"PYTHONPATH": path, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
-    )
 
 
 def _widen(*pipes: BinaryIO) -> None:

@@ -3,23 +3,33 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 
 from wsgi_service.errors import Busy
 from wsgi_service.hosts.process import Host
 
 
-class Aside:
+class Role(Enum):
+    """What a host does that does not serve, and what is said to those that find it taken."""
+
+    JUDGE = "Other uploads are being checked."
+    SUSPECTS = "This version crashed lately and is served apart, where others wait already."
+    READER = "Other Parquet and Arrow tables are being read."
+    CONVERTER = "Other versions are being converted."
+
+
+class SpecialHost:
     """The place of one such host, and the queue before it.
 
     Args:
+        role: of the host.
         most_waiting: how many may wait for it; further ones are refused at once.
-        busy: what they are told.
     """
 
-    def __init__(self, most_waiting: int, busy: str) -> None:
+    def __init__(self, role: Role, most_waiting: int) -> None:
         self.host: Host | None = None
+        self._busy = f"{role.value} Try again in a moment."
         self._most_waiting = most_waiting
-        self._busy = busy
         self._turn = threading.Lock()
         self._counting = threading.Lock()
         self._waiting = 0

@@ -8,6 +8,7 @@ from wsgi_service.hosts import frames
 from wsgi_service.hosts.buffers import decode_table
 from wsgi_service.hosts.limits import allowance_to_check
 from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.special_host import Role
 from wsgi_service.http.budget import Claim
 from wsgi_service.rows.tables import TAKEN_APART, Table
 
@@ -39,7 +40,7 @@ class Unpacking:
         request = frames.Unpack(format_, row_limit)
         before = claim.count
         try:
-            with self._pool.reading(self._limit) as host:
+            with self._pool.apart(Role.READER, self._limit) as host:
                 claim.grow(TAKEN_APART)
                 reply, buffers = host.call(request, [body], self._limit, allowance_to_check(len(body)))
         except (ModelCrashed, DeadlineExceeded, OutOfMemory) as error:

@@ -16,6 +16,7 @@ from model_store.formats.onnx.cost import Cost
 from wsgi_service.hosts import frames
 from wsgi_service.hosts.limits import CHECK_SECONDS, allowance_to_check
 from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.special_host import Role
 
 #: Bytes of a program that is looked at where it would run.
 SMALL = 128 << 10
@@ -107,7 +108,7 @@ class Verdicts:
     def _asked(self, digest: str, size: int) -> Verdict:
         assert self._pool is not None  # noqa: S101 - `of` has looked
         request = frames.Judge(str(self._artifacts.path(digest).absolute()), digest)
-        with self._pool.judging(CHECK_SECONDS) as host:
+        with self._pool.apart(Role.JUDGE, CHECK_SECONDS) as host:
             reply, _ = host.call(request, [], CHECK_SECONDS, allowance_to_check(size))
         assert isinstance(reply, frames.Judged)  # noqa: S101 - the only reply to Judge besides Failed
         return Verdict(reply.cost, reply.outputs, reply.reason)

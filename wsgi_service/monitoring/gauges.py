@@ -65,7 +65,7 @@ class Gauges:
         name, about = "wsgi_service_resident_bytes", "Memory of processes."
         samples = [
             (name, {"process": "server"}, float(resident())),
-            (name, {"process": "hosts"}, float(self._pool.figures().resident)),
+            (name, {"process": "hosts"}, float(self._pool.memory())),
         ]
         yield Family(name, about, "gauge", samples)
 

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def _serve_several(chosen: Settings, listener: socket.socket, announce: Announce
 
 
 def _serve_alone(chosen: Settings, listener: socket.socket, announce: Announce) -> int:
+    from wsgi_service.hosts.isolation import starter
+
+    starts = starter(chosen.isolation)
+    with suppress(OSError):  # the hosts' pool tries again, and says why not
+        starts.prepare()
     from model_store.errors import MissingExtra, StoreError
     from wsgi_service.app import create_app
     from wsgi_service.processes.memory import give_back
@@ -54,7 +60,7 @@ def _serve_alone(chosen: Settings, listener: socket.socket, announce: Announce) 
 
     give_back()
     try:
-        app = create_app(chosen)
+        app = create_app(chosen, starts=starts)
     except MissingExtra as error:
         raise CannotServe(str(error)) from None
     except (OSError, StoreError, RuntimeError) as error:

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
+from wsgi_service.hosts.isolation import template_of
 from wsgi_service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -86,18 +87,23 @@ class Supervisor:
         self._questions: dict[int, _Question] = {}
         self._asked = 0
         self._stopping = threading.Event()
+        self._template = template_of(settings.isolation)
 
     def run(self) -> int:
         """Serve until stopped by a signal; returns the exit code."""
         _on_stop_signals(self._stopping.set)
+        self._look_after_template()
         for place in range(self._settings.processes):
             self._start(place)
         code = 0
         while not self._stopping.wait(TICK):
+            self._look_after_template()
             if not self._look_after_workers():
                 code = 1
                 break
         self._stop()
+        if self._template is not None:
+            self._template.close()
         return code
 
     def stop(self) -> None:
@@ -105,10 +111,17 @@ class Supervisor:
         self._stopping.set()
 
     def _start(self, place: int) -> None:
-        worker = _Worker(self._settings, self._listener, place)
+        socket_of_template = str(self._template.path) if self._template is not None else ""
+        worker = _Worker(self._settings, self._listener, place, socket_of_template)
         with self._lock:
             self._workers[place] = worker
         threading.Thread(target=self._read, args=(worker,), daemon=True).start()
+
+    def _look_after_template(self) -> None:
+        """Start again what hosts are forked from, if it has ended."""
+        if self._template is not None:
+            with suppress(OSError):  # tried again at the next look
+                self._template.ensure()
 
     def _look_after_workers(self) -> bool:
         """Start again what has ended; whether that makes sense: not if none of them has ever served."""
@@ -223,7 +236,7 @@ class _Question:
 class _Worker:
     """One server process."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, place: int) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, place: int, template: str) -> None:
         options: dict[str, Any] = {} if sys.platform == "win32" else {"pass_fds": [listener.fileno()]}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "wsgi_service.processes.worker"],
@@ -241,7 +254,7 @@ class _Worker:
         self.serves = False
         self.pulse = Pulse()
         self.incoming = cast("BinaryIO", self._process.stdout)
-        self.say(msgspec.json.encode(Task(settings, place, *_handed_over(listener, self.pid))).decode())
+        self.say(msgspec.json.encode(Task(settings, place, *_handed_over(listener, self.pid), template)).decode())
 
     @property
     def pid(self) -> int:
@@ -299,12 +312,14 @@ class Task(msgspec.Struct, frozen=True):
         place: its number among the processes; the first one sweeps and catches up for all.
         descriptor: of the inherited socket.
         shared: the socket in the form of `socket.share`, where sockets are not inherited.
+        template: the socket of the template that hosts are forked from, where they are.
     """
 
     settings: Settings
     place: int
     descriptor: int
     shared: str = ""
+    template: str = ""
 
 
 if sys.platform == "win32":

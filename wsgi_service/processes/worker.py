@@ -25,12 +25,14 @@ def main() -> int:
 def _serve(task: Task, listener: socket.socket, siblings: Siblings) -> int:
     from model_store.errors import StoreError
     from wsgi_service.app import create_app
+    from wsgi_service.hosts.isolation import starter
     from wsgi_service.processes.memory import give_back
     from wsgi_service.server.loop import serve
 
     give_back()
     try:
-        app = create_app(task.settings, first=task.place == 0)
+        starts = starter(task.settings.isolation, task.template)
+        app = create_app(task.settings, first=task.place == 0, starts=starts)
         launch.check_exposure(app)
     except launch.CannotServe as error:
         sys.stderr.write(f"{error}\n")

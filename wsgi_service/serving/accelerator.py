@@ -24,6 +24,7 @@ from wsgi_service.errors import Busy, ServingError
 from wsgi_service.hosts import frames
 from wsgi_service.hosts.limits import CONVERT_SECONDS, allowance_to_convert, give_back
 from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.special_host import Role
 from wsgi_service.hosts.verdicts import Verdict
 from wsgi_service.serving.predictor import Predictor
 from wsgi_service.serving.programs import Runnable, runtime
@@ -33,8 +34,6 @@ log = logging.getLogger(__name__)
 
 #: Live versions that are caught up with at a start.
 MOST = 50
-#: Seconds without work after which the host that makes programs is let go.
-IDLE = 30.0
 SERVER = Attribution("server", "acceleration")
 NEEDED = ("skl2onnx", "onnx", "onnxruntime")
 #: Whose version, who asked, and what is set when it is done.
@@ -127,13 +126,9 @@ class Accelerator:
         return done
 
     def _run(self) -> None:
-        """Work off what waits; after a while without work, let go of the host."""
+        """Work off what waits."""
         while not self._stopped():
-            try:
-                version, by, done = self._jobs.get(timeout=IDLE)
-            except queue.Empty:
-                self._pool.rest()
-                version, by, done = self._jobs.get()
+            version, by, done = self._jobs.get()
             try:
                 self._work(version, by)
             except Exception:  # whatever it is, the estimator answers, and the next one is tried
@@ -168,7 +163,7 @@ class Accelerator:
             examples.rows if examples else (),
             self._policy,
         )
-        with self._pool.converting(CONVERT_SECONDS) as host:
+        with self._pool.apart(Role.CONVERTER, CONVERT_SECONDS) as host:
             reply, buffers = host.call(request, [], CONVERT_SECONDS, allowance_to_convert(version.size))
         assert isinstance(reply, frames.Accelerated)  # noqa: S101 - the only reply to Accelerate besides Failed
         return reply.report, bytes(buffers[0])

@@ -15,6 +15,7 @@ from wsgi_service.hosts import frames
 from wsgi_service.hosts.buffers import decode_results, encode_table
 from wsgi_service.hosts.limits import allowance_to_check
 from wsgi_service.hosts.pool import HostPool
+from wsgi_service.hosts.special_host import Role
 from wsgi_service.rows.checking import tabulate
 
 #: What an artifact that has no version yet is called in the host.
@@ -39,7 +40,7 @@ class HostInspector:
         request = frames.Inspect(str(path.absolute()), column_names, self._policy)
         started = time.monotonic()
         try:
-            with self._pool.judging(self._limit) as host:
+            with self._pool.apart(Role.JUDGE, self._limit) as host:
                 started = time.monotonic()
                 reply, _ = host.call(request, [], self._limit, allowance_to_check(path.stat().st_size))
         except (ModelCrashed, DeadlineExceeded, OutOfMemory) as error:
@@ -53,7 +54,7 @@ class HostInspector:
         load = frames.Load(REHEARSED, str(staged.path.absolute()), staged.digest, facts.format, self._policy)
         allowance = allowance_to_check(staged.size)
         try:
-            with self._pool.judging(self._limit) as host:
+            with self._pool.apart(Role.JUDGE, self._limit) as host:
                 host.call(load, [], self._limit, allowance)
                 request = frames.Predict(REHEARSED, tuple(methods), header, judged=True)
                 try:

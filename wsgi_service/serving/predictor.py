@@ -35,6 +35,7 @@ from wsgi_service.hosts.buffers import decode_results, encode_table
 from wsgi_service.hosts.frames import Buffer
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.process import Host
+from wsgi_service.hosts.special_host import Role
 from wsgi_service.hosts.verdicts import Verdicts
 from wsgi_service.rows.tables import Table, merged, values_in
 from wsgi_service.serving.batching import MOST_ROWS, Batches, Caller, Joined, Take, signature
@@ -147,7 +148,7 @@ class Predictor:
         self._programs = Programs(artifacts, deadline, min(available(), pool.size), self.verdicts)
         self._live_proof = LiveProof(registry, self.predict_in_host, self._is_idle, self._give_up, counts.differed)
         # The last free host is not for a version that has one already, so more calls at once would only wait.
-        self._batches = Batches(pool.size - 1)
+        self._batches = Batches(max(1, pool.size - 1))
         self._counts = counts
         #: Digest -> requests that wait for the version or are computed, and how many that may be.
         self._inside: Counter[str] = Counter()
@@ -511,7 +512,7 @@ class Predictor:
         wanted.check()
         patience = wanted.until - time.monotonic()
         entered = (
-            self._pool.suspecting(max(min(self._deadline, patience), LEAST))
+            self._pool.apart(Role.SUSPECTS, max(min(self._deadline, patience), LEAST))
             if suspected
             else self._pool.serving(version.digest, max(min(limit, patience), LEAST))
         )

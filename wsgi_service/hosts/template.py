@@ -1,0 +1,167 @@
+"""The process that hosts are forked from on Linux: it imports everything once, and never does anything else.
+
+It is started as `python -m wsgi_service.hosts.template`. It listens on a socket, which only this user can reach; a
+server process that has connected sends the ends of two pipes and gets the number of a host that has them. A fork
+copies all that is open and all that is known, so this process opens no file of the store, loads no model, knows
+nothing secret and has one thread.
+
+What a server process sends, and what it gets (both with descriptors, see unix(7)):
+
+    fork MEMORY + pipe to read, pipe to write   ->   PID + descriptor of the process, or `spawn`, or `failed ERRNO`
+    reap PID                                    ->   how it ended, once it has
+
+A host that has ended is not forgotten before it is asked for, so its number is not given to another process.
+Hosts end with the connection that they were made for, and with this process; this process ends with the one that
+has started it, whose pipe is its standard input.
+"""
+
+import gc
+import os
+import random
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from wsgi_service.hosts.host import Bench, leave_streams, serve
+from wsgi_service.hosts.lifeline import die_with_parent
+
+assert sys.platform == "linux"  # noqa: S101 - and nobody starts this elsewhere
+
+LIFELINE = 0
+LONGEST = 64
+THREADS, DESCRIPTORS = Path("/proc/self/task"), Path("/proc/self/fd")
+#: Where the kernel is told which process to end first when there is no memory: proc_pid_oom_score_adj(5).
+OOM_SCORE = Path("/proc/self/oom_score_adj")
+SOONER, SOONEST = 200, 1000
+
+
+def main() -> None:
+    """Fork hosts for whoever connects, until the process that has started this one is gone."""
+    bench = Bench()
+    gc.collect()
+    gc.freeze()  # what was imported is not looked at again, so hosts go on to share it
+    Forks(bench, socket.socket(fileno=int(sys.argv[1]))).run()
+
+
+class Forks:
+    """Who has connected, and the hosts that were forked for each.
+
+    Args:
+        bench: with everything imported.
+        listener: where server processes connect.
+    """
+
+    def __init__(self, bench: Bench, listener: socket.socket) -> None:
+        self._bench = bench
+        self._listener = listener
+        self._hosts: dict[socket.socket, set[int]] = {}
+        self._pid = os.getpid()
+
+    def run(self) -> None:
+        """Answer until the lifeline ends."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(LIFELINE, selectors.EVENT_READ)
+            selector.register(self._listener, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fd == LIFELINE:
+                        return
+                    if key.fileobj is self._listener:
+                        connection, _ = self._listener.accept()
+                        self._hosts[connection] = set()
+                        selector.register(connection, selectors.EVENT_READ)
+                    elif isinstance(key.fileobj, socket.socket) and not self._answer(key.fileobj):
+                        selector.unregister(key.fileobj)
+                        self._end(key.fileobj)
+
+    def _answer(self, connection: socket.socket) -> bool:
+        """Do what a server process asks for; whether it is still there."""
+        try:
+            said, pipes, _, _ = socket.recv_fds(connection, LONGEST, 2)
+            match said.split():
+                case [b"fork", memory]:
+                    self._fork(connection, int(memory), *pipes)
+                case [b"reap", pid]:
+                    self._reap(connection, int(pid))
+                case _:
+                    return False
+        except OSError:
+            return False
+        return True
+
+    def _fork(self, connection: socket.socket, memory: int, incoming: int, outgoing: int) -> None:
+        try:
+            if len(list(THREADS.iterdir())) > 1:  # a lock that another thread holds would stay locked in the fork
+                connection.send(b"spawn")
+                return
+            pid = os.fork()
+            if not pid:
+                self._be_a_host(memory, incoming, outgoing)
+        except OSError as error:
+            connection.send(b"failed %d" % (error.errno or 0))
+            return
+        finally:
+            os.close(incoming)
+            os.close(outgoing)
+        self._hosts[connection].add(pid)
+        descriptor = os.pidfd_open(pid)
+        try:
+            socket.send_fds(connection, [b"%d" % pid], [descriptor])
+        finally:
+            os.close(descriptor)
+
+    def _be_a_host(self, memory: int, incoming: int, outgoing: int) -> NoReturn:
+        """In the fork: let go of everything that is not this host's, and serve."""
+        code = 1
+        try:
+            die_with_parent(self._pid)
+            leave_streams()
+            for descriptor in [int(entry.name) for entry in DESCRIPTORS.iterdir()]:
+                if descriptor not in (0, 1, 2, incoming, outgoing):
+                    with suppress(OSError):  # the one that this list was read with
+                        os.close(descriptor)
+            _be_ended_sooner()
+            _seed()
+            serve(self._bench, incoming, outgoing, memory)
+            code = 0
+        except Exception:  # noqa: BLE001 - whatever it is, nothing of the template's goes on here
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def _reap(self, connection: socket.socket, pid: int) -> None:
+        if pid in self._hosts[connection]:
+            _, status = os.waitpid(pid, 0)
+            self._hosts[connection].discard(pid)
+            connection.send(b"%d" % os.waitstatus_to_exitcode(status))
+
+    def _end(self, connection: socket.socket) -> None:
+        """End the hosts of a server process that has gone."""
+        for pid in self._hosts.pop(connection):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        connection.close()
+
+
+def _be_ended_sooner() -> None:
+    """Where memory is short, a host goes before the processes that cannot be made again in no time."""
+    with suppress(OSError, ValueError):
+        score = int(OOM_SCORE.read_text(encoding="ascii"))
+        OOM_SCORE.write_text(str(min(score + SOONER, SOONEST)), encoding="ascii")
+
+
+def _seed() -> None:
+    """Have this host's random numbers be its own."""
+    import numpy as np
+
+    random.seed()
+    np.random.seed()  # what estimators draw from whose random_state is None
+
+
+if __name__ == "__main__":
+    main()
