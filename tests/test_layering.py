@@ -73,12 +73,11 @@ HEAVY = {"sklearn", "skops", "scipy", "pandas", "joblib", "pickle", "skl2onnx", 
 LATE = {
     "model_store/inspection.py": {"model_store.estimators.facts", "model_store.estimators.loaded"},
     "model_store/proof/rehearsal.py": {"model_store.estimators.loaded"},
-    "wsgi_service/client/chunks.py": {"pyarrow"},
     "wsgi_service/client/local.py": {"model_store.estimators", "wsgi_service.hosts.parquet_and_arrow"},
-    "wsgi_service/client/sinks.py": {"pyarrow"},
     "wsgi_service/client/api.py": {"skops.io"},
     "wsgi_service/client/dataframes.py": {"pyarrow", "pyarrow.interchange"},
     "wsgi_service/rows/formats/arrow_answer.py": {"pyarrow"},
+    "wsgi_service/rows/formats/arrow_file.py": {"pyarrow"},
     "wsgi_service/commands/convert.py": {"joblib", "skops.io"},
 }
 UNPICKLERS = ("Unpickler", "pickle.load", "joblib.load", "cloudpickle.load", "dill.load", ".recv(")

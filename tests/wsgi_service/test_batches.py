@@ -39,18 +39,22 @@ def run(server: LiveServer, *arguments: str) -> Result:
     return CliRunner().invoke(group, [*arguments], env={"WSGI_SERVICE_URL": server.url})
 
 
-def write_csv(path: Path, rows: Any = FEATURES, heading: bool = True) -> Path:
+def write_csv(path: Path, rows: Any = FEATURES, heading: bool = True, delimiter: str = ",") -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, delimiter=delimiter)
         if heading:
             writer.writerow(["id", *NAMES])
         writer.writerows([f"r{i}", *row] if heading else row for i, row in enumerate(rows.tolist()))
     return path
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
+def write_tsv(path: Path) -> None:
+    write_csv(path, delimiter="\t")
+
+
+def read_csv(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return list(csv.DictReader(file, delimiter=delimiter))
 
 
 @pytest.mark.parametrize("chunk", ["7", "150", "10000"])
@@ -79,7 +83,7 @@ def test_without_output_the_table_goes_to_standard_output(
     assert done.output.splitlines() == ["prediction", "0", "0", "0"]
 
 
-@pytest.mark.parametrize("ending", ["csv", "json", "ndjson", "parquet", "arrow"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "json", "ndjson", "parquet", "arrow"])
 def test_every_format_goes_in_and_out(live_server: LiveServer, source: str, tmp_path: Path, ending: str) -> None:
     given, target = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
     WRITE[ending](given)
@@ -119,10 +123,12 @@ def read_arrow(path: Path) -> Any:
 
 
 WRITE: dict[str, Any] = {
-    "csv": write_csv, "json": write_json, "ndjson": write_lines, "parquet": write_parquet, "arrow": write_arrow,
+    "csv": write_csv, "tsv": write_tsv, "json": write_json, "ndjson": write_lines,
+    "parquet": write_parquet, "arrow": write_arrow,
 }  # fmt: skip
 READ: dict[str, Any] = {
     "csv": lambda path: [int(row["prediction"]) for row in read_csv(path)],
+    "tsv": lambda path: [int(row["prediction"]) for row in read_csv(path, "\t")],
     "json": lambda path: json.loads(path.read_text(encoding="utf-8"))["predictions"],
     "ndjson": lambda path: [
         json.loads(line)["prediction"] for line in path.read_text(encoding="utf-8").splitlines()
@@ -204,18 +210,18 @@ def test_a_file_that_is_no_model_is_said(live_server: LiveServer, tmp_path: Path
 def test_all_chunks_are_answered_by_the_version_that_was_live_at_the_start(
     live_server: LiveServer, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wsgi_service.commands import predict
+    from wsgi_service.client import files
 
     run(live_server, "push", str(model), "pinned")
     run(live_server, "push", str(model), "pinned")
-    whole = predict.chunks_of
+    whole = files.chunks_of
 
     def with_a_switch(*arguments: Any) -> Any:
         for chunk in whole(*arguments):
             yield chunk
             run(live_server, "activate", "pinned", "2")
 
-    monkeypatch.setattr(predict, "chunks_of", with_a_switch)
+    monkeypatch.setattr(files, "chunks_of", with_a_switch)
     target = tmp_path / "out.json"
     path = write_csv(tmp_path / "in.csv", np.repeat(FEATURES, 2, axis=0))
     assert run(live_server, "predict", "pinned", str(path), "-o", str(target), "--chunk", "50").exit_code == 0
@@ -319,7 +325,7 @@ def test_a_text_may_be_longer_than_the_reader_of_csv_expects(live_server: LiveSe
 
 
 def test_a_heading_that_only_some_chunks_have_is_not_guessed(tmp_path: Path) -> None:
-    from wsgi_service.client.chunks import chunks_of
+    from wsgi_service.client.files import chunks_of
 
     path = tmp_path / "in.csv"
     path.write_text("red,1\ngreen,2\nblue,3\n", encoding="utf-8")

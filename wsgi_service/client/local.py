@@ -8,12 +8,10 @@ from pathlib import Path
 from model_store.entities import Attribution, Version
 from wsgi_service.hosts.buffers import decode_results, encode_results
 from wsgi_service.http.budget import UNCOUNTED, Claim
-from wsgi_service.rows.bodies import JSON, READERS
 from wsgi_service.rows.control import HOW
-from wsgi_service.rows.formats.json_body import read_sent
+from wsgi_service.rows.row_formats import Format
 from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import Reading
-from wsgi_service.rows.writing import content_of
 from wsgi_service.serving.answering import Question, answer, methods_for, read_rows
 from wsgi_service.serving.directory import Target
 from wsgi_service.serving.predictor import Computed
@@ -61,11 +59,17 @@ class LocalModel:
         return Computed(decode_results(outcomes, [bytearray(buffer) for buffer in buffers]), self.version.engine)
 
     def ask(
-        self, body: bytes, media_type: str, format_: str, method: str | None, row_by_row: bool, decimal: str = "."
+        self,
+        body: bytes,
+        sent_as: Format,
+        wanted: Format,
+        method: str | None,
+        row_by_row: bool,
+        decimal: str,
     ) -> bytes:
-        """The answer to a body, in a format; raises as a predict does."""
-        sent = read_sent(body, HOW) if media_type == JSON else READERS[media_type](body, {}, UNCOUNTED)
-        methods = [method] if method else methods_for(format_, self.version.methods)
+        """The answer to a body of one format, in another one; raises as a predict does."""
+        sent = sent_as.read(body, {}, UNCOUNTED, HOW)
+        methods = [method] if method else methods_for(wanted, self.version.methods)
         question = Question(
             target=Target(self.version, None),
             methods=methods,
@@ -78,7 +82,7 @@ class LocalModel:
             ),
             by=HERE,
         )
-        return content_of(answer(self, question, read_rows(question)), format_, row_by_row)
+        return wanted.write(answer(self, question, read_rows(question)), row_by_row, False)
 
 
 def _unpack(format_: str, body: bytes, row_limit: int, _claim: Claim) -> tuple[tuple[str, ...], Table]:

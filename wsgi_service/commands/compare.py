@@ -10,6 +10,7 @@ import click
 from wsgi_service.client.remote import Remote, address
 from wsgi_service.commands.options import server_options, show, table
 from wsgi_service.rows.formats.csv_body import looks_like_json
+from wsgi_service.rows.row_formats import BY_ENDING, CSV
 
 
 @click.command()
@@ -21,14 +22,16 @@ from wsgi_service.rows.formats.csv_body import looks_like_json
 def compare(name: str, a: str, b: str, file: Path, remote: Remote, as_json: bool) -> None:
     """Have the versions A and B (numbers or aliases) of the model NAME answer for the rows of FILE.
 
-    FILE is CSV, or JSON with "instances", or a JSON list of rows.
+    FILE is CSV (or, named so, .tsv), or JSON with "instances", or a JSON list of rows.
     """
     path, content = address("models", name, "compare"), file.read_bytes()
     if looks_like_json(content):
         document = remote.send_json("POST", path, {"a": a, "b": b, "instances": _instances(content)})
     else:
         query = urlencode({"a": a, "b": b})
-        document = remote.send_bytes("POST", f"{path}?{query}", content, "text/csv; charset=utf-8")
+        format_ = BY_ENDING.get(file.suffix.lower(), CSV)
+        type_ = (format_ if format_.named else CSV).media_type
+        document = remote.send_bytes("POST", f"{path}?{query}", content, f"{type_}; charset=utf-8")
     show(document, as_json, report(document))
 
 

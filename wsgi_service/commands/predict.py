@@ -10,14 +10,16 @@ import click
 
 from model_store.errors import StoreError
 from model_store.methods import METHODS
-from wsgi_service.client import sinks
-from wsgi_service.client.chunks import READERS, ROWS, Chunk, chunks_of
+from wsgi_service.client import files
+from wsgi_service.client.files import ROWS
 from wsgi_service.client.remote import Remote, RemoteError, address
 from wsgi_service.commands.options import describe, progress, server_options, show
 from wsgi_service.errors import InputError, InvalidRows
+from wsgi_service.rows.chunks import Chunk, ChunksDiffer
+from wsgi_service.rows.row_formats import BY_NAME, CSV, FORMATS, Format
 
-#: What is asked of whoever answers: a chunk and the format, and bytes come back.
-Ask = Callable[[Chunk, str], bytes]
+#: What is asked of whoever answers: a chunk, its format and the format of the answer, and bytes come back.
+Ask = Callable[[Chunk, Format, Format], bytes]
 
 
 @click.command()
@@ -48,9 +50,9 @@ def predict(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     r"""Predict with NAME: a model of the server, or the path of a model file, which then answers here.
 
-    ROWS is a file (.csv, .json, .ndjson, .parquet, .arrow), which is sent in chunks and answered as CSV, or in the
-    format that the name of the --output says. Rows are counted from 0. Or ROWS is JSON, @FILE with JSON, or - for
-    JSON from standard input.
+    ROWS is a file (.csv, .tsv, .json, .ndjson, .parquet, .arrow), which is sent in chunks and answered as CSV,
+    or in the format that the name of the --output says. Rows are counted from 0. Or ROWS is JSON, @FILE with JSON,
+    or - for JSON from standard input.
 
     CSV is for programs and has texts as they are: to a spreadsheet, one that begins with = + - or @ is a formula.
 
@@ -81,31 +83,32 @@ def _is_file(text: str) -> bool:
 
 
 def _is_named_like_a_file(text: str) -> bool:
-    return not text.startswith(("{", "[", "@")) and Path(text).suffix.lower() in READERS
+    return not text.startswith(("{", "[", "@")) and files.format_of(Path(text)) is not None
 
 
 def _predict_file(rows: Path, output: Path | None, names: list[str], ask: Ask, size: int) -> None:
     """The answers to a file of rows, chunk by chunk."""
     output = None if output == Path("-") else output
-    try:
-        format_ = sinks.format_of(output)
-    except KeyError:
-        raise click.UsageError(f"The output must end in {', '.join(sinks.FORMATS)}.") from None
+    wanted = files.format_of(output)
+    if wanted is None:
+        endings = [ending for format_ in FORMATS if format_.join for ending in format_.endings]
+        raise click.UsageError(f"The output must end in {', '.join(endings)}.")
+    sent, answered = (BY_NAME[one.chunks or one.name] for one in (files.format_of(rows) or CSV, wanted))
     if output and output.exists() and output.samefile(rows):
         raise click.UsageError("The output would replace the rows. Give it another name.")
     try:
         with (
-            sinks.opened(output) as sink,
+            files.opened(output) as joined,
             progress(f"Predicting {rows.name}", rows.stat().st_size) as bar,
         ):
-            for chunk in chunks_of(rows, names, size):
-                sink.add(ask(chunk, format_))
+            for chunk in files.chunks_of(rows, names, size):
+                joined.add(ask(chunk, sent, answered))
                 bar.update(max(0, chunk.done - bar.pos))
-            if sink.empty:
+            if joined.empty:
                 raise click.ClickException(f"{rows.name} has no rows.")
     except BrokenPipeError:
         raise  # whoever read the answers has seen enough; click ends quietly
-    except (InputError, StoreError, sinks.ChunksDiffer, OSError) as error:
+    except (InputError, StoreError, ChunksDiffer, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -118,9 +121,9 @@ def _served(
     place = address("models", name, "versions", number)
     names = [column["name"] for column in remote.get(place)["schema"]["inputs"]]
 
-    def ask(chunk: Chunk, format_: str) -> bytes:
-        query = urlencode({"format": format_, **given})
-        headers = {"Content-Type": chunk.media_type}
+    def ask(chunk: Chunk, sent: Format, wanted: Format) -> bytes:
+        query = urlencode({"format": wanted.name, **given})
+        headers = {"Content-Type": sent.media_type}
         try:
             return remote.fetch("POST", f"{place}/predict?{query}", chunk.body, headers, safe=True).content
         except RemoteError as error:
@@ -156,10 +159,10 @@ def _local(path: Path, given: dict[str, str]) -> tuple[list[str], Ask]:
     if method and method not in model.version.methods:
         raise click.ClickException(f"The model has no such method. It has: {', '.join(model.version.methods)}.")
 
-    def ask(chunk: Chunk, format_: str) -> bytes:
+    def ask(chunk: Chunk, sent: Format, wanted: Format) -> bytes:
         row_by_row = given["on_error"] == "row"
         try:
-            return model.ask(chunk.body, chunk.media_type, format_, method, row_by_row, given["decimal"])
+            return model.ask(chunk.body, sent, wanted, method, row_by_row, given["decimal"])
         except InvalidRows as error:
             rows = [{"row": e.row, "column": e.column, "message": e.message} for e in error.errors]
             raise click.ClickException(describe(_in_file(RemoteError("", 0, {"errors": rows}), chunk))) from None

@@ -16,20 +16,22 @@ from model_store.schema import Schema
 from wsgi_service.errors import Busy, InvalidRequest, InvalidRows
 from wsgi_service.http.budget import Claim
 from wsgi_service.http.representations import ComparedVersions
-from wsgi_service.http.requests import attribution, claim_for, claimed_body, consumes, request_id
+from wsgi_service.http.requests import attribution, claim_for, claimed_body, consumes, media_type, request_id
 from wsgi_service.http.responses import json_response
 from wsgi_service.openapi.operations import operation, text
 from wsgi_service.rows.cells import read_text_cell
 from wsgi_service.rows.checking import shared_rows, tabulate
 from wsgi_service.rows.examples import take_outputs
-from wsgi_service.rows.formats.csv_body import TextRow, read_csv
+from wsgi_service.rows.formats.csv_body import TextRow
 from wsgi_service.rows.formats.json_body import check_row_limit, decode_whole, parse_object
+from wsgi_service.rows.row_formats import BY_TYPE, JSON, TEXTS, Format
 from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import INSTANCES
 from wsgi_service.serving.directory import Directory
 from wsgi_service.serving.predictor import Predictor
 
-JSON, CSV = "application/json", "text/csv"
+#: Texts by name or by position.
+TEXT_TYPES = tuple(format_.media_type for format_ in TEXTS)
 SIDES = ("a", "b")
 NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 #: Comparisons at once; each holds up to four results in memory.
@@ -65,11 +67,14 @@ class Comparisons:
         self._row_limit = row_limit
         self._turns = threading.BoundedSemaphore(AT_ONCE)
 
-    @consumes(JSON, CSV)
+    @consumes(JSON.media_type, *TEXT_TYPES)
     @operation(
         ComparedVersions,
-        body={JSON: Sides, CSV: {"type": "string"}},
-        parameters=(text("a", "The one version, beside CSV: a number or an alias."), text("b", "The other one.")),
+        body={JSON.media_type: Sides, **{type_: {"type": "string"} for type_ in TEXT_TYPES}},
+        parameters=(
+            text("a", "The one version, beside texts: a number or an alias."),
+            text("b", "The other one."),
+        ),
     )
     def compare(self, request: Request, model: str) -> Response:
         """Compare two versions, each a number or an alias, on the rows of the body."""
@@ -83,9 +88,10 @@ class Comparisons:
     def _compare(self, request: Request, model: str) -> Response:
         claim = claim_for(request)
         body = claimed_body(request, claim)
-        sides, rows = _from_json(body, claim) if request.mimetype == JSON else (request.args, body)
+        format_ = BY_TYPE[media_type(request)]
+        sides, rows = (request.args, body) if format_.named else _from_json(body, claim)
         versions = [self._find(model, sides.get(side), side) for side in SIDES]
-        tables = self._tables([version.schema for version in versions], rows, claim)
+        tables = self._tables([version.schema for version in versions], rows, format_, claim)
         claim.end()
         by = attribution(request)
         one, other = (self._ask(*pair, by) for pair in zip(versions, tables, strict=True))
@@ -103,11 +109,11 @@ class Comparisons:
             raise InvalidRequest(f'"{side}" must be from 1 to {MAX_VERSION} where it is a number.')
         return self._directory.find(model, named, None).version
 
-    def _tables(self, schemas: list[Schema], rows: Any, claim: Claim) -> list[Table]:
+    def _tables(self, schemas: list[Schema], rows: Any, format_: Format, claim: Claim) -> list[Table]:
         """The rows as a table for each version; a record may have columns that only one of them knows."""
         names = {name for schema in schemas for name in schema.column_names}
-        texts = isinstance(rows, bytes)
-        found = _csv_rows(rows, names, claim) if texts else rows
+        texts = format_.named
+        found = _without_outputs(texts(rows, names, claim=claim), names) if texts else rows
         check_row_limit(len(found), self._row_limit)
         tables = []
         for side, schema in zip(SIDES, schemas, strict=True):
@@ -133,9 +139,8 @@ class Comparisons:
         )
 
 
-def _csv_rows(body: bytes, names: set[str], claim: Claim) -> list[TextRow]:
-    """The rows of a CSV body, without the outputs that a file of examples has."""
-    rows = read_csv(body, names, claim=claim)
+def _without_outputs(rows: list[TextRow], names: set[str]) -> list[TextRow]:
+    """Rows of texts, without the outputs that a file of examples has."""
     for row in rows:
         take_outputs(row, names)
     return rows

@@ -29,14 +29,14 @@ from wsgi_service.http.requests import (
 from wsgi_service.http.responses import Rendered
 from wsgi_service.openapi.operations import BYTES, Parameter, flag, operation, text, whole_number
 from wsgi_service.openapi.version_document import sample_rows
-from wsgi_service.rows import answer_format
 from wsgi_service.rows.answer import Answer
 from wsgi_service.rows.answer_format import wanted_formats
-from wsgi_service.rows.bodies import FIELDS, FORM, JSON, MEDIA_TYPES, read_sent
+from wsgi_service.rows.bodies import FIELDS, FORM, MEDIA_TYPES, read_sent
 from wsgi_service.rows.checking import check_rows
 from wsgi_service.rows.control import HOW, WHO_AND_HOW, Control, read_control, take
 from wsgi_service.rows.formats import form_body, json_answer
 from wsgi_service.rows.formats.json_body import Rows
+from wsgi_service.rows.row_formats import BY_NAME, BY_TYPE, JSON, Format
 from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import Read, Reading, Sent, Unpack
 from wsgi_service.rows.writing import write
@@ -48,12 +48,11 @@ from wsgi_service.serving.wanted import ALWAYS, Wanted
 #: What OpenAPI says.
 ANSWERS = {
     200: {
-        media_type: json_answer.Predictions if media_type == JSON else BYTES
-        for media_type in answer_format.MEDIA_TYPES.values()
+        media_type: json_answer.Predictions if media_type == JSON.media_type else BYTES for media_type in BY_TYPE
     }
 }
 BODIES: dict[str, Any] = dict.fromkeys(MEDIA_TYPES, BYTES) | {
-    JSON: Rows,
+    JSON.media_type: Rows,
     FORM: {"type": "object", "properties": {"file": BYTES}, "required": ["file"]},
     FIELDS: {"type": "object", "additionalProperties": {"type": "string"}},
 }
@@ -68,10 +67,12 @@ METHODS = (
 )
 EXACTLY = flag("exact", "Whether the estimator itself answers, for these rows alone, as in a notebook.")
 WRITING = (
-    text("format", "How the answer is written; otherwise Accept decides.", enum=list(answer_format.MEDIA_TYPES)),
+    text("format", "How the answer is written; otherwise Accept decides.", enum=list(BY_NAME)),
     text("on_error", "Whether a wrong row fails the request, or only has no prediction.", enum=["fail", "row"]),
     text("decimal", "The decimal mark in texts.", enum=[".", ","]),
-    flag("spreadsheet", "Whether texts in CSV that a spreadsheet would take for formulas get an apostrophe."),
+    flag(
+        "spreadsheet", "Whether texts that a spreadsheet would take for formulas get an apostrophe in CSV and TSV."
+    ),
 )
 COLUMNS = Parameter(
     "columns",
@@ -240,7 +241,7 @@ def _seconds_of(request: Request) -> float:
     return now - began
 
 
-def _methods(control: Control, version: Version, format_: str) -> list[str]:
+def _methods(control: Control, version: Version, format_: Format) -> list[str]:
     methods = control.methods_of(version.methods)
     return methods if control.method or control.several else methods_for(format_, version.methods)
 

@@ -33,20 +33,24 @@ from wsgi_service.http.requests import (
     claim_for,
     claim_of,
     claimed_body,
+    media_type,
     names_parameter,
 )
 from wsgi_service.http.responses import changed, no_content
 from wsgi_service.openapi.operations import BYTES, REASON, header, operation, text
 from wsgi_service.resources.changes import read_json
 from wsgi_service.resources.idempotency import idempotency_key, turn
+from wsgi_service.rows import row_formats
 from wsgi_service.rows.examples import read_examples, show_examples
 from wsgi_service.rows.formats.csv_body import looks_like_json
+from wsgi_service.rows.row_formats import BY_TYPE, TEXTS
 from wsgi_service.serving.uploads import Uploads
 
-CSV = "text/csv"
 #: Examples answered otherwise than was given that an answer shows.
 SHOWN = 20
 JSON = "application/json"
+#: What examples come in.
+EXAMPLE_TYPES = (JSON, *(format_.media_type for format_ in TEXTS))
 FORM = "multipart/form-data"
 OCTETS = "application/octet-stream"
 NAMES = (
@@ -217,14 +221,14 @@ class Versions:
 
     @operation(
         StoredExamples,
-        body={JSON: GivenExamplesBody, CSV: {"type": "string"}},
+        body={type_: {"type": "string"} for type_ in EXAMPLE_TYPES} | {JSON: GivenExamplesBody},
         parameters=(REASON,),
         fails=(409,),
         guarded=True,
     )
     def put_examples(self, request: Request, model: str, number: int) -> Response:
-        """Give the version examples, from JSON or CSV; outputs that are not given are recorded."""
-        check_media_type(request, (JSON, CSV))
+        """Give the version examples, from JSON, CSV or TSV; outputs that are not given are recorded."""
+        check_media_type(request, EXAMPLE_TYPES)
         version = self._registry.version(model, number)
 
         def show(examples: Examples | None) -> Any:
@@ -234,7 +238,8 @@ class Versions:
         names = version.class_names or None
         facts = msgspec.convert(version, Facts, from_attributes=True)
         claim = claim_for(request)
-        given = read_examples(claimed_body(request, claim), facts, names, request.mimetype == JSON, claim)
+        format_ = BY_TYPE[media_type(request)]
+        given = read_examples(claimed_body(request, claim), facts, names, format_, claim)
         claim.end()
         by = change_by(request)
         examples, wrong = self._catalog.set_examples(version, given, self._rehearsal, by, check)
@@ -285,8 +290,8 @@ def _given_examples(body: bytes | None, claim: Claim) -> GivenExamples | None:
     if body is None:
         return None
     digest = hashlib.sha256(body).hexdigest()
-    json = looks_like_json(body)
-    return GivenExamples(digest, lambda facts, class_names: read_examples(body, facts, class_names, json, claim))
+    format_ = row_formats.JSON if looks_like_json(body) else row_formats.CSV
+    return GivenExamples(digest, lambda facts, names: read_examples(body, facts, names, format_, claim))
 
 
 @contextmanager

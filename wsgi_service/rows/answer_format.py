@@ -5,23 +5,12 @@ from werkzeug.wrappers import Request
 
 from wsgi_service.errors import InvalidRequest
 from wsgi_service.http.requests import query
+from wsgi_service.rows.row_formats import BY_NAME, BY_TYPE, FORMATS, JSON, Format
 
 ANYTHING = "*/*"
-JSON, CSV, NDJSON, NPY, PARQUET, ARROW = "json", "csv", "ndjson", "npy", "parquet", "arrow"
-#: Format -> media type; the first one is for whoever takes anything.
-MEDIA_TYPES = {
-    JSON: "application/json",
-    CSV: "text/csv",
-    NDJSON: "application/x-ndjson",
-    NPY: "application/x-npy",
-    PARQUET: "application/vnd.apache.parquet",
-    ARROW: "application/vnd.apache.arrow.stream",
-}
-#: Those that are tables with named columns.
-TABLES = frozenset({CSV, PARQUET, ARROW})
 
 
-def wanted_formats(request: Request, named_there: bool = True) -> list[str]:
+def wanted_formats(request: Request, named_there: bool = True) -> list[Format]:
     """The formats that would do, the best one first.
 
     Args:
@@ -35,13 +24,13 @@ def wanted_formats(request: Request, named_there: bool = True) -> list[str]:
     given = query(request) if named_there else None
     named = given.get("format") if given else None  # Werkzeug takes its time to find nothing
     if named is not None:
-        if named not in MEDIA_TYPES:
-            raise InvalidRequest(f"format must be one of {', '.join(MEDIA_TYPES)}.")
-        return [named]
-    if request.environ.get("HTTP_ACCEPT", ANYTHING) in {ANYTHING, MEDIA_TYPES[JSON]}:
+        if named not in BY_NAME:
+            raise InvalidRequest(f"format must be one of {', '.join(BY_NAME)}.")
+        return [BY_NAME[named]]
+    if request.environ.get("HTTP_ACCEPT", ANYTHING) in {ANYTHING, JSON.media_type}:
         return [JSON]  # what nearly all clients send, and weighing types takes time
-    qualities = {name: request.accept_mimetypes[media_type] for name, media_type in MEDIA_TYPES.items()}
-    accepted = [name for name, quality in qualities.items() if quality > 0]
+    qualities = [(request.accept_mimetypes[format_.media_type], format_) for format_ in FORMATS]
+    accepted = [(quality, format_) for quality, format_ in qualities if quality > 0]
     if not accepted:
-        raise NotAcceptable(f"Predictions are written as {', '.join(MEDIA_TYPES.values())}.")
-    return sorted(accepted, key=lambda name: -qualities[name])
+        raise NotAcceptable(f"Predictions are written as {', '.join(BY_TYPE)}.")
+    return [format_ for _, format_ in sorted(accepted, key=lambda pair: -pair[0])]

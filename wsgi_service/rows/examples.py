@@ -1,4 +1,4 @@
-"""Examples of a version: rows with the outputs that are expected for them, from JSON or CSV."""
+"""Examples of a version: rows with the outputs that are expected for them, from JSON, CSV or TSV."""
 
 import math
 from collections.abc import Callable, Collection
@@ -16,8 +16,9 @@ from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.http.representations import ShownExamples
 from wsgi_service.rows.cells import INT64, NUMBER, read_text_cell
 from wsgi_service.rows.checking import read_rows
-from wsgi_service.rows.formats.csv_body import PREDICTION, PROBABILITY, TextRow, read_csv, text_of
+from wsgi_service.rows.formats.csv_body import PREDICTION, PROBABILITY, TextRow, text_of
 from wsgi_service.rows.formats.json_body import decode_whole, parse_object
+from wsgi_service.rows.row_formats import Format
 from wsgi_service.rows.unread import INSTANCES
 
 PREDICTIONS, PROBABILITIES, TOLERATED = "predictions", "probabilities", "tolerance"
@@ -25,9 +26,13 @@ KNOWN = (INSTANCES, PREDICTIONS, PROBABILITIES, TOLERATED)
 
 
 def read_examples(
-    body: bytes, facts: Facts, class_names: tuple[str, ...] | None, json: bool, claim: Claim = UNCOUNTED
+    body: bytes,
+    facts: Facts,
+    class_names: tuple[str, ...] | None,
+    format_: Format,
+    claim: Claim = UNCOUNTED,
 ) -> Examples:
-    """Examples from a body in JSON or CSV.
+    """Examples from a body in JSON, or with rows of texts.
 
     JSON has `instances` and, where they are known, `predictions`, `probabilities` and the `tolerance`; CSV has the
     version's columns and, where they are known, `prediction` and one `probability_<class>` for each class.
@@ -35,9 +40,10 @@ def read_examples(
     Raises:
         InvalidRows, InvalidRequest, MalformedBody, InvalidExamples.
     """
-    if json:
+    if format_.named is None:
         return _from_json(parse_object(body, claim, KNOWN), facts, class_names, claim)
-    return _from_csv(body, facts, class_names, claim)
+    names = frozenset(facts.schema.column_names)
+    return _from_texts(format_.named(body, names, (PREDICTION, PROBABILITY), claim), facts, class_names)
 
 
 def _from_json(body: dict[str, Raw], facts: Facts, class_names: tuple[str, ...] | None, claim: Claim) -> Examples:
@@ -75,9 +81,8 @@ def _has_huge_numbers(value: Any) -> bool:
     return isinstance(value, int) and not INT64[0] <= value <= INT64[1]
 
 
-def _from_csv(body: bytes, facts: Facts, class_names: tuple[str, ...] | None, claim: Claim) -> Examples:
+def _from_texts(rows: list[TextRow], facts: Facts, class_names: tuple[str, ...] | None) -> Examples:
     names = frozenset(facts.schema.column_names)
-    rows = read_csv(body, names, (PREDICTION, PROBABILITY), claim)
     expected = [take_outputs(row, names) for row in rows]
     columns = tuple(read_rows(facts.schema, rows, read_text_cell))
     outputs: dict[str, list[Any]] = {}

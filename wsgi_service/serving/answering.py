@@ -9,7 +9,7 @@ from model_store.entities import Attribution, Version
 from model_store.methods import usual_method
 from model_store.proof.examples import PROBABILITIES
 from wsgi_service.rows.answer import Answer
-from wsgi_service.rows.answer_format import TABLES
+from wsgi_service.rows.row_formats import Format
 from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import Read, Reading, Sent
 from wsgi_service.serving.directory import Target
@@ -56,10 +56,10 @@ class Question(Struct, frozen=True, kw_only=True):
     wanted: Wanted = ALWAYS
 
 
-def methods_for(format_: str, available: Sequence[str]) -> list[str]:
+def methods_for(format_: Format, available: Sequence[str]) -> list[str]:
     """The methods where none is named: the usual one, and in a table the probabilities beside it."""
     methods = [usual_method(available)]
-    if format_ in TABLES and PROBABILITIES in available and methods != [PROBABILITIES]:
+    if format_.table and PROBABILITIES in available and methods != [PROBABILITIES]:
         methods.append(PROBABILITIES)
     return methods
 

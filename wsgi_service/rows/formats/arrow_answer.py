@@ -11,7 +11,7 @@ from wsgi_service.rows.formats.csv_body import text_of
 MISSING = 'The server lacks pyarrow, which writes this. Its operator can add it: pip install "wsgi-service[arrow]"'
 
 
-def write_parquet(answer: Answer, row_by_row: bool) -> bytes:
+def write_parquet(answer: Answer, row_by_row: bool, _spreadsheet: bool = False) -> bytes:
     """The bytes of a Parquet file. Raises MissingExtra."""
     table = _table(answer, row_by_row)
     import pyarrow as pa
@@ -22,7 +22,7 @@ def write_parquet(answer: Answer, row_by_row: bool) -> bytes:
     return bytes(sink.getvalue())
 
 
-def write_arrow(answer: Answer, row_by_row: bool) -> bytes:
+def write_arrow(answer: Answer, row_by_row: bool, _spreadsheet: bool = False) -> bytes:
     """The bytes of an Arrow stream. Raises MissingExtra."""
     table = _table(answer, row_by_row)
     import pyarrow as pa

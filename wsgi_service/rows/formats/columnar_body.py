@@ -1,6 +1,6 @@
 """A body that is a table of named columns: a Parquet file, or an Arrow stream or file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import repeat
 from typing import Any, overload
@@ -52,12 +52,16 @@ class Passing(Sequence[Any]):
         return iter(self._made)
 
 
-def read_parquet(body: bytes, control: dict[str, Any], claim: Claim = UNCOUNTED) -> Sent:
+def read_parquet(
+    body: bytes, control: dict[str, Any], claim: Claim = UNCOUNTED, _keys: Collection[str] = ()
+) -> Sent:
     """What a Parquet file sends; columns that the version does not have pass through."""
     return _sent(PARQUET, body, control, claim)
 
 
-def read_arrow(body: bytes, control: dict[str, Any], claim: Claim = UNCOUNTED) -> Sent:
+def read_arrow(
+    body: bytes, control: dict[str, Any], claim: Claim = UNCOUNTED, _keys: Collection[str] = ()
+) -> Sent:
     """What an Arrow stream sends, likewise."""
     return _sent(ARROW, body, control, claim)
 

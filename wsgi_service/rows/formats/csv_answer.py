@@ -17,18 +17,19 @@ FORMULA = re.compile(rf"^(?=[\t\r\n]|{SIGN})|(?<=[;\t\r\n])(?={SIGN})")
 NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
 
 
-def write(answer: Answer, row_by_row: bool, spreadsheet: bool = False) -> bytes:
+def write(answer: Answer, row_by_row: bool, spreadsheet: bool = False, delimiter: str = ",") -> bytes:
     """The lines of an answer, in UTF-8 with CRLF; see `columns_of` for its columns.
 
     Args:
         answer: what to write.
         row_by_row: whether there is a column for what was wrong.
         spreadsheet: whether texts that a spreadsheet would take for formulas get an apostrophe.
+        delimiter: between fields.
     """
     columns = columns_of(answer, row_by_row)
     cell = _harmless_cell if spreadsheet else _cell
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
+    writer = csv.writer(text, delimiter=delimiter)
     writer.writerow(map(cell, columns))
     writer.writerows(map(cell, row) for row in zip(*columns.values(), strict=True))
     return text.getvalue().encode()

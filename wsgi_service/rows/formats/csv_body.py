@@ -57,27 +57,37 @@ class Lines(Struct, frozen=True):
     rows: Iterator[NumberedRow]
 
 
-def read_sent(body: bytes, control: dict[str, Any], claim: Claim = UNCOUNTED) -> Sent:
-    """What a CSV body sends; columns that the version does not have pass through."""
+def read_sent(
+    body: bytes,
+    control: dict[str, Any],
+    claim: Claim = UNCOUNTED,
+    _keys: Collection[str] = (),
+    delimiter: str = "",
+) -> Sent:
+    """What a CSV body sends; columns that the version does not have pass through.
+
+    What stands between fields is found out if it is not said.
+    """
 
     def read(schema: Schema, reading: Reading) -> Read:
         before = claim.count
         if reading.decimal == ".":
-            table = numbers_of(body, schema, reading.row_limit, claim)
+            table = numbers_of(body, schema, reading.row_limit, claim, delimiter)
             if table is not None:
                 return Read(table.rows, table)
             claim.settle(before)
-        lines = read_lines(body, frozenset(schema.column_names), claim=claim, most=reading.row_limit)
+        names = frozenset(schema.column_names)
+        lines = read_lines(body, names, claim=claim, most=reading.row_limit, delimiter=delimiter)
         return read_table(schema, lines, reading, claim)
 
     return Sent(control, read, claim=claim)
 
 
 def read_csv(
-    body: bytes, names: Collection[str], also: Sequence[str] = (), claim: Claim = UNCOUNTED
+    body: bytes, names: Collection[str], also: Sequence[str] = (), claim: Claim = UNCOUNTED, delimiter: str = ""
 ) -> list[TextRow]:
     """The rows of a CSV body; see `read_lines`. Raises InvalidRequest if a row is not as long as the heading."""
-    lines = read_lines(body, names, also, claim)
+    lines = read_lines(body, names, also, claim, delimiter=delimiter)
     heading = lines.heading
     rows: list[TextRow] = []
     for index, (_, row) in enumerate(lines.rows):
@@ -92,6 +102,7 @@ def read_lines(
     also: Sequence[str] = (),
     claim: Claim = UNCOUNTED,
     most: int = sys.maxsize,
+    delimiter: str = "",
 ) -> Lines:
     """The rows of a CSV body, and its heading if it has one.
 
@@ -101,12 +112,13 @@ def read_lines(
         also: prefixes of further columns that may be there, which make a heading as well.
         claim: takes what rows become that are longer than most.
         most: lines that may be empty.
+        delimiter: between fields; found out if it is not said.
 
     Raises:
         MalformedBody: it is not text, or a quote is left open (also later, while the rows are read).
         InvalidRequest: it has no rows, or names a column twice.
     """
-    rows = _split(body, claim, most)
+    rows = _split(body, claim, most, delimiter)
     first = next(rows, None)
     if first is None:
         raise InvalidRequest("The CSV has no rows.")
@@ -189,13 +201,13 @@ def looks_like_json(body: bytes) -> bool:
     return begin.lstrip()[:1] in {"{", "["}
 
 
-def _split(body: bytes, claim: Claim, most: int) -> Iterator[NumberedRow]:
+def _split(body: bytes, claim: Claim, most: int, delimiter: str) -> Iterator[NumberedRow]:
     """The rows that are not empty. The text is decoded piece by piece: as a whole it would take several bodies."""
     begin, empty = 1, 0
     try:
         with claim.briefly(LINE_RATIO * longest_line(body)):
             text = _text(body)
-            delimiter = delimiter_of(*first_lines(text, most))
+            delimiter = delimiter or delimiter_of(*first_lines(text, most))
             text.seek(0)
             lines = _Counted(text, delimiter, claim)
             reader = csv.reader(lines, delimiter=delimiter, strict=True)

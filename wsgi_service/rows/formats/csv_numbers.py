@@ -23,7 +23,8 @@ PIECE = 1 << 18
 #: Copies of the body that are made at a time, bytes that a number takes in an array and its copy, bytes that one
 #: of a piece becomes while it is read, and bytes that a number and its end have at least.
 COPIES, IN_ARRAYS, PIECE_RATIO, SHORTEST = 2, 16, 24, 2
-DELIMITERS = ",;\t"
+TAB = "\t"
+DELIMITERS = f",;{TAB}"
 #: Characters of a line that is split to see what splits it.
 MOST_SPLIT = 1 << 16
 MARKS = [mark.encode() for mark in DELIMITERS]
@@ -49,11 +50,12 @@ def _splits_alike(lines: Sequence[str], mark: str) -> bool:
 
 
 def numbers_of(
-    body: bytes, schema: Schema, row_limit: int = sys.maxsize, claim: Claim = UNCOUNTED
+    body: bytes, schema: Schema, row_limit: int = sys.maxsize, claim: Claim = UNCOUNTED, delimiter: str = ""
 ) -> Table | None:
     """The table of a body with a heading of the version's columns, or none; None if it is not that plain.
 
-    Its rows are counted before any of them is read. Raises TooManyRows, TooLargeDecoded or Busy.
+    What stands between fields is found out if it is not said. The rows are counted before any of them is read.
+    Raises TooManyRows, TooLargeDecoded or Busy.
     """
     if schema.text or any(column.type != "number" or column.closed for column in schema.inputs):
         return None
@@ -63,7 +65,7 @@ def numbers_of(
         return None
     heading = body[:end].decode("utf-8", "replace").rstrip("\r\n")
     second = body[end : end + MOST_SPLIT + 1].partition(b"\n")[0].decode("utf-8", "replace")
-    delimiter = delimiter_of(heading, second)
+    delimiter = delimiter or delimiter_of(heading, second)
     places = _places(heading.split(delimiter), schema)
     claim.grow(COPIES * len(body))
     lines = _with_commas(body if places is None else body[end:], delimiter)

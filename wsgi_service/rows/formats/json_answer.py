@@ -89,7 +89,7 @@ def _warnings(answer: Answer) -> list[str]:
     return [text for text, holds in ((NOT_FINITE, not answer.finite), (NOT_ALL, answer.errors)) if holds]
 
 
-def write(answer: Answer) -> bytes:
+def write(answer: Answer, _row_by_row: bool = False, _spreadsheet: bool = False) -> bytes:
     """The bytes of an answer."""
     return _encoder.encode(show(answer))
 

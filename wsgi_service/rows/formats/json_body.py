@@ -146,6 +146,16 @@ def _check_syntax(text: bytes | memoryview) -> None:
         raise _malformed(error) from None
 
 
+def read_beside(
+    body: bytes | memoryview, control: dict[str, Any], claim: Claim = UNCOUNTED, keys: Collection[str] = ()
+) -> Sent:
+    """What a JSON body sends, with what stood beside it. Raises InvalidRequest for what is said in both places."""
+    sent = read_sent(body, keys, claim)
+    if twice := sent.control.keys() & control.keys():
+        raise InvalidRequest(f"{', '.join(sorted(twice))} must be said in one place only.")
+    return Sent(control | sent.control, sent.read, sent.flat, sent.claim)
+
+
 def read_sent(body: bytes | memoryview, keys: Collection[str], claim: Claim = UNCOUNTED) -> Sent:
     """What a JSON body sends: rows in one of FORMS, or one flat record, with control keys beside them.
 

@@ -6,7 +6,7 @@ from wsgi_service.http.responses import json_bytes
 from wsgi_service.rows.answer import Answer
 
 
-def write(answer: Answer) -> bytes:
+def write(answer: Answer, _row_by_row: bool = False, _spreadsheet: bool = False) -> bytes:
     """The lines of an answer.
 
     Each has the `prediction` (or, where several methods were named, one key for each of them), and where there are

@@ -1,6 +1,6 @@
 """An NDJSON body: one JSON row on each line, as a list, a record or a text."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ _unread = msgspec.json.Decoder(Raw)
 EMPTY = 64
 
 
-def read_sent(body: bytes, control: dict[str, Any], claim: Claim = UNCOUNTED) -> Sent:
+def read_sent(body: bytes, control: dict[str, Any], claim: Claim = UNCOUNTED, _keys: Collection[str] = ()) -> Sent:
     """What an NDJSON body sends."""
 
     def read(schema: Schema, reading: Reading) -> Read:

@@ -8,7 +8,7 @@ from werkzeug.exceptions import NotAcceptable
 from wsgi_service.rows.answer import Answer
 
 
-def write(answer: Answer) -> bytes:
+def write(answer: Answer, _row_by_row: bool = False, _spreadsheet: bool = False) -> bytes:
     """The bytes of a .npy file. Raises NotAcceptable for what is not one array, or lacks some rows."""
     (result, *others) = answer.results.values()
     if answer.errors or others or not isinstance(result, np.ndarray) or result.dtype.kind not in "biuf":

@@ -3,7 +3,7 @@
 import io
 import math
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,9 @@ MADE_AT_ONCE = 10_000
 NO_HEADER = (KeyError, ValueError, SyntaxError, TypeError, RecursionError, MemoryError, tokenize.TokenError)
 
 
-def read_sent(body: bytes | memoryview, control: dict[str, Any], claim: Claim = UNCOUNTED) -> Sent:
+def read_sent(
+    body: bytes | memoryview, control: dict[str, Any], claim: Claim = UNCOUNTED, _keys: Collection[str] = ()
+) -> Sent:
     """What a .npy body sends."""
 
     def read(schema: Schema, reading: Reading) -> Read:
