@@ -1,6 +1,9 @@
-"""Measures the start and the size of a server with models in it; the figures are in docs/performance.md.
+"""Measures the start and the memory of a server with models in it; the figures are in docs/performance.md.
 
 Run it with the Python of an environment that has the project: .venv/bin/python scripts/measure.py
+What follows `--` are flags of the server: ... measure.py --models 20 -- --acceleration off
+
+Memory is PSS (proc_pid_smaps(5)): what processes share is divided among them, so their figures add up. Linux only.
 """
 
 import argparse
@@ -12,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import skops.io
@@ -19,64 +24,77 @@ from train_iris import train
 
 PORT = 18090
 READY = 120.0
+#: What stands in the command line of a process -> what it is.
+ROLES = {"hosts.template": "template", "hosts.host": "host", "processes.worker": "worker"}
 
 
 def main() -> None:
     """Fill a registry, then start the server on it several times."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, default=50)
     parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--idle", type=float, default=0.0, help="seconds to wait before memory is looked at again")
+    parser.add_argument("flags", nargs="*", help="of the server")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        fill(folder, chosen.models)
-        runs = [measure(folder) for _ in range(chosen.starts)]
-    for name, unit in (
-        ("healthz", "s"),
-        ("answer", "s"),
-        ("resident", "MB"),
-        ("after large", "MB"),
-        ("host", "MB"),
-    ):
-        values = sorted(run[name] for run in runs)
-        print(f"{name:12} {statistics.median(values):7.2f} {unit}  ({values[0]:.2f} to {values[-1]:.2f})")
+        runs = [fill(folder, chosen.models, chosen.flags)]
+        runs += [measure(folder, chosen) for _ in range(chosen.starts)]
+    for name in dict.fromkeys(name for run in runs for name in run):
+        values = sorted(run[name] for run in runs if name in run)
+        unit = "s" if name in {"healthz", "readyz", "answer"} else "MB"
+        print(f"{name:36} {statistics.median(values):7.2f} {unit:2}  ({values[0]:.2f} to {values[-1]:.2f})")
 
 
-def fill(folder: str, count: int) -> None:
-    """Upload one pipeline under many names."""
+def fill(folder: str, count: int, flags: list[str]) -> dict[str, float]:
+    """Memory after one pipeline was uploaded under many names, and each of them was asked ten times."""
     pipeline, _, _, _ = train()
     data = skops.io.dumps(pipeline)
-    server = start(folder)
+    server = start(folder, flags)
     wait(server)
     for index in range(count):
         status, _ = ask("PUT", f"/models/iris-{index}/versions/1", data)
         assert status == http.client.CREATED
+    for index in range(10 * count):
+        assert predict(index % count) == http.client.OK
+    found = memory(server.pid, "after uploads")
     stop(server)
+    return found
 
 
-def measure(folder: str) -> dict[str, float]:
-    """Seconds to /healthz and to a first prediction, and memory after a hundred of them and ten large ones."""
+def measure(folder: str, chosen: argparse.Namespace) -> dict[str, float]:
+    """Seconds to /healthz, to a first prediction and to /readyz, and memory after a hundred predicts and later."""
     began = time.perf_counter()
-    server = start(folder)
+    server = start(folder, chosen.flags)
     wait(server)
-    healthy = time.perf_counter() - began
-    body = json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]]}).encode()
-    assert ask("POST", "/models/iris-0/predict", body)[0] == http.client.OK
-    answered = time.perf_counter() - began
+    found = {"healthz": time.perf_counter() - began}
+    assert predict(0) == http.client.OK
+    found["answer"] = time.perf_counter() - began
+    while ask("GET", "/readyz")[0] != http.client.OK:
+        time.sleep(0.005)
+    found["readyz"] = time.perf_counter() - began
     for index in range(100):
-        ask("POST", f"/models/iris-{index % 50}/predict", body)
-    resident = memory(server.pid)
-    host = max(memory(child) for child in children(server.pid))
+        predict(index % chosen.models)
+    found |= memory(server.pid, "after 100 predicts")
     large = json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]] * 100_000, "method": "predict_proba"}).encode()
     for _ in range(10):
         assert ask("POST", "/models/iris-0/predict", large)[0] == http.client.OK
-    after = memory(server.pid)
+    found |= memory(server.pid, "after 10 large ones")
+    if chosen.idle:
+        time.sleep(chosen.idle)
+        found |= memory(server.pid, f"after {chosen.idle:g} s")
     stop(server)
-    return {"healthz": healthy, "answer": answered, "resident": resident, "after large": after, "host": host}
+    return found
 
 
-def start(folder: str) -> "subprocess.Popen[bytes]":
+def predict(number: int) -> int:
+    """The status of a prediction of one row."""
+    body = json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]]}).encode()
+    return ask("POST", f"/models/iris-{number}/predict", body)[0]
+
+
+def start(folder: str, more: list[str]) -> "subprocess.Popen[bytes]":
     """The real command, without a log."""
-    flags = ["--listen", f"127.0.0.1:{PORT}", "--data", folder, "--log-level", "error"]
+    flags = ["--listen", f"127.0.0.1:{PORT}", "--data", folder, "--log-level", "error", *more]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-m", "wsgi_service", "serve", *flags]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
@@ -111,16 +129,27 @@ def ask(method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         connection.close()
 
 
-def memory(pid: int) -> float:
-    """Resident memory in MB (Linux)."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+def memory(server: int, when: str) -> dict[str, float]:
+    """MB of the processes of a server by what they are, and of all of them."""
+    found: dict[str, float] = defaultdict(float)
+    for pid, role in tree(server, "server"):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
+        size = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
+        found[f"{role} {when}"] += size
+        found[f"all {when}"] += size
+    return found
 
 
-def children(pid: int) -> list[int]:
-    """The child processes of all threads of a process (Linux)."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text(encoding="utf-8").split()]
+def tree(pid: int, role: str) -> Iterator[tuple[int, str]]:
+    """A process and what has come of it, with what each is."""
+    yield pid, role
+    tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    for child in (
+        int(child) for task in tasks for child in (task / "children").read_text(encoding="utf-8").split()
+    ):
+        line = Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8")
+        is_ = next((name for part, name in ROLES.items() if part in line), "other")
+        yield from tree(child, "hosts" if role == "template" or is_ == "host" else is_)
 
 
 if __name__ == "__main__":

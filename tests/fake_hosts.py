@@ -46,6 +46,9 @@ class FakeHosts:
     def memory(self) -> int:
         return 0
 
+    def rest(self) -> None:
+        pass
+
     def interrupt(self) -> None:
         self._closed = True
 

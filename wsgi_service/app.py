@@ -157,7 +157,7 @@ def create_app(
     resources.reference = Reference(catalog.registry, lambda: url_map, exposure.secured)
     url_map = routes.build(resources)
     sweeps = [catalog.sweep, parts.predictions.sweep, remembered.sweep] if first else []
-    background = Background(resources.warming, revision, sweeps, draining)
+    background = Background(resources.warming, revision, sweeps, draining, resources.predictor.rest)
     return Application(settings, parts, url_map, background)
 
 
@@ -212,6 +212,7 @@ def _resources(settings: Settings, parts: Parts, rehearsal: Rehearsal | None, fi
         comparisons=Comparisons(directory, predictor, settings.row_limit),
         system=system,
         warming=warming,
+        predictor=predictor,
         pages=pages,
         page_actions=PageActions(catalog, uploads, switchboard, pages, parts.exposure),
     )

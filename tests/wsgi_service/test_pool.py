@@ -71,6 +71,33 @@ def test_hosts_without_work_end_and_one_stays(
         assert another.pid != suspects.pid
 
 
+def test_a_pool_that_is_not_needed_rests_until_a_host_is_asked_for(
+    make: Callable[..., HostPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rested = threading.Event()
+
+    class Resting(FakeHosts):
+        def rest(self) -> None:
+            rested.set()
+
+    pool = make(starts=Resting())
+    with pool.serving("a", PATIENCE):
+        monkeypatch.setattr(pool_module, "IDLE", -1.0)
+        assert not pool.unused
+        pool.rest()
+    assert pool.ready
+    until(lambda: pool.unused)
+    pool.rest()
+    assert rested.wait(PATIENCE)
+    assert pool.figures().serving == 0
+    assert pool.ready
+    monkeypatch.setattr(pool_module, "IDLE", 60.0)
+    assert pool.wait_ready()
+    with pool.serving("a", PATIENCE), pool.apart(Role.JUDGE, PATIENCE):
+        assert pool.figures().serving == 1
+    assert pool.figures().ended == 0
+
+
 def test_a_host_apart_stays_while_it_is_used(
     make: Callable[..., HostPool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

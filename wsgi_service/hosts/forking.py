@@ -65,6 +65,11 @@ class TemplateProcess:
         """See `Template`."""
         return 0 if self._process is None else share_of(self._process)
 
+    def end(self) -> None:
+        """See `Template`."""
+        with self._lock:
+            self._end()
+
     def close(self) -> None:
         """See `Template`."""
         with self._lock:
@@ -80,6 +85,7 @@ class TemplateProcess:
             self._process.wait()
             if self._process.stdin is not None:
                 self._process.stdin.close()
+            self._process = None
 
 
 class Forker:
@@ -139,6 +145,13 @@ class Forker:
     def memory(self) -> int:
         """See `Starter`."""
         return self._template.memory() if self._template is not None else 0
+
+    def rest(self) -> None:
+        """See `Starter`; a template that others start is theirs to end."""
+        if self._template is not None:
+            with self._lock:
+                self._disconnect()
+            self._template.end()
 
     def interrupt(self) -> None:
         """See `Starter`."""

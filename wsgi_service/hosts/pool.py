@@ -110,6 +110,8 @@ class HostPool:
         self._dead: list[Host] = []
         self._ended = 0
         self._closing = False
+        #: Whether no host is to be there until one is asked for.
+        self._resting = False
         #: Hosts that are starting, and since when.
         self._starting: dict[Host, float] = {}
         self._keeper = threading.Thread(target=self._keep, name="host-keeper", daemon=True)
@@ -121,14 +123,27 @@ class HostPool:
 
     @property
     def ready(self) -> bool:
-        """Whether at least one serving host is up, and the keeper that replaces them."""
+        """Whether a serving host is up, or none is needed, and the keeper that starts them."""
         with self._changed:
-            return self._keeper.is_alive() and any(host.alive for host in self._serving)
+            return self._keeper.is_alive() and (self._resting or any(host.alive for host in self._serving))
 
     @property
     def closing(self) -> bool:
         """Whether all hosts are being ended, which is no fault of theirs."""
         return self._closing
+
+    @property
+    def unused(self) -> bool:
+        """Whether hosts are there, and none had anything to do for a while."""
+        with self._changed:
+            return self._are_unused(time.monotonic() - IDLE)
+
+    def rest(self) -> None:
+        """End all hosts and what they are started from, if they are still unused, until one is asked for."""
+        with self._changed:
+            if self._are_unused(time.monotonic() - IDLE):
+                self._resting = True
+        self._nudge.set()
 
     def figures(self) -> Figures:
         """How the hosts are now."""
@@ -146,6 +161,7 @@ class HostPool:
     def wait_ready(self) -> bool:
         """Wait until a serving host is up, for as long as starting one may take; whether one is."""
         with self._changed:
+            self._wake()
             return self._changed.wait_for(lambda: self._closing or bool(self._serving), self._startup_limit)
 
     @contextlib.contextmanager
@@ -196,6 +212,7 @@ class HostPool:
         with self._changed:
             if self._waiting_for[key] >= self.most_waiting:
                 raise Busy(TOO_MANY)
+            self._wake()
             self._waiting_for[key] += 1
             self._waiters.append(waiter)
             self._hand_out()
@@ -248,6 +265,7 @@ class HostPool:
 
     def _spare(self) -> Host:
         """A host that has no role yet, as soon as there is one. Raises Busy. The lock is held."""
+        self._wake()
         self._waiting_apart += 1
         self._nudge.set()
         try:
@@ -302,7 +320,19 @@ class HostPool:
     def _needed(self) -> int:
         """How many hosts there is work for, or that are to be there without any. The lock is held."""
         waiting = sum(self._may_have_one(waiter.key) for waiter in self._waiters)
-        return max(FEWEST, min(self.size, len(self._serving) - len(self._idle) + waiting))
+        fewest = 0 if self._resting else FEWEST
+        return max(fewest, min(self.size, len(self._serving) - len(self._idle) + waiting))
+
+    def _are_unused(self, since: float) -> bool:
+        """Whether hosts are there, and none had anything to do since then. The lock is held."""
+        at_work = self._waiters or self._waiting_apart or self._starting or len(self._idle) < len(self._serving)
+        return bool(self._serving) and not at_work and all(host.used < since for host in self._all)
+
+    def _wake(self) -> None:
+        """A host is asked for, or will be. The lock is held."""
+        if self._resting:
+            self._resting = False
+            self._nudge.set()
 
     # The keeper's thread
 
@@ -326,15 +356,18 @@ class HostPool:
             self._promote()
             self._hand_out()
             dead, self._dead = self._dead, []
+            rests = self._resting and not self._all
         for host in dead:
             host.close()
+        if rests:
+            self._starter.rest()
         for _ in range(self._missing()):
             self._start_one()
 
     def _end_the_idle(self, since: float) -> None:
         """End hosts that had nothing to do since then and need not be there."""
         with self._changed:
-            spare = len(self._serving) - FEWEST
+            spare = max(0, len(self._serving) - self._needed())
             for host in [host for host in self._idle if host.used < since][:spare]:
                 self._idle.remove(host)
                 self._end(host)
@@ -363,7 +396,7 @@ class HostPool:
     def _standing_by(self) -> int:
         """How many hosts are to stand by; the first one is not to wait for them. The lock is held."""
         judged = self._apart[Role.JUDGE].host is not None
-        return 0 if self._starter.quick or judged or not self._serving else 1
+        return 0 if self._starter.quick or judged or self._resting or not self._serving else 1
 
     def _start_one(self) -> None:
         host = Host(self._starter.start(round(self.share * WORKING)))

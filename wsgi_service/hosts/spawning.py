@@ -56,6 +56,9 @@ class Spawner:
         """See `Starter`: there is nothing of the kind."""
         return 0
 
+    def rest(self) -> None:
+        """See `Starter`: there is nothing of the kind."""
+
     def interrupt(self) -> None:
         """See `Starter`."""
         self._closed = True

@@ -43,8 +43,11 @@ class Template(Protocol):
     def memory(self) -> int:
         """Bytes of memory of it; of what hosts share with it, its part."""
 
+    def end(self) -> None:
+        """End it, and all hosts with it, until it is started again."""
+
     def close(self) -> None:
-        """End it, and all hosts with it."""
+        """End it for good."""
 
 
 class Starter(Protocol):
@@ -62,6 +65,9 @@ class Starter(Protocol):
 
     def memory(self) -> int:
         """Bytes of memory of what hosts are started from."""
+
+    def rest(self) -> None:
+        """End what hosts are started from until the next one is; there are none."""
 
     def interrupt(self) -> None:
         """Have a call of `start` that is under way fail, and all that come."""

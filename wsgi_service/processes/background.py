@@ -1,4 +1,4 @@
-"""What a server process does besides answering: it loads what is live, sweeps, and hears of others' changes."""
+"""What a server process does besides answering: it loads what is live, sweeps, and lets hosts go without work."""
 
 import logging
 import threading
@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two sweeps.
 SWEEP_PAUSE = 3600.0
+#: Seconds between two looks at whether model hosts are needed.
+LOOK_PAUSE = 30.0
 
 
 class Background:
@@ -22,6 +24,7 @@ class Background:
         revision: of the registry, which tells those who remember it when to forget.
         sweeps: what is done at the start and then every hour; another process does it if there are none.
         draining: set when the server is being stopped.
+        rest: lets the model hosts go if they are not needed.
     """
 
     def __init__(
@@ -30,21 +33,31 @@ class Background:
         revision: Revision,
         sweeps: Sequence[Callable[[], None]],
         draining: threading.Event,
+        rest: Callable[[], None],
     ) -> None:
         self.warming = warming
         self._revision = revision
         self._sweeps = sweeps
         self.draining = draining
+        self._rest = rest
 
     def start(self) -> None:
         """Begin; returns at once."""
         self.warming.start()
+        threading.Thread(target=self._look, name="rest", daemon=True).start()
         if self._sweeps:
             threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
     def forget(self) -> None:
         """Look at the registry afresh, since another process has changed something."""
         self._revision.forget()
+
+    def _look(self) -> None:
+        while not self.draining.wait(LOOK_PAUSE):
+            try:
+                self._rest()
+            except StoreError as error:
+                log.warning("it is not known whether model hosts are needed: %s", error)
 
     def _sweep(self) -> None:
         """Now what earlier crashes left; later what could not be deleted because somebody was reading it."""

@@ -43,6 +43,7 @@ from wsgi_service.serving.live_proof import LiveProof
 from wsgi_service.serving.programs import AT_ONCE, Call, Programs, Runnable, runnable
 from wsgi_service.serving.tickets import Posted
 from wsgi_service.serving.wanted import ALWAYS, Wanted
+from wsgi_service.serving.warming import live_versions
 
 log = logging.getLogger(__name__)
 
@@ -300,6 +301,16 @@ class Predictor:
         if found := self._runnable(version):
             self._programs.prepare(found)
 
+    def rest(self) -> None:
+        """Let the hosts go if they had nothing to do for a while, and every live version has a proven program."""
+        if self._pool.unused and all(map(self._answers_here, live_versions(self._registry))):
+            self._pool.rest()
+
+    def _answers_here(self, version: Version) -> bool:
+        """Whether this process answers for a version."""
+        found = runnable(version, self._uploaded)
+        return found is not None and self._programs.trusts(found)
+
     @property
     def slow_programs(self) -> int:
         """Programs that took too long in this process, and stay in hosts."""
@@ -362,7 +373,7 @@ class Predictor:
 
     def _is_idle(self) -> bool:
         figures = self._pool.figures()
-        return figures.serving == figures.idle > 0 and not self._batches.waiting
+        return figures.serving == figures.idle and self._pool.ready and not self._batches.waiting
 
     def _give_up(self, version: Version) -> None:
         """The program of a version must not answer in this process any more."""

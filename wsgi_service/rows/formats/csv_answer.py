@@ -1,9 +1,10 @@
 """An answer in CSV (RFC 4180), as it is or so that no spreadsheet takes a text for a formula."""
 
-import csv
-import io
 import re
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from wsgi_service.rows.answer import Answer
 from wsgi_service.rows.columns import columns_of
@@ -14,6 +15,8 @@ from wsgi_service.rows.formats.csv_body import text_of
 #: and so do signs behind what some programs leave out before they look: blanks, NUL and marks of the byte order.
 SIGN = r"[ \0\xa0\u200b\ufeff]*[=+\-@\uff0b\uff0d\uff1d\uff20]"
 FORMULA = re.compile(rf"^(?=[\t\r\n]|{SIGN})|(?<=[;\t\r\n])(?={SIGN})")
+#: What JSON writes without a comma.
+NUMBERS = {float, int, bool, None.__class__}
 NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -27,12 +30,23 @@ def write(answer: Answer, row_by_row: bool, spreadsheet: bool = False, delimiter
         delimiter: between fields.
     """
     columns = columns_of(answer, row_by_row)
-    cell = _harmless_cell if spreadsheet else _cell
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=delimiter)
-    writer.writerow(map(cell, columns))
-    writer.writerows(map(cell, row) for row in zip(*columns.values(), strict=True))
-    return text.getvalue().encode()
+    special = re.compile(f'[{delimiter}"\r\n]')
+    heading = _fields(list(columns), special, spreadsheet)
+    rows = zip(*(_fields(values, special, spreadsheet) for values in columns.values()), strict=True)
+    lines = list(map(delimiter.join, (heading, *rows)))
+    if len(columns) == 1:
+        lines = [line or '""' for line in lines]  # an empty line would be none
+    return "\r\n".join((*lines, "")).encode()
+
+
+def _fields(values: Sequence[Any], special: re.Pattern[str], spreadsheet: bool) -> list[str]:
+    """A column as it stands between delimiters. Numbers become texts all at once, in a fraction of the time."""
+    kinds = set(map(type, values))
+    if kinds and kinds <= NUMBERS:
+        texts = msgspec.json.encode(list(values))[1:-1].decode().split(",")
+        return ["" if text == "null" else text for text in texts] if None.__class__ in kinds else texts
+    cells = map(_harmless_cell if spreadsheet else _cell, values)
+    return ['"' + text.replace('"', '""') + '"' if special.search(text) else text for text in cells]
 
 
 def _cell(value: Any) -> str:
