@@ -95,7 +95,8 @@ def share(command: str, arguments: list[str]) -> list[str]:
 def say_how_long(marks: str, processes: int) -> None:
     """Print about how long the suite takes, from the seconds that were measured for each of its files."""
     files = json.loads((ROOT / "tests" / "seconds.json").read_text(encoding="utf-8")).values()
-    seconds = sum(file["alone"] + (0 if marks == QUICK else file["hosts"]) for file in files) / processes
+    kinds = ("alone",) if marks == QUICK else ("alone", "hosts")
+    seconds = sum(file.get(kind, 0.0) for file in files for kind in kinds) / processes
     print(f"This takes about {max(1, round(seconds / 60))} minutes on {processes} cores.", flush=True)
 
 

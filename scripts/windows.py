@@ -193,6 +193,8 @@ def run_tests(tree: Path, arguments: list[str]) -> int:
     shares = [[]] if named else share_out(checkout, os.cpu_count() or 1)
     runs = [Run(tree, checkout, [*arguments, *share]) for share in shares]
     codes = [run.wait() for run in runs]
+    if "--keep-seconds" in arguments:
+        shutil.copy(checkout / "tests" / "seconds.json", ROOT / "tests")
     end_wine(tree)
     for run in runs:
         run.finish()
@@ -200,15 +202,16 @@ def run_tests(tree: Path, arguments: list[str]) -> int:
 
 
 def share_out(checkout: Path, shares: int) -> list[list[str]]:
-    """The test files in shares that take about as long, by the seconds that they took on Linux."""
+    """The test files in shares that take about as long, by the seconds that they took."""
     known = json.loads((checkout / "tests" / "seconds.json").read_text(encoding="utf-8"))
     files = [path.relative_to(checkout).as_posix() for path in checkout.glob("tests/**/test_*.py")]
     found: list[list[str]] = [[] for _ in range(shares)]
     taken = [0.0] * shares
-    for file in sorted(files, key=lambda file: sum(known.get(file, {}).values()), reverse=True):
+    seconds = {file: known.get(file, {}).get("windows", 1.0) for file in files}
+    for file in sorted(files, key=lambda file: seconds[file], reverse=True):
         least = taken.index(min(taken))
         found[least].append(file)
-        taken[least] += 1.0 + sum(known.get(file, {}).values())
+        taken[least] += seconds[file]
     return found
 
 

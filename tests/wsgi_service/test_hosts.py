@@ -99,7 +99,6 @@ def test_large_tables_go_over_and_come_back(own_pool: HostPool, stored: Any) -> 
     np.testing.assert_array_equal(decode_results(reply.outcomes, answer)[0], models.line().predict(rows))
 
 
-@pytest.mark.system
 def test_a_host_that_dies_costs_its_own_call_only(own_pool: HostPool, stored: Any) -> None:
     with own_pool.serving("line", PATIENCE) as host:
         os.kill(host.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -111,7 +110,6 @@ def test_a_host_that_dies_costs_its_own_call_only(own_pool: HostPool, stored: An
         assert predict(other, [[1.0]]) == pytest.approx([3.0])
 
 
-@pytest.mark.system
 def test_a_host_that_hangs_is_ended_at_its_deadline(own_pool: HostPool, stored: Any) -> None:
     with own_pool.serving("line", PATIENCE) as host:
         load(host, stored)
@@ -251,7 +249,6 @@ def test_the_same_bytes_again_heal_a_damaged_version(client: StrictClient, app: 
     assert client.post("/models/hurt/predict", json={"text": "cheap money"}).json["prediction"] == "spam"
 
 
-@pytest.mark.system
 def test_a_host_that_died_while_idle_is_not_given_out(own_pool: HostPool, stored: Any) -> None:
     with own_pool.serving("line", PATIENCE):
         pass
