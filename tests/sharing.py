@@ -1,6 +1,6 @@
 """How processes share the suite: files that take long begin first, by the seconds that were measured.
 
-`python3 scripts/dev.py test --keep-seconds` measures them anew, and `windows --keep-seconds` those of Windows. Tests
+`python3 scripts/dev.py test --keep-seconds` measures them anew, `windows --keep-seconds` those of Windows. Tests
 that need model hosts or a server are marked as such here, which is what `dev.py test --quick` leaves out.
 """
 
