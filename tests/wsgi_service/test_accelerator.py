@@ -37,6 +37,7 @@ from wsgi_service.rows.tables import MAX_VALUES, Table
 from wsgi_service.serving import accelerator, programs
 from wsgi_service.serving.live_proof import LiveProof
 from wsgi_service.serving.predictor import Predictor
+from wsgi_service.serving.runnable import Runnable, runnable
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 from wsgi_service.settings import Settings
 
@@ -89,8 +90,8 @@ def kept(client: StrictClient, app: Application) -> Callable[..., programs.Progr
     return make
 
 
-def found_in(app: Application, model: str) -> programs.Runnable:
-    found = programs.runnable(app.catalog.registry.version(model, 1))
+def found_in(app: Application, model: str) -> Runnable:
+    found = runnable(app.catalog.registry.version(model, 1))
     assert found is not None
     return found
 
@@ -501,7 +502,7 @@ def test_a_program_answers_before_any_host_is_up_if_the_runtime_is_the_one_it_wa
 def test_a_program_that_took_a_host_down_is_trusted_again_when_a_host_has_answered_with_it(folder: Path) -> None:
     catalog = open_catalog(folder)
     kept = programs.Programs(catalog.artifacts, deadline=PATIENCE)
-    found = programs.Runnable("sha256:p", 3, ("predict",), runtime=programs.runtime())
+    found = Runnable("sha256:p", 3, ("predict",), runtime=programs.runtime())
     assert kept.trusts(found)
     kept.distrust(found.digest)
     assert not kept.trusts(found)
@@ -520,7 +521,7 @@ def test_names_that_are_texts_come_from_programs_as_well(client: StrictClient) -
 
 def test_a_pending_report_is_not_a_passed_one() -> None:
     assert Acceleration().verdict == "pending"
-    assert programs.runnable(version_with("failed")) is None
+    assert runnable(version_with("failed")) is None
 
 
 def version_with(verdict: Any) -> Any:

@@ -32,6 +32,7 @@ from wsgi_service.server.channel import Channel
 from wsgi_service.serving import programs
 from wsgi_service.serving.directory import Directory
 from wsgi_service.serving.revision import Revision
+from wsgi_service.serving.runnable import Runnable
 from wsgi_service.settings import Settings
 
 pytestmark = [pytest.mark.system, pytest.mark.extras]
@@ -201,7 +202,7 @@ def test_a_version_that_has_no_place_left_refuses_at_once(
         while not running.server._slow:
             assert ask(connection, "slow", ["cheap money"], exact=True)[0] == 200
         running.answered_by.clear()
-        monkeypatch.setattr(running.predictions._predictor, "_most_inside", 0)
+        monkeypatch.setattr(running.predictions._predictor.places, "most", 0)
         status, answer = ask(connection, "slow", ["cheap money"], exact=True)
         assert (status, answer["type"]) == (503, "/problems/busy")
         assert running.answered_by == ["at once"]
@@ -263,7 +264,7 @@ def test_a_program_that_is_not_loaded_is_loaded_elsewhere(
     accelerating: None, folder: Path, pool: HostPool
 ) -> None:
     app = create_app(Settings(data=str(folder)), pool)
-    found = programs.Runnable("sha256:a", 10, ("predict",))
+    found = Runnable("sha256:a", 10, ("predict",))
     kept = programs.Programs(app.catalog.artifacts, 30.0)
     kept.answered(found.digest)
     table = Table(1, matrix=np.zeros((1, 2)))

@@ -416,7 +416,7 @@ def test_a_version_takes_no_more_threads_whatever_is_asked_of_it(
     client.put_model("m", models.iris())
     row = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
     assert client.post("/models/m/predict", json=row).status_code == 200
-    predictor_of(app)._most_inside = 2
+    predictor_of(app).places.most = 2
     ways = [row, row | {"method": "predict_proba"}, row | {"exact": True}]
     waiting(0)
     held = [
@@ -424,7 +424,7 @@ def test_a_version_takes_no_more_threads_whatever_is_asked_of_it(
     ]
     for thread in held:
         thread.start()
-    while sum(predictor_of(app)._inside.values()) < 2:
+    while predictor_of(app).places.taken < 2:
         held[0].join(0.001)
     for way in ways:
         answer = client.post("/models/m/predict", json=way)

@@ -18,6 +18,9 @@ from model_store.formats import npz
 from wsgi_service.app import create_app
 from wsgi_service.rows.tables import Table
 from wsgi_service.serving import programs as engine
+from wsgi_service.serving import sessions
+from wsgi_service.serving.runnable import runnable
+from wsgi_service.serving.terminator import Terminator
 from wsgi_service.settings import Settings
 
 pytestmark = [pytest.mark.system, pytest.mark.extras]
@@ -114,7 +117,7 @@ def test_a_large_table_goes_to_a_host(everywhere: StrictClient, monkeypatch: pyt
     client = everywhere
     client.put_model("add", programs.adder().SerializeToString())
     client.post("/predict", json={"instances": [[1, 2]]})
-    monkeypatch.setattr(engine, "MAX_BYTES", 10)
+    monkeypatch.setattr(sessions, "MAX_BYTES", 10)
     monkeypatch.setattr(engine.Programs, "call", None)
     rows = [[1, 2]] * 20
     assert client.post("/predict", json={"instances": rows}).json["predictions"] == [[2.0, 4.0]] * 20
@@ -140,7 +143,7 @@ def test_a_call_that_takes_too_long_is_stopped_between_operators() -> None:
 
     from model_store.formats.onnx.program import Program
 
-    terminator = engine.Terminator()
+    terminator = Terminator()
     program = Program(programs.endless())
     options = program.run_options()
     with terminator.stopping(options, 0.05), pytest.raises(Exception, match=r"(?i)terminat"):
@@ -199,7 +202,7 @@ def test_a_program_whose_version_took_a_host_down_is_for_hosts_again(client: Str
     client.put_model("add", programs.adder().SerializeToString())
     for _ in range(2):
         client.post("/predict", json={"instances": [[1, 2]]})
-    found = engine.runnable(app.catalog.registry.version("add", 1), uploaded=True)
+    found = runnable(app.catalog.registry.version("add", 1), uploaded=True)
     assert found is not None
     kept = engine.Programs(app.catalog.artifacts, 30.0)
     table = Table(1, matrix=np.array([[1.0, 2.0]]))

@@ -28,7 +28,7 @@ from wsgi_service.hosts.process import Host
 from wsgi_service.hosts.special_host import Role
 from wsgi_service.routes import Work
 from wsgi_service.rows.tables import Table
-from wsgi_service.serving import predictor
+from wsgi_service.serving import loading
 from wsgi_service.settings import Settings
 
 pytestmark = pytest.mark.hosts
@@ -124,7 +124,7 @@ def test_a_host_that_hangs_is_ended_at_its_deadline(own_pool: HostPool, stored: 
 def test_a_host_that_was_stopped_while_it_was_idle_costs_one_predict(
     folder: Path, own_pool: HostPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predictor, "LOAD_LIMIT", 1.0)  # the first one may not have the model yet
+    monkeypatch.setattr(loading, "LOAD_LIMIT", 1.0)  # the first one may not have the model yet
     app = create_app(Settings(data=str(folder), predict_deadline=1.0), own_pool)
     client = StrictClient(validator(app))
     assert client.put_model("line", models.line()).status_code == 201

@@ -26,7 +26,8 @@ from wsgi_service.hosts.process import Host
 from wsgi_service.hosts.verdicts import Verdicts
 from wsgi_service.rows.tables import Table, check_entries
 from wsgi_service.serving import programs
-from wsgi_service.serving.programs import Programs, Runnable
+from wsgi_service.serving.programs import Programs
+from wsgi_service.serving.runnable import Runnable
 from wsgi_service.settings import Settings
 
 TABLE = Table(2, matrix=np.array([[1.0, 2.0], [3.0, 4.0]]))

@@ -27,7 +27,7 @@ from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.special_host import Role
 from wsgi_service.hosts.verdicts import Verdict
 from wsgi_service.serving.predictor import Predictor
-from wsgi_service.serving.programs import Runnable, runtime
+from wsgi_service.serving.runnable import Runnable, runtime
 from wsgi_service.serving.warming import every_version, live_versions
 
 log = logging.getLogger(__name__)

@@ -6,107 +6,44 @@ model host made one and answered, with the same release of the runtime.
 """
 
 import logging
-import platform
-import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import cache
-from importlib import metadata
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 import numpy as np
-from msgspec import UNSET, Struct
-from numpy.typing import NDArray
 
-from model_store.acceleration import codes, trust
-from model_store.acceleration.trust import MARGIN, Trust
+from model_store.acceleration.trust import MARGIN
 from model_store.artifacts.local import Artifacts
-from model_store.entities import ONNX, Version
-from model_store.formats.onnx.cost import Cost
 from wsgi_service.at_once import elsewhere, must_not_wait
 from wsgi_service.errors import TOO_MANY, Busy, DeadlineExceeded, PredictFailed, ResultTooLarge
 from wsgi_service.hosts.verdicts import SMALL, Verdicts
-from wsgi_service.rows.tables import MAX_VALUES, Table, check_entries
+from wsgi_service.rows.tables import Table, check_entries
 from wsgi_service.serving.crew import Crew
+from wsgi_service.serving.recent import Recent
+from wsgi_service.serving.runnable import Runnable, runtime
+from wsgi_service.serving.sessions import Answered, Call, Kept, Matrix
+from wsgi_service.serving.terminator import Terminator
 from wsgi_service.serving.wanted import ALWAYS, Wanted
 
 log = logging.getLogger(__name__)
 
-Matrix = NDArray[np.float64]
 
-#: Bytes that may be computed here at once, and elementary steps; more is for a host.
-MAX_BYTES = 160 << 20
-MAX_STEPS = 2_000_000_000
-#: So few steps take a few milliseconds.
-SHORT, SHORT_BYTES = 5_000_000, 16 << 20
-#: So many rows are computed at once, and no more bytes and steps for them: few enough to stay near a core, and to
-#: be stopped in between.
-FEWEST_ROWS, MOST_ROWS = 256, 4096
-PIECE_BYTES, PIECE_STEPS = 8 << 20, 50_000_000
 #: Values that one call may give where others wait for it: its answer must not fill the connection's buffers.
 AT_ONCE = 200_000
 #: Seconds after which a call is stopped where others wait for it; the program stays in hosts then.
 QUICK = 0.25
-#: Bytes of sessions that are kept here, and of what they keep of the largest call: of each byte of a call, two.
+#: Bytes of sessions that are kept here.
 MAX_KEPT = 256 << 20
-KEPT_OF_CALL = 2
-#: Of each number of rows that came, the runtime keeps where its tensors lay: a byte for so many steps of a call.
-KEPT_OF_STEPS = 32
 #: Seconds that are waited for a session that somebody else makes, and for which one that had to make room is not
 #: made again.
 PATIENCE = 0.5
 ABSENCE = 60.0
-#: Seconds between two looks at what is overdue.
-TICK = 0.1
 #: Characters of the runtime's words that go to the log.
 LOGGED = 300
-
-
-class Runnable(Struct, frozen=True):
-    """A stored program: a version that is one, or the one that was proven for an estimator.
-
-    Attributes:
-        methods: that it answers in the estimator's place; empty for a version that is a program.
-        runtime: with which a model host has answered when it was proven.
-    """
-
-    digest: str
-    size: int
-    methods: tuple[str, ...] = ()
-    runtime: str = ""
-
-    def answers(self, methods: Sequence[str]) -> bool:
-        """Whether it stands for the estimator in these."""
-        return not self.methods or all(method in self.methods for method in methods)
-
-
-def runnable(version: Version, uploaded: bool = False) -> Runnable | None:
-    """The program of a version that may run here, None if it has none, or its estimator is to answer.
-
-    Args:
-        version: of a model.
-        uploaded: whether programs that were uploaded may run here as well.
-    """
-    if version.format == ONNX:
-        return Runnable(version.digest, version.size) if uploaded else None
-    if version.engine != ONNX or version.program is UNSET:
-        return None
-    program = version.program
-    return Runnable(program.digest, program.size, program.methods, program.runtime)
-
-
-@cache
-def runtime() -> str:
-    """What computes here: the release of ONNX Runtime and the kind of machine; nothing if it is not installed."""
-    try:
-        return f"onnxruntime {metadata.version('onnxruntime')} {sys.platform} {platform.machine()}"
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 class Programs:
@@ -129,20 +66,20 @@ class Programs:
         self._places = threading.Semaphore(cores)
         self._crew = Crew(cores - 1)
         #: Digests of programs with which a model host has answered, or has died.
-        self._answered: set[str] = set()
-        self._distrusted: set[str] = set()
+        self._answered: Recent[str, bool] = Recent()
+        self._distrusted: Recent[str, bool] = Recent()
         #: Digests of programs that have held up those who waited, and stay in hosts.
-        self._slow: set[str] = set()
+        self._slow: Recent[str, bool] = Recent()
         #: Digest -> when it had to make room.
         self._gone: dict[str, float] = {}
         #: Digest -> what is kept, or is being made.
-        self._kept: OrderedDict[str, Future[_Kept | None]] = OrderedDict()
+        self._kept: OrderedDict[str, Future[Kept | None]] = OrderedDict()
         self._lock = threading.Lock()
         self._terminator = Terminator()
 
     def answered(self, digest: str) -> None:
         """A model host has made a session of this program and answered with it."""
-        self._answered.add(digest)
+        self._answered.put(digest, value=True)
         self._distrusted.discard(digest)
 
     def trusts(self, found: Runnable) -> bool:
@@ -159,7 +96,7 @@ class Programs:
     def distrust(self, digest: str) -> None:
         """The program has taken a model host down: it runs in hosts until one has answered with it again."""
         with self._lock:
-            self._distrusted.add(digest)
+            self._distrusted.put(digest, value=True)
             self._answered.discard(digest)
             self._kept.pop(digest, None)
 
@@ -168,7 +105,7 @@ class Programs:
         """How many programs have held up those who waited, and stay in hosts."""
         return len(self._slow)
 
-    def take(self, found: Runnable | None, methods: Sequence[str], table: Table) -> "Call | None":
+    def take(self, found: Runnable | None, methods: Sequence[str], table: Table) -> Call | None:
         """The call of a program for these rows, if they may be computed here."""
         if found is None or not self.trusts(found) or not found.answers(methods) or found.digest in self._slow:
             return None
@@ -191,7 +128,7 @@ class Programs:
         rows = matrix if inside is None else matrix[inside]
         return Call(found.digest, kept.session, rows, short, at_once, kept.trust, inside)
 
-    def call(self, taken: "Call", methods: Sequence[str], wanted: Wanted = ALWAYS) -> "Answered":
+    def call(self, taken: Call, methods: Sequence[str], wanted: Wanted = ALWAYS) -> Answered:
         """The results of methods, for the rows that the program may answer.
 
         Args:
@@ -215,7 +152,7 @@ class Programs:
             with self._terminator.stopping(taken.session.run_options(), left) as options:
                 return self._run(taken, methods, options)
 
-    def _run_shortly(self, taken: "Call", methods: Sequence[str]) -> "Answered":
+    def _run_shortly(self, taken: Call, methods: Sequence[str]) -> Answered:
         """The results of a call that should be over soon; what holds others up for too long is for hosts."""
         if not must_not_wait():
             with self._terminator.stopping(taken.session.run_options(), self._deadline) as options:
@@ -228,7 +165,7 @@ class Programs:
             raise
         finally:
             if self._terminator.end() > QUICK:
-                self._slow.add(taken.digest)
+                self._slow.put(taken.digest, value=True)
                 log.warning("the program %s took too long where others wait, and runs in hosts", taken.digest)
 
     @contextmanager
@@ -244,7 +181,7 @@ class Programs:
         finally:
             self._places.release()
 
-    def _run(self, taken: "Call", methods: Sequence[str], options: Any) -> "Answered":
+    def _run(self, taken: Call, methods: Sequence[str], options: Any) -> Answered:
         names = (*methods, MARGIN) if taken.decides else methods
 
         def run(rows: Matrix) -> list[Any]:
@@ -262,7 +199,7 @@ class Programs:
             raise PredictFailed(f"The program raised {type(error).__name__} for these rows.") from None
         return taken.answered(results)
 
-    def _keep(self, found: Runnable) -> "_Kept | None":
+    def _keep(self, found: Runnable) -> Kept | None:
         """What is kept of a program; None while it is made, or where a host serves it.
 
         Whoever asks first makes it and the others wait for that, but nobody waits for a large one.
@@ -292,16 +229,16 @@ class Programs:
         except TimeoutError:  # a host can serve it meanwhile
             return None
 
-    def _fill(self, found: Runnable, made: "Future[_Kept | None]") -> None:
+    def _fill(self, found: Runnable, made: Future[Kept | None]) -> None:
         made.set_result(self._make(found))
         self._make_room()
 
-    def _make(self, found: Runnable) -> "_Kept | None":
+    def _make(self, found: Runnable) -> Kept | None:
         """A session, None if the program is for a host, which can serve whatever was taken."""
         try:
             cost = self._verdicts.of(found.digest, found.size).told
             if cost.kept <= MAX_KEPT:
-                return _Kept(self._verdicts.read(found.digest), cost, found)
+                return Kept(self._verdicts.read(found.digest), cost, found)
             log.info("a program runs in a host, since it would take too much of the server's memory")
         except Busy:  # the host that judges has no time for it now
             with self._lock:
@@ -313,7 +250,8 @@ class Programs:
     @property
     def bytes(self) -> int:
         """What the sessions take, as far as it is known beforehand."""
-        return sum(_size_of(future) for future in self._kept.values())
+        made = (future.result() for future in self._kept.values() if future.done())
+        return sum(kept.size for kept in made if kept)
 
     def _make_room(self) -> None:
         with self._lock:
@@ -327,172 +265,6 @@ class Programs:
         self._gone = {one: at for one, at in self._gone.items() if now - at < ABSENCE} | {digest: now}
 
 
-def _size_of(future: "Future[_Kept | None]") -> int:
-    kept = future.result() if future.done() else None
-    return kept.size if kept else 0
-
-
-class Answered(NamedTuple):
-    """What a program gave: one result for each method, and for which rows; None: for all."""
-
-    results: list[Any]
-    rows: NDArray[np.int64] | None = None
-
-
-class Call(Struct, frozen=True):
-    """A program that may be called for some rows.
-
-    Attributes:
-        digest: of the program.
-        session: what computes.
-        matrix: the rows.
-        short: whether it is over before anybody could stop it.
-        at_once: how many rows it computes at once; the others apart from them.
-        trust: what it may answer; None for a version that is a program.
-        inside: which rows of the request these are; None: all.
-    """
-
-    digest: str
-    session: Any
-    matrix: Any
-    short: bool
-    at_once: int
-    trust: Trust | None = None
-    inside: Any = None
-
-    @property
-    def decides(self) -> bool:
-        """Whether it gives a margin beside its results."""
-        return self.trust is not None and self.trust.least is not None
-
-    def pieces(self) -> list[Matrix]:
-        """The rows, as they are computed."""
-        return [self.matrix[first : first + self.at_once] for first in range(0, len(self.matrix), self.at_once)]
-
-    def answered(self, results: list[Any]) -> Answered:
-        """The results without those that lie too near to an edge."""
-        if not self.decides:
-            return Answered(results, self.inside)
-        margins, least = results.pop(), self.trust.least  # type: ignore[union-attr]
-        if (margins.item() if margins.size == 1 else margins.min()) > least:
-            return Answered(results, self.inside)
-        far = margins[:, 0] > least
-        rows = np.flatnonzero(far) if self.inside is None else self.inside[far]
-        return Answered([result[far] for result in results], rows)
-
-
 def _joined(parts: list[list[Any]]) -> list[Any]:
     """The results of all rows from those of some."""
     return parts[0] if len(parts) == 1 else [np.concatenate(results) for results in zip(*parts, strict=True)]
-
-
-class _Kept:
-    """A program that may run here, what it costs, and how it takes texts."""
-
-    def __init__(self, data: bytes, cost: Cost, found: Runnable) -> None:
-        from model_store.formats.onnx.program import Session
-
-        self.cost = cost
-        # What stands for an estimator has a margin as its last output, if it has one at all.
-        methods = (*found.methods, MARGIN) if found.methods else ()
-        self.session = Session(data, methods, patterns=True)
-        self.trust = trust.decoded(self.session.metadata.get(trust.KEY, "")) if methods else None
-        said = self.session.metadata.get(codes.KEY) if found.methods else None
-        self._codes = codes.Codes(msgspec.json.decode(said, type=codes.Known)) if said else None
-        #: Bytes of the largest call, and numbers of rows that have come, of all of which the runtime keeps some.
-        self._largest = 0
-        self._counts: set[int] = set()
-
-    @property
-    def size(self) -> int:
-        """Bytes that it takes."""
-        of_counts = self.cost.call * len(self._counts) // KEPT_OF_STEPS
-        return self.cost.kept + KEPT_OF_CALL * self._largest + of_counts
-
-    def grows(self, rows: int, at_once: int, cores: int) -> bool:
-        """Whether to compute rows, so many at once on so many cores, is larger or other than what has been."""
-        before = self._largest, len(self._counts)
-        self._largest = max(self._largest, at_once * cores * self.cost.bytes)
-        self._counts |= {at_once, rows % at_once}
-        return before != (self._largest, len(self._counts))
-
-    def is_short(self, rows: int) -> bool:
-        """Whether so many rows are computed in a few milliseconds."""
-        cost = self.cost
-        return cost.call + rows * cost.steps <= SHORT and rows * cost.bytes <= SHORT_BYTES
-
-    def rows_at_once(self, rows: int) -> int:
-        """How many of so many rows are computed at once."""
-        few = min(MOST_ROWS, PIECE_BYTES // self.cost.bytes, PIECE_STEPS // max(1, self.cost.steps))
-        return min(rows, max(FEWEST_ROWS, few))
-
-    def is_too_much(self, rows: int) -> bool:
-        """Whether to compute so many rows would take too much memory, or too long for a call to be stopped."""
-        few, cost = self.rows_at_once(rows), self.cost
-        takes = ((few, cost.bytes, MAX_BYTES), (few, cost.steps, MAX_STEPS), (rows, cost.given, MAX_VALUES))
-        return any(count * each > most for count, each, most in takes)
-
-    def matrix(self, table: Table) -> Matrix | None:
-        """The rows as numbers, None if they have none."""
-        if table.matrix is not None or self._codes is None:
-            return table.matrix
-        return self._codes.matrix([(cells.values, cells.valid) for cells in table.columns])
-
-
-class Terminator:
-    """Stops calls that take too long, between two of their operators; one thread for all of them."""
-
-    def __init__(self) -> None:
-        self._running: dict[int, tuple[float, Any]] = {}
-        #: Until when the call of the one thread that must not wait may take, None if there is none.
-        self._due: float | None = None
-        self._began = 0.0
-        self._options: Any = None
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    @contextmanager
-    def stopping(self, options: Any, seconds: float) -> Iterator[Any]:
-        """The call that is made inside with these options is stopped after so many seconds."""
-        self._start()
-        with self._lock:
-            self._running[id(options)] = (time.monotonic() + seconds, options)
-        try:
-            yield options
-        finally:
-            with self._lock:
-                del self._running[id(options)]
-
-    def begin(self, session: Any, seconds: float) -> Any:
-        """The options of a call that is stopped after so many seconds, unless `end` is called before.
-
-        For one thread only, so that nothing has to be locked.
-        """
-        if self._options is None or self._options.terminate:
-            self._start()
-            self._options = session.run_options()
-        self._began = time.monotonic()
-        self._due = self._began + seconds
-        return self._options
-
-    def end(self) -> float:
-        """How many seconds that call took."""
-        self._due = None
-        return time.monotonic() - self._began
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._stop_the_overdue, name="terminator", daemon=True)
-                self._thread.start()
-
-    def _stop_the_overdue(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(TICK):
-            now = time.monotonic()
-            if (due := self._due) is not None and due <= now:
-                self._options.terminate = True
-            with self._lock:
-                for due, options in self._running.values():
-                    if due <= now:
-                        options.terminate = True
