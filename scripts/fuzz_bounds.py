@@ -109,9 +109,10 @@ def _looked_at(number: int, tally: Tally) -> str:
 
     from model_store.errors import Refused
     from model_store.footprint import forget_peak, resident
-    from model_store.formats.onnx.bounds import Unbounded, cost_of
+    from model_store.formats.onnx.bounds import cost_of
     from model_store.formats.onnx.checks import RULES
     from model_store.formats.onnx.program import session_of
+    from model_store.formats.onnx.tensors import Unbounded
     from model_store.formats.rules import Audit
 
     model = made(number)

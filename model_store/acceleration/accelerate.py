@@ -32,9 +32,10 @@ from model_store.entities import now
 from model_store.errors import Refused
 from model_store.estimators.loaded import Loaded
 from model_store.estimators.methods import methods_of
-from model_store.formats.onnx.bounds import Unbounded, cost_of
+from model_store.formats.onnx.bounds import cost_of
 from model_store.formats.onnx.checks import RULES
 from model_store.formats.onnx.program import Session
+from model_store.formats.onnx.tensors import Unbounded
 from model_store.formats.rules import Audit
 from model_store.schema import Schema
 

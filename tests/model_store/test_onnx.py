@@ -25,7 +25,8 @@ from model_store.errors import NotAPredictor, Refused, Unreadable, Unsafe
 from model_store.estimators.facts import inspect
 from model_store.estimators.loaded import Loaded
 from model_store.formats import load
-from model_store.formats.onnx.bounds import Unbounded, cost_of
+from model_store.formats.onnx.bounds import cost_of
+from model_store.formats.onnx.tensors import Unbounded
 from model_store.formats.sniffing import sniff
 
 pytestmark = pytest.mark.extras

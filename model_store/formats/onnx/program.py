@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
 from model_store.described import SelfDescribed
-from model_store.formats.onnx.bounds import Unbounded, cost_of
+from model_store.formats.onnx.bounds import cost_of
 from model_store.formats.onnx.checks import CLASSIFIERS, inputs_of, type_of, width_of
 from model_store.formats.onnx.ensembles import attributes_of
+from model_store.formats.onnx.tensors import Unbounded
 from model_store.naming import positional
 from model_store.schema import Classes, Column, ColumnType, Output, Scalar, Schema
 
