@@ -12,8 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from model_store.catalog import Catalog, open_catalog
+    from model_store.catalog import Catalog
     from model_store.entities import Alias, Attribution, Event, Model, Version
+    from model_store.opening import open_catalog
     from model_store.schema import Column, Output, Schema
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
     "open_catalog",
 ]
 #: Where a name is; who needs one module only does not import SQLAlchemy and numpy with it.
-_HOMES = {"catalog": ("Catalog", "open_catalog"), "schema": ("Column", "Output", "Schema")}
+_HOMES = {"catalog": ("Catalog",), "opening": ("open_catalog",), "schema": ("Column", "Output", "Schema")}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from model_store.artifacts.local import LocalArtifacts
 from model_store.artifacts.private import make_file, make_folder
-from model_store.catalog import BACKUP_MARK, REGISTRY
 from model_store.errors import ArtifactCorrupt, StorageError
+from model_store.opening import BACKUP_MARK, REGISTRY
 
 CHUNK = 1 << 20
 #: How often the registry is copied anew because versions were deleted while their bytes were copied.

@@ -4,17 +4,14 @@ A catalog joins a registry (rows), a place for artifacts (bytes) and an inspecto
 is the commit point: bytes without a row are garbage that a sweep removes, rows without bytes never exist.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
-from model_store.artifacts.local import Artifacts, LocalArtifacts, Staged
-from model_store.artifacts.private import make_file
+from model_store.artifacts.local import Artifacts, Staged
 from model_store.entities import (
     NATIVE,
     ONNX,
@@ -25,7 +22,6 @@ from model_store.entities import (
     Guard,
     Inspection,
     Model,
-    UploadKey,
     Version,
     check_annotations,
     check_name,
@@ -43,51 +39,17 @@ from model_store.errors import (
     RehearsalFailed,
     StorageError,
 )
-from model_store.inspection import Inspector, LocalInspector
+from model_store.inspection import Inspector
 from model_store.naming import check_class_names, rename_columns
-from model_store.proof.examples import Examples, Mismatch, check_examples, completed, mismatches, wanted
-from model_store.proof.rehearsal import Answers, Rehearsal
+from model_store.proof.examples import Examples, Mismatch, wanted
+from model_store.proof.rehearsal import Rehearsal
+from model_store.publication import Publication, mistakes, silence, tried, upload_key, with_examples
 from model_store.registry import Registry
-from model_store.sql.registry import SqlRegistry, sqlite_url
 
-#: The file that the registry is in, in the data folder.
-REGISTRY = "registry.db"
-#: The file that says that a folder is a backup.
-BACKUP_MARK = "BACKUP"
 #: Seconds that bytes without a row are left alone: an upload that is under way must not be swept.
 ORPHAN_AGE = 3600.0
 #: Seconds that an upload's key is remembered.
 KEY_AGE = 86400.0
-
-
-class Publication(Struct, frozen=True, kw_only=True):
-    """What may come with an upload.
-
-    Attributes:
-        number: the exact version to create; without it the server numbers.
-        class_names: names for people, in the order of the estimator's classes.
-        column_names: names of the columns, for an estimator that was fitted without any.
-        examples: rows that the version must answer, and what it must answer.
-        key: what the upload is known by if it is sent again without a number.
-    """
-
-    number: int | None = None
-    class_names: tuple[str, ...] | None = None
-    column_names: tuple[str, ...] | None = None
-    examples: "GivenExamples | None" = None
-    key: str | None = None
-
-
-class GivenExamples(Struct, frozen=True):
-    """Examples that came with an upload, and can be read only when the version's columns are known.
-
-    Attributes:
-        digest: of the bytes in which they came.
-        read: makes examples of them; it may raise whatever is wrong with them.
-    """
-
-    digest: str
-    read: Callable[[Facts, tuple[str, ...] | None], Examples]
 
 
 class Catalog:
@@ -152,7 +114,7 @@ class Catalog:
             check_version(options.number)
             if same := self.registry.check_free(model, options.number, staged.digest):
                 return self._healed(same, staged, by), False
-        key = _upload_key(model, staged, options)
+        key = upload_key(model, staged, options)
         if key is not None and (earlier := self.registry.answered(key)):
             return earlier, True
         draft = self._judge(staged, options)
@@ -186,13 +148,13 @@ class Catalog:
         check_class_names(found.facts.schema, options.class_names)
         self._check_drift(found)
         if options.examples is None:
-            examples, notes, faults = None, _silence(found), found.facts.faults
+            examples, notes, faults = None, silence(found), found.facts.faults
         else:
             examples, notes, faults = self._rehearse(staged, found.facts, options)
         return Draft(
             digest=staged.digest,
             size=staged.size,
-            facts=_with_examples(found.facts, examples, notes, faults),
+            facts=with_examples(found.facts, examples, notes, faults),
             safety=found.safety,
             class_names=options.class_names,
             examples=examples,
@@ -213,14 +175,14 @@ class Catalog:
         assert options.examples is not None  # noqa: S101 - the caller has looked
         given = options.examples.read(facts, options.class_names)
         try:
-            whole, wrong = _tried(
+            whole, wrong = tried(
                 given, facts, lambda methods: self._inspector.answers(staged, facts, given.rows, methods)
             )
         except RehearsalFailed as error:
             raise InvalidExamples(f"The model does not answer its examples: {error}") from error
         except Implausible as error:
             return given, (), facts.faults or (str(error),)
-        return whole, _mistakes(whole, wrong), facts.faults
+        return whole, mistakes(whole, wrong), facts.faults
 
     def set_examples(
         self,
@@ -239,7 +201,7 @@ class Catalog:
             RehearsalFailed, ArtifactCorrupt: the version does not answer them.
             Implausible: its answers make no sense.
         """
-        whole, wrong = _tried(given, version, lambda methods: rehearsal.answers(version, given.rows, methods, by))
+        whole, wrong = tried(given, version, lambda methods: rehearsal.answers(version, given.rows, methods, by))
         self.registry.set_examples(version.model, version.version, whole, by, guard)
         return whole, wrong
 
@@ -313,88 +275,3 @@ class Catalog:
         self.artifacts.sweep_staged(older_than)
         self.registry.release(self.artifacts.digests(older_than), self.artifacts.unlink)
         self.registry.forget_answers(now(-KEY_AGE), now(KEY_AGE))
-
-
-def _tried(
-    given: Examples, described: Facts | Version, answer: Callable[[list[str]], Answers]
-) -> tuple[Examples, list[Mismatch]]:
-    """Examples with all outputs, and those that are answered otherwise than was given."""
-    check_examples(given, described.methods)
-    answers = answer(sorted({*wanted(described.methods), *given.outputs}))
-    wrong = list(mismatches(given, answers, described.schema.classes is not UNSET))
-    return completed(given, answers), wrong
-
-
-def _with_examples(
-    facts: Facts, examples: Examples | None, notes: tuple[str, ...], faults: tuple[str, ...]
-) -> Facts:
-    """Facts whose columns have the first example as sample, with what was found out."""
-    schema = facts.schema if examples is None else facts.schema.with_samples(examples.rows[0])
-    return msgspec.structs.replace(facts, schema=schema, warnings=(*facts.warnings, *notes), faults=faults)
-
-
-def _silence(found: Inspection) -> tuple[str, ...]:
-    """What is said of a version that does not answer its own sample."""
-    if not found.silent:
-        return ()
-    return (
-        f"{found.silent} on a sample row made up from the schema, so no alias came to this version by itself. "
-        "Give it examples, or point an alias to it.",
-    )
-
-
-def _mistakes(examples: Examples, wrong: list[Mismatch]) -> tuple[str, ...]:
-    """What is said of a version that answers examples otherwise than was given."""
-    if not wrong:
-        return ()
-    rows = len({mismatch.row for mismatch in wrong})
-    return (
-        f"At the upload {rows} of {len(examples.rows)} examples were answered otherwise than was given, "
-        "so no alias came to this version by itself.",
-    )
-
-
-def _upload_key(model: str, staged: Staged, options: Publication) -> UploadKey | None:
-    """The key of an upload with a hash of everything that was sent under it."""
-    if options.key is None:
-        return None
-    examples = options.examples.digest if options.examples else None
-    sent = (model, staged.digest, options.number, options.class_names, options.column_names, examples)
-    fingerprint = hashlib.sha256(msgspec.json.encode(sent)).hexdigest()
-    return UploadKey(f"{model} {options.key}", f"sha256:{fingerprint}")
-
-
-def look_at(folder: Path) -> Catalog:
-    """The catalog in a folder that is only looked at, a backup too.
-
-    Raises:
-        RuntimeError: its registry is not of this release.
-    """
-    registry = SqlRegistry(sqlite_url(folder / REGISTRY), as_it_is=True)
-    return Catalog(registry, LocalArtifacts(folder), LocalInspector())
-
-
-def _has_registry(folder: Path) -> bool:
-    path = folder / REGISTRY
-    return path.is_file() and path.stat().st_size > 0
-
-
-def open_catalog(folder: Path, inspector: Inspector | None = None, on_drift: OnDrift = "warn") -> Catalog:
-    """The catalog in a data folder, which is created if it is not there.
-
-    Raises:
-        StorageError: it is a backup, or has artifacts without a registry.
-    """
-    if (folder / BACKUP_MARK).exists():
-        raise StorageError(
-            "This folder is a backup. Restore it to another one: wsgi-service restore BACKUP --data DIR"
-        )
-    artifacts = LocalArtifacts(folder)
-    if not _has_registry(folder) and artifacts.digests(older_than=-ORPHAN_AGE):
-        raise StorageError(
-            "There are artifacts here, but the registry is missing or empty, and nothing says what they are. "
-            "Restore the registry from a backup, or move the folder `blobs` away."
-        )
-    make_file(folder / REGISTRY)  # SQLite gives its journal the mode of the database
-    registry = SqlRegistry(sqlite_url(folder / REGISTRY))
-    return Catalog(registry, artifacts, inspector or LocalInspector(), on_drift)

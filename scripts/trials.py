@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from model_store import failpoints
-from model_store.catalog import Catalog, open_catalog
+from model_store.catalog import Catalog
 from model_store.consistency import check
+from model_store.opening import open_catalog
 
 POINTS: tuple[failpoints.Point, ...] = get_args(failpoints.Point)
 PATIENCE = 120.0
@@ -51,7 +52,7 @@ def write(folder: str, point: str, passes: int) -> None:
     """Serve until killed; the first line printed is the port."""
     from wsgi_service.app import create_app
     from wsgi_service.server.listening import bind
-    from wsgi_service.server.loop import serve
+    from wsgi_service.server.run import serve
     from wsgi_service.settings import Settings
 
     listener = bind("127.0.0.1", 0)

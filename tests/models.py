@@ -19,8 +19,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from model_store.catalog import GivenExamples
 from model_store.proof.examples import Examples
+from model_store.publication import GivenExamples
 
 SPECIES = ["setosa", "versicolor", "virginica"]
 MEASURES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]

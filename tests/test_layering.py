@@ -205,7 +205,7 @@ def test_only_hosts_bring_what_is_heavy() -> None:
 
 def test_only_the_composition_root_picks_backends() -> None:
     concrete = {"model_store.sql.registry", "model_store.artifacts.local.LocalArtifacts"}
-    roots = {"model_store.catalog", "model_store.backup", "wsgi_service.app"}
+    roots = {"model_store.opening", "model_store.backup", "wsgi_service.app"}
     assert (
         broken({name_of(path): imports(path) & concrete for path in sources() if name_of(path) not in roots}) == {}
     )

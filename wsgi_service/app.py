@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from model_store.catalog import Catalog, open_catalog
+from model_store.catalog import Catalog
 from model_store.entities import NATIVE
 from model_store.inspection import Inspector
+from model_store.opening import open_catalog
 from model_store.proof.alias_moves import Switchboard
 from model_store.proof.rehearsal import Rehearsal
 from wsgi_service import routes

@@ -8,8 +8,8 @@ import models
 import pytest
 
 from model_store import Attribution, Catalog, open_catalog
-from model_store.catalog import Publication
 from model_store.errors import InvalidMetadata, InvalidName, Refused, StorageError, VersionExists
+from model_store.publication import Publication
 
 pytestmark = pytest.mark.system
 

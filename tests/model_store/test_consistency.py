@@ -13,10 +13,12 @@ from sqlalchemy import event
 from model_store.artifacts import local
 from model_store.artifacts.local import LocalArtifacts
 from model_store.backup import NotCopied, backup, restore
-from model_store.catalog import Catalog, Publication, look_at, open_catalog
+from model_store.catalog import Catalog
 from model_store.consistency import Flaw, check
 from model_store.entities import Attribution, Draft, Facts, Patience
 from model_store.errors import StorageError
+from model_store.opening import look_at, open_catalog
+from model_store.publication import Publication
 from model_store.schema import Column, Schema
 
 pytestmark = pytest.mark.system

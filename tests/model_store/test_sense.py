@@ -18,13 +18,13 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from model_store import Attribution, open_catalog
-from model_store.catalog import Publication
 from model_store.entities import Inspection
 from model_store.errors import Implausible
 from model_store.formats import npz
 from model_store.inspection import LocalInspector
 from model_store.proof.alias_moves import Switch, Switchboard
 from model_store.proof.rehearsal import LocalRehearsal
+from model_store.publication import Publication
 from model_store.safety import Policy
 
 BY = Attribution("ann", "notebook")

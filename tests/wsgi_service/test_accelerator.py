@@ -23,10 +23,10 @@ from sklearn.preprocessing import StandardScaler
 from model_store.acceleration.report import Acceleration
 from model_store.acceleration.trust import Trust
 from model_store.backup import backup
-from model_store.catalog import open_catalog
 from model_store.consistency import check
 from model_store.entities import Attribution, Version
 from model_store.errors import StorageError
+from model_store.opening import open_catalog
 from model_store.sql.registry import SqlRegistry
 from wsgi_service.app import Application, create_app
 from wsgi_service.errors import Busy, DeadlineExceeded, ModelCrashed, NotWanted, TooLate

@@ -17,7 +17,7 @@ from wsgi_service.errors import Busy, TooLargeDecoded
 from wsgi_service.http.budget import Budget, Claim, size_for
 from wsgi_service.rows.formats import json_body, json_pieces
 from wsgi_service.rows.unread import Reading
-from wsgi_service.server.loop import HELD_AT_ONCE
+from wsgi_service.server.adjusting import HELD_AT_ONCE
 
 MEGABYTE = 1 << 20
 LIMIT = 2

@@ -14,7 +14,7 @@ from model_store.failpoints import Failure, Point
 from wsgi_service.access.trusted_proxy import Forwarding
 from wsgi_service.http import forms
 from wsgi_service.resources import system
-from wsgi_service.server import loop, parser, spool
+from wsgi_service.server import adjusting, parser, spool
 
 pytestmark = pytest.mark.system
 
@@ -83,7 +83,7 @@ def full(*_: Any, **__: Any) -> None:
 def test_a_body_that_cannot_be_spooled_is_a_507(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waitress moves bodies that are too large for memory to a file before anybody else sees them."""
     monkeypatch.setattr(spool.tempfile, "TemporaryFile", full)
-    reader = parser.Parser(loop._adjustments(app))
+    reader = parser.Parser(adjusting.adjustments(app))
     reader.peer, reader.forwarding = "127.0.0.1", Forwarding("")
     head = b"PUT /models/line/versions/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000000\r\n\r\n"
     reader.decision = 1 << 30  # somebody has decided that the body may come

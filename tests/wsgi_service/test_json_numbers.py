@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_store.schema import Column, Schema
+from wsgi_service.errors import TooManyRows
 from wsgi_service.rows.formats import json_body, json_numbers
 from wsgi_service.rows.unread import Reading
 
@@ -107,7 +108,7 @@ def test_white_space_at_the_end_is_none_of_the_rows() -> None:
 
 def test_rows_beyond_the_limit_are_refused() -> None:
     numbers = Schema(inputs=tuple(Column(name=name, type="number", sample=0.0) for name in "ab"))
-    with pytest.raises(json_body.TooManyRows):
+    with pytest.raises(TooManyRows):
         json_body.read_sent(b'{"instances": [[1, 2], [3, 4]]}', ()).read(numbers, Reading(1))
 
 

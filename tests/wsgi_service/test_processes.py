@@ -18,7 +18,7 @@ from conftest import PATIENCE, LiveServer
 from running import until
 
 from wsgi_service.client import Client
-from wsgi_service.processes import supervisor, worker_link
+from wsgi_service.processes import pulse, supervisor, worker_link
 from wsgi_service.processes.worker_link import Siblings
 from wsgi_service.server.listening import bind
 from wsgi_service.settings import Settings
@@ -120,8 +120,8 @@ def test_a_process_that_hangs_does_not_keep_a_change_waiting_for_long(pair: Live
 def test_a_process_that_was_stopped_is_replaced_while_the_others_answer(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(supervisor, "LOOKS_PER_QUESTION", 2)
-    monkeypatch.setattr(supervisor, "MOST_LOOKS", 50)
+    monkeypatch.setattr(pulse, "LOOKS_PER_QUESTION", 2)
+    monkeypatch.setattr(pulse, "MOST_LOOKS", 50)
     caplog.set_level(logging.ERROR, "wsgi_service.processes.supervisor")
     greeted = threading.Event()
     listener = bind("127.0.0.1", 0)
@@ -135,13 +135,12 @@ def test_a_process_that_was_stopped_is_replaced_while_the_others_answer(
     thread.start()
     try:
         assert greeted.wait(PATIENCE)
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}/healthz"
-        for _ in range(40):  # until both have answered: one that is still starting may take its time
-            urllib.request.urlopen(address, timeout=PATIENCE).close()
+        until(lambda: supervised.serving == 2)  # one that is still starting may take its time
         first = workers()[0]
         os.kill(first, signal.SIGSTOP)
         until(lambda: first not in workers() and len(workers()) == 2)
         assert f"server process {first} did not turn" in caplog.text
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/healthz"
         for _ in range(5):
             with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
                 assert answer.status == 200
@@ -152,9 +151,9 @@ def test_a_process_that_was_stopped_is_replaced_while_the_others_answer(
 
 
 def test_a_pulse_is_the_turns_of_a_loop_not_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "LOOKS_PER_QUESTION", 2)
-    monkeypatch.setattr(supervisor, "MOST_LOOKS", 6)
-    turning, hanging, silent = supervisor.Pulse(), supervisor.Pulse(), supervisor.Pulse()
+    monkeypatch.setattr(pulse, "LOOKS_PER_QUESTION", 2)
+    monkeypatch.setattr(pulse, "MOST_LOOKS", 6)
+    turning, hanging, silent = pulse.Pulse(), pulse.Pulse(), pulse.Pulse()
     for look in range(20):
         turning.look()
         turning.said(look)

@@ -19,7 +19,7 @@ from running import Running, until
 
 from wsgi_service.client import Client
 from wsgi_service.hosts.pool import HostPool
-from wsgi_service.server.loop import INBUF_OVERFLOW
+from wsgi_service.server.adjusting import INBUF_OVERFLOW
 from wsgi_service.server.spool import FILLED_AT_ONCE, Held, Room
 
 pytestmark = pytest.mark.system

@@ -10,9 +10,9 @@ import click
 import msgspec
 
 from model_store.backup import backup, restore
-from model_store.catalog import REGISTRY, look_at, open_catalog
 from model_store.consistency import check
 from model_store.errors import StoreError
+from model_store.opening import REGISTRY, look_at, open_catalog
 from wsgi_service.commands.options import data_option, progress
 
 _target = click.argument("directory", type=click.Path(file_okay=False, path_type=Path))

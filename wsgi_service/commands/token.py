@@ -12,9 +12,9 @@ from typing import Any
 import click
 import msgspec
 
-from model_store.catalog import open_catalog
 from model_store.entities import Attribution, check_name, rfc3339
 from model_store.errors import StoreError
+from model_store.opening import open_catalog
 from model_store.registry import Registry
 from model_store.tokens import ALL_MODELS, GLOB, GLOB_RULE, SCOPES, Token, TokenScope, issue
 from wsgi_service.commands.options import data_option, table

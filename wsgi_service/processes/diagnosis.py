@@ -128,8 +128,8 @@ def _clock(written: float) -> Iterator[Finding]:
 
 
 def _registry(settings: Settings) -> Iterator[Finding]:
-    from model_store.catalog import REGISTRY, look_at
     from model_store.errors import StoreError
+    from model_store.opening import REGISTRY, look_at
 
     try:
         if not (settings.folder / REGISTRY).is_file():

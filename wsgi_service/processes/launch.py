@@ -56,7 +56,7 @@ def _serve_alone(chosen: Settings, listener: socket.socket, announce: Announce) 
     from model_store.errors import MissingExtra, StoreError
     from wsgi_service.app import create_app
     from wsgi_service.processes.memory import give_back
-    from wsgi_service.server.loop import serve as serve_app
+    from wsgi_service.server.run import serve as serve_app
 
     give_back()
     try:
@@ -90,8 +90,8 @@ def _warn_of_policy(chosen: Settings) -> None:
 
 def has_tokens(folder: Path) -> bool:
     """Whether a data folder has tokens; only asked where others could reach the server."""
-    from model_store.catalog import REGISTRY, look_at
     from model_store.errors import StoreError
+    from model_store.opening import REGISTRY, look_at
 
     try:
         if not (folder / REGISTRY).is_file():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model_store.artifacts import private
-from model_store.catalog import REGISTRY
+from model_store.opening import REGISTRY
 from wsgi_service.access.sessions import ENDED, KEY
 from wsgi_service.monitoring.prediction_log import FOLDER as PREDICTIONS
 

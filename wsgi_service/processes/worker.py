@@ -10,8 +10,8 @@ import msgspec
 
 from wsgi_service.monitoring import logs
 from wsgi_service.processes import launch
-from wsgi_service.processes.supervisor import Task, taken_over
 from wsgi_service.processes.worker_link import Siblings
+from wsgi_service.processes.worker_process import Task, taken_over
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def _serve(task: Task, listener: socket.socket, siblings: Siblings) -> int:
     from wsgi_service.app import create_app
     from wsgi_service.hosts.isolation import starter
     from wsgi_service.processes.memory import give_back
-    from wsgi_service.server.loop import serve
+    from wsgi_service.server.run import serve
 
     give_back()
     try:

@@ -5,10 +5,11 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from model_store.catalog import Catalog, Publication
+from model_store.catalog import Catalog
 from model_store.entities import MAX_VERSION, Alias, Guard, check_name
 from model_store.errors import AliasMoved, ChecksFailed, NothingBefore, Refused, RehearsalFailed, StoreError
 from model_store.proof.alias_moves import Switch, Switchboard
+from model_store.publication import Publication
 from wsgi_service.access import sessions
 from wsgi_service.access.admission import Exposure
 from wsgi_service.access.grants import check_new_model

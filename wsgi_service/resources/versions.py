@@ -13,11 +13,12 @@ from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 
 from model_store.acceleration.report import Acceleration
-from model_store.catalog import Catalog, GivenExamples, Publication
+from model_store.catalog import Catalog
 from model_store.entities import Engine, Facts, Tags, Version
 from model_store.errors import NoExamples, NoReport, NotFound
 from model_store.proof.examples import LARGEST, Examples
 from model_store.proof.rehearsal import Rehearsal
+from model_store.publication import GivenExamples, Publication
 from model_store.safety import Report
 from wsgi_service.http.budget import Claim
 from wsgi_service.http.digests import repr_digest

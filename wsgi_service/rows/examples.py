@@ -17,7 +17,8 @@ from wsgi_service.http.representations import ShownExamples
 from wsgi_service.rows.cells import INT64, NUMBER, read_text_cell
 from wsgi_service.rows.checking import read_rows
 from wsgi_service.rows.formats.csv_body import PREDICTION, PROBABILITY, TextRow, text_of
-from wsgi_service.rows.formats.json_body import decode_whole, parse_object
+from wsgi_service.rows.formats.json_body import parse_object
+from wsgi_service.rows.formats.json_forms import decode_whole
 from wsgi_service.rows.row_formats import Format
 from wsgi_service.rows.unread import INSTANCES
 

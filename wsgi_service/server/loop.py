@@ -5,22 +5,17 @@ Everything that reaches into Waitress is here, in `channel.py` and in `parser.py
 """
 
 import errno
-import gc
 import logging
 import select
-import signal
 import socket
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from types import FrameType
 from typing import Any
 
 from waitress import wasyncore
-from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
@@ -32,44 +27,24 @@ from wsgi_service.at_once import QUICKLY_READ, Elsewhere, must_not_wait, never
 from wsgi_service.dispatch import Matches
 from wsgi_service.errors import Busy
 from wsgi_service.routes import Work
-from wsgi_service.server.channel import SENT_AT_ONCE, Channel
-from wsgi_service.server.head_cache import Heads
-from wsgi_service.server.listening import BACKLOG
-from wsgi_service.server.parser import Admission, Decision
-from wsgi_service.server.spool import Room
+from wsgi_service.server.adjusting import HOUSEKEEPING, adjustments, connection_limit
+from wsgi_service.server.channel import Channel
+from wsgi_service.server.parser import Decision
 from wsgi_service.server.watchdog import Watchdog
-from wsgi_service.settings import MEGABYTE
 
 log = logging.getLogger(__name__)
-
-#: select() on Windows takes 512 sockets and ends the process at one more.
-CONNECTION_LIMIT = 480 if sys.platform == "win32" else 1000
-#: Of the files that the process may have open, so many are for other things than connections; half at most.
-OTHER_FILES = 64
 #: What the system says when no more files can be opened, and seconds after which a connection is tried again.
 NO_FILES, RETRY = frozenset({errno.EMFILE, errno.ENFILE}), 0.1
-MAX_HEADER = 256 * 1024
-#: Bytes that are read from a connection with one call; a large body comes in fewer turns.
-RECEIVED_AT_ONCE = 1 << 17
-INBUF_OVERFLOW = 512 * 1024
-#: So many of the largest predicts may be on their way in memory; more of them wait in files.
-HELD_AT_ONCE = 4
 #: Bytes of a body that may be read and answered before other connections are looked after.
 SMALL = 256 * 1024
 #: How the types of bodies begin in which so many bytes are read quickly, if they are numbers.
 NUMBERS = ("application/json", "application/x-npy")
 #: Seconds for which an address is not tried at once again, and how many such addresses are remembered.
 SLOW_SECONDS, REMEMBERED = 1.0, 4096
-HOUSEKEEPING = 1
 #: For which a server that is being stopped waits for the first request of who has just connected.
 FRESH_SECONDS = 0.25
 #: Seconds that waking the loop takes at the most.
 RINGING = 1.0
-#: After which a busy thread lets another one go on. With Python's 5 ms, threads that talk to hosts fall behind
-#: the one that reads when it has many requests to refuse.
-SWITCH_SECONDS = 0.0005
-
-
 #: Is told that a server serves: a function that has it stop, and one that says how often its loop has turned.
 Announce = Callable[[Callable[[], None], Callable[[], int]], None]
 
@@ -109,21 +84,18 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         #: What is to be called by a thread that may wait, and which requests go on with what they waited for.
         self._calls: deque[Callable[[Exception | None], None]] = deque()
         #: How many such calls are under way, which of them are over, and what waits for the slot of one.
-        self._calling = 0
+        self._calling, self._turns = 0, 0
         self._finished: deque[object] = deque()
         self._next: deque[Callable[[Exception | None], None]] = deque()
         self._ready: deque[tuple[Channel, Any]] = deque()
         self._decided: deque[tuple[Channel, Decision]] = deque()
-        self._rung = False
-        self._watch_due = False
-        self._turns = 0
+        self._rung = self._watch_due = False
         #: By how much the clock that may be set is ahead of the one that only grows.
         self._ahead = time.time() - time.monotonic()
         self._fresh_until = 0.0
         self._most_connections = connection_limit()
         #: Whether no file could be opened for a connection, and until when none is tried.
-        self._no_files = False
-        self._retry_at = 0.0
+        self._no_files, self._retry_at = False, 0.0
         #: Connections of addresses that have too many.
         self._turned_away = 0
         #: Set when whoever stops the server has woken the loop, and does not touch the trigger any more.
@@ -132,7 +104,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         dispatcher.set_thread_count(app.settings.request_threads)
         sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
         super().__init__(
-            app, map={}, _sock=listener, dispatcher=dispatcher, adj=_adjustments(app), sockinfo=sockinfo,
+            app, map={}, _sock=listener, dispatcher=dispatcher, adj=adjustments(app), sockinfo=sockinfo,
             bind_socket=False,
         )  # fmt: skip
 
@@ -371,77 +343,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         )
 
 
-def connection_limit() -> int:
-    """Connections at a time, for which the process can have files open besides what else it needs."""
-    if sys.platform != "win32":
-        import resource
-
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if files >= 0:
-            return min(CONNECTION_LIMIT, max(files - OTHER_FILES, files // 2))
-    return CONNECTION_LIMIT
-
-
 def _most(request: Any) -> int:
     """Bytes of a body that are read in no time."""
     if request.content_length <= QUICKLY_READ or request.headers.get("CONTENT_TYPE", "").startswith(NUMBERS):
         return SMALL
     return QUICKLY_READ
-
-
-def serve(app: Application, listener: socket.socket, announce: Announce) -> None:
-    """Start the application's hosts, serve, and stop cleanly on SIGINT, SIGTERM or SIGBREAK.
-
-    Args:
-        app: the application.
-        listener: a bound socket.
-        announce: is called when it serves.
-    """
-    sys.setswitchinterval(SWITCH_SECONDS)
-    server = Server(app, listener)
-    _on_stop_signals(server.stop, app.draining.is_set)
-    app.start()
-    gc.freeze()  # collections need not look at the modules and at what was made from settings, ever
-    try:
-        announce(server.stop, server.turns)
-        server.run()
-    finally:
-        app.close()
-
-
-def _on_stop_signals(stop: Callable[[], None], stopped: Callable[[], bool]) -> None:
-    if threading.current_thread() is not threading.main_thread():
-        return
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if not stopped():  # a second signal may come in the middle of the first one's work
-            stop()
-
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        if number := getattr(signal, name, None):
-            signal.signal(number, handle)
-
-
-def _adjustments(app: Application) -> Any:
-    settings = app.settings
-    adjustments = Adjustments(
-        threads=settings.request_threads,
-        ident=None,
-        connection_limit=connection_limit(),
-        backlog=BACKLOG,
-        max_request_header_size=MAX_HEADER,
-        max_request_body_size=MEGABYTE + 1,
-        inbuf_overflow=INBUF_OVERFLOW,
-        recv_bytes=RECEIVED_AT_ONCE,
-        channel_request_lookahead=1,  # else nobody would notice that a client has gone while it is served
-        cleanup_interval=HOUSEKEEPING,
-        channel_timeout=60,
-        clear_untrusted_proxy_headers=False,  # `forwarding` does it
-        log_socket_errors=False,
-    )
-    adjustments.send_bytes = SENT_AT_ONCE  # as an argument it warns that a later Waitress will not have it
-    adjustments.admission = Admission(app)
-    largest = settings.predict_limit * MEGABYTE
-    adjustments.room = Room(HELD_AT_ONCE * largest, largest)
-    adjustments.heads = Heads()
-    return adjustments

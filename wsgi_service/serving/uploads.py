@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Iterable
 
-from model_store.catalog import Catalog, Publication
+from model_store.catalog import Catalog
 from model_store.entities import ONNX, Attribution, Version
 from model_store.errors import StoreError
+from model_store.publication import Publication
 from wsgi_service.serving.accelerator import Accelerator
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,18 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from model_store.formats.onnx.checks import inputs_of
 from model_store.formats.onnx.cost import Cost
 from model_store.formats.onnx.ensembles import attributes_of
+from model_store.formats.onnx.ml_outputs import (
+    linear_classifier,
+    linear_regressor,
+    support_vectors,
+    svm_classifier,
+    svm_regressor,
+    tree_classifier,
+    tree_regressor,
+)
 from model_store.formats.onnx.operator_outputs import (
     MAX_WIDTH,
+    TRUTHS,
     along,
     cast,
     chosen,
@@ -26,8 +36,6 @@ from model_store.formats.onnx.operator_outputs import (
     foremost,
     gathered,
     general_product,
-    linear_classifier,
-    linear_regressor,
     normalized,
     product,
     reduced,
@@ -35,11 +43,6 @@ from model_store.formats.onnx.operator_outputs import (
     same,
     scaled,
     side_by_side,
-    support_vectors,
-    svm_classifier,
-    svm_regressor,
-    tree_classifier,
-    tree_regressor,
     unchanged,
 )
 from model_store.formats.onnx.operator_work import copied, descended, each, multiplied, nothing, supported
@@ -190,8 +193,6 @@ def _aside(node: Node, inputs: list[Tensor], outputs: Sequence[Tensor]) -> int:
     return 2 * sum(_bytes(one) for one in inputs)
 
 
-#: Operators that combine values to whether something is so.
-TRUTHS = frozenset({"And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Or", "Xor"})
 #: What is known. What is not here is for a model host.
 OPERATORS: dict[str, Operator] = {
     **dict.fromkeys(

@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from model_store.formats.onnx.bounds import TRUTHS
-from model_store.formats.onnx.ensembles import ensemble_fault, outputs_of
 from model_store.formats.onnx.ranges import Range, full, holds, of_result
 from model_store.formats.onnx.tensors import (
     FLOATS,
@@ -23,6 +21,8 @@ from model_store.formats.onnx.tensors import (
 
 #: Columns that a result may have.
 MAX_WIDTH = 100_000
+#: Operators that combine values to whether something is so.
+TRUTHS = frozenset({"And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Or", "Xor"})
 
 
 def same(node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -51,7 +51,7 @@ def unchanged(_node: Node, inputs: list[Tensor]) -> list[Tensor]:
 
 def along(node: Node, inputs: list[Tensor]) -> list[Tensor]:
     """Each row for itself becomes one of the same width."""
-    _width(inputs[0])
+    width_of(inputs[0])
     if node.attributes.get("axis", -1) not in (1, -1):
         raise Unbounded("rows are compared with one another")
     return [inputs[0]]
@@ -59,7 +59,7 @@ def along(node: Node, inputs: list[Tensor]) -> list[Tensor]:
 
 def normalized(_node: Node, inputs: list[Tensor]) -> list[Tensor]:
     """Normalizer: single precision whatever comes."""
-    return [Tensor(TensorProto.FLOAT, _width(inputs[0]))]
+    return [Tensor(TensorProto.FLOAT, width_of(inputs[0]))]
 
 
 def _rows(tensor: Tensor) -> Tensor:
@@ -68,7 +68,8 @@ def _rows(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _width(tensor: Tensor) -> int:
+def width_of(tensor: Tensor) -> int:
+    """Columns of a tensor of rows. Raises Unbounded if it is none."""
     width = _rows(tensor).width
     if width is None:
         raise Unbounded("rows have no columns where columns are expected")
@@ -111,7 +112,7 @@ def scaled(*names: str) -> Rule:
     """The same width, with lists of that length or of one."""
 
     def rule(node: Node, inputs: list[Tensor]) -> list[Tensor]:
-        width, attributes = _width(inputs[0]), node.attributes
+        width, attributes = width_of(inputs[0]), node.attributes
         if any(len(attributes[name]) not in (1, width) for name in names if name in attributes):
             raise Unbounded("an attribute has another length than the rows")
         return [Tensor(TensorProto.FLOAT if node.op_type == "Scaler" else inputs[0].kind, width)]
@@ -122,7 +123,7 @@ def scaled(*names: str) -> Rule:
 def product(_node: Node, inputs: list[Tensor]) -> list[Tensor]:
     """MatMul of rows and a constant matrix."""
     matrix = inputs[1].constant
-    if matrix is None or matrix.ndim != 2 or len(matrix) != _width(inputs[0]) or not matrix.size:  # noqa: PLR2004
+    if matrix is None or matrix.ndim != 2 or len(matrix) != width_of(inputs[0]) or not matrix.size:  # noqa: PLR2004
         raise Unbounded("rows are multiplied by something other than a matrix of their width")
     return [Tensor(inputs[0].kind, matrix.shape[1])]
 
@@ -139,70 +140,9 @@ def general_product(node: Node, inputs: list[Tensor]) -> list[Tensor]:
     return [result]
 
 
-def linear_regressor(node: Node, inputs: list[Tensor]) -> list[Tensor]:
-    """LinearRegressor: a number for each target."""
-    attributes = node.attributes
-    targets = int(attributes.get("targets", 1))
-    _check_linear(attributes, targets, _width(inputs[0]))
-    return [Tensor(TensorProto.FLOAT, targets)]
-
-
-def linear_classifier(node: Node, inputs: list[Tensor]) -> list[Tensor]:
-    """LinearClassifier: a label, and a score for each."""
-    attributes = node.attributes
-    label, labels = _label(attributes)
-    scores = len(attributes.get("intercepts", ())) or labels
-    if labels != (2 if scores == 1 else scores):
-        raise Unbounded("the classifier has not one score for each label")
-    _check_linear(attributes, scores, _width(inputs[0]))
-    return [label, Tensor(TensorProto.FLOAT, labels)]
-
-
-def _label(attributes: dict[str, Any]) -> tuple[Tensor, int]:
-    """The label that a classifier gives, and how many it has; the runtime has 0, 1 and -1 for those of its own."""
-    whole = next(
-        (attributes[name] for name in ("classlabels_ints", "classlabels_int64s") if name in attributes), ()
-    )
-    texts = attributes.get("classlabels_strings", ())
-    if len(whole) and len(texts):
-        raise Unbounded("a classifier has two lists of labels")
-    if len(texts):
-        return Tensor(TensorProto.STRING), len(texts)
-    values = [-1, 0, 1, *(int(label) for label in whole)]
-    return Tensor(TensorProto.INT64, within=(min(values), max(values))), len(whole)
-
-
-def _check_linear(attributes: dict[str, Any], outputs: int, width: int) -> None:
-    if not 1 <= outputs <= MAX_WIDTH or len(attributes.get("coefficients", ())) != outputs * width:
-        raise Unbounded("the coefficients do not fit the rows")
-    if len(attributes.get("intercepts", ())) not in (0, outputs):
-        raise Unbounded("the intercepts do not fit the outputs")
-
-
-def tree_classifier(node: Node, inputs: list[Tensor]) -> list[Tensor]:
-    """TreeEnsembleClassifier: a label, and a score for each class."""
-    outputs = _ensemble(node, inputs, "class")
-    return [_label(node.attributes)[0], Tensor(TensorProto.FLOAT, outputs)]
-
-
-def tree_regressor(node: Node, inputs: list[Tensor]) -> list[Tensor]:
-    """TreeEnsembleRegressor: a number for each target."""
-    return [Tensor(TensorProto.FLOAT, _ensemble(node, inputs, "target"))]
-
-
-def _ensemble(node: Node, inputs: list[Tensor], kind: str) -> int:
-    if wrong := ensemble_fault(node.op_type, node.attributes, _width(inputs[0])):
-        raise Unbounded(wrong)
-    attributes = node.attributes
-    outputs = outputs_of(attributes, kind)
-    if not 1 <= outputs <= MAX_WIDTH or len(attributes.get("base_values", ())) not in (0, 1, outputs):
-        raise Unbounded("the ensemble has an impossible number of outputs")
-    return outputs
-
-
 def side_by_side(node: Node, inputs: list[Tensor]) -> list[Tensor]:
     """Concat of columns."""
-    width = sum(_width(one) for one in inputs)
+    width = sum(width_of(one) for one in inputs)
     if node.attributes.get("axis") not in (1, -1):
         raise Unbounded("tensors are not joined column by column")
     return [Tensor(inputs[0].kind, width, within=_within(node, inputs))]
@@ -223,7 +163,7 @@ def reshaped(_node: Node, inputs: list[Tensor]) -> list[Tensor]:
 def extreme(node: Node, inputs: list[Tensor]) -> list[Tensor]:
     """ArgMax and ArgMin: the place of a column."""
     attributes = node.attributes
-    width = _width(inputs[0])
+    width = width_of(inputs[0])
     if attributes.get("axis") not in (1, -1):
         raise Unbounded("rows are compared with one another")
     return [Tensor(TensorProto.INT64, 1 if attributes.get("keepdims", 1) else None, within=(0, width - 1))]
@@ -233,7 +173,7 @@ def reduced(node: Node, inputs: list[Tensor]) -> list[Tensor]:
     """Each row becomes one number."""
     if inputs[0].kind not in FLOATS:
         raise Unbounded("whole numbers are added up")
-    _width(inputs[0])
+    width_of(inputs[0])
     attributes = node.attributes
     given = inputs[1].constant if len(inputs) > 1 else attributes.get("axes")
     if given is None or np.ravel(given).tolist() not in ([1], [-1]):
@@ -243,54 +183,12 @@ def reduced(node: Node, inputs: list[Tensor]) -> list[Tensor]:
 
 def foremost(node: Node, inputs: list[Tensor]) -> list[Tensor]:
     """A few of the largest or smallest numbers of each row, and their places."""
-    count, width = inputs[1].constant, _width(inputs[0])
+    count, width = inputs[1].constant, width_of(inputs[0])
     if count is None or count.size != 1 or not 1 <= (few := int(count.ravel()[0])) <= width:
         raise Unbounded("more numbers are chosen than rows have")
     if node.attributes.get("axis", -1) not in (1, -1):
         raise Unbounded("rows are compared with one another")
     return [inputs[0]._replace(width=few), Tensor(TensorProto.INT64, few, within=(0, width - 1))]
-
-
-def svm_regressor(node: Node, inputs: list[Tensor]) -> list[Tensor]:
-    """SVMRegressor: a number."""
-    attributes = node.attributes
-    vectors = support_vectors(attributes)
-    _check_support(attributes, vectors, _width(inputs[0]))
-    if len(attributes.get("coefficients", ())) != vectors or len(attributes.get("rho", ())) != 1:
-        raise Unbounded("the coefficients do not fit the support vectors")
-    return [Tensor(TensorProto.FLOAT, 1)]
-
-
-def svm_classifier(node: Node, inputs: list[Tensor]) -> list[Tensor]:
-    """SVMClassifier: a label, and a score for each class or pair."""
-    attributes = node.attributes
-    label, classes = _label(attributes)
-    per_class, vectors = attributes.get("vectors_per_class", np.zeros(0)), support_vectors(attributes)
-    pairs = classes * (classes - 1) // 2
-    if classes < 2 or len(per_class) != classes or min(per_class) < 0 or pairs > MAX_WIDTH:  # noqa: PLR2004
-        raise Unbounded("the support vectors do not fit the classes")
-    _check_support(attributes, vectors, _width(inputs[0]))
-    if (
-        len(attributes.get("coefficients", ())) != (classes - 1) * vectors
-        or len(attributes.get("rho", ())) != pairs
-    ):
-        raise Unbounded("the coefficients do not fit the support vectors")
-    likely = [len(attributes.get(name, ())) for name in ("prob_a", "prob_b")]
-    if likely not in ([0, 0], [pairs, pairs]):
-        raise Unbounded("the probabilities do not fit the classes")
-    return [label, Tensor(TensorProto.FLOAT, classes if likely[0] or classes == 2 else pairs)]  # noqa: PLR2004
-
-
-def support_vectors(attributes: dict[str, Any]) -> int:
-    """How many support vectors a machine has."""
-    return int(sum(attributes.get("vectors_per_class", ())) or attributes.get("n_supports", 0))
-
-
-def _check_support(attributes: dict[str, Any], vectors: int, width: int) -> None:
-    if vectors < 1 or len(attributes.get("support_vectors", ())) != vectors * width:
-        raise Unbounded("the support vectors do not fit the rows")
-    if len(attributes.get("kernel_params", ())) != 3:  # noqa: PLR2004
-        raise Unbounded("the kernel has not its three parameters")
 
 
 def chosen(_node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -301,7 +199,7 @@ def chosen(_node: Node, inputs: list[Tensor]) -> list[Tensor]:
     if table.constant is not None:
         return [_looked_up(table.constant, table, places)]
     columns = places.constant
-    if columns is None or not columns.size or not (columns.min() >= 0 and columns.max() < _width(table)):
+    if columns is None or not columns.size or not (columns.min() >= 0 and columns.max() < width_of(table)):
         raise Unbounded("columns are chosen by something other than their numbers")
     return [Tensor(table.kind, columns.size, within=table.within)]
 
@@ -343,7 +241,7 @@ def cast(node: Node, inputs: list[Tensor]) -> list[Tensor]:
 
 def flattened(node: Node, inputs: list[Tensor]) -> list[Tensor]:
     """Flatten of rows."""
-    _width(inputs[0])
+    width_of(inputs[0])
     if node.attributes.get("axis", 1) != 1:
         raise Unbounded("rows are put into another shape")
     return [inputs[0]]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from model_store.formats.onnx.ensembles import depth_of, most_in_a_leaf, trees_of
-from model_store.formats.onnx.operator_outputs import support_vectors
+from model_store.formats.onnx.ml_outputs import support_vectors
 from model_store.formats.onnx.tensors import Node, Tensor
 
 #: Elementary steps for a level of a tree that a row passes, for a function of a kernel or of a score, and for each

@@ -2,9 +2,8 @@
 
 import codecs
 import struct
-import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import lru_cache, partial
+from collections.abc import Callable, Collection
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -15,25 +14,13 @@ from numpy.typing import NDArray
 
 from model_store.schema import Schema
 from wsgi_service.at_once import QUICKLY_READ, elsewhere
-from wsgi_service.errors import InvalidRequest, MalformedBody, TooLargeDecoded, TooManyRows
+from wsgi_service.errors import InvalidRequest
 from wsgi_service.http.budget import UNCOUNTED, Claim
-from wsgi_service.rows.checking import PLACES, Misshapen, check_rows
+from wsgi_service.rows.checking import check_rows
 from wsgi_service.rows.control import EXACT, RETURN, WHO_AND_HOW
 from wsgi_service.rows.formats import json_numbers
-from wsgi_service.rows.formats.json_pieces import (
-    COMMA,
-    MOST_NAMES,
-    PIECE,
-    RATIO,
-    TEXT_RATIO,
-    TOO_MANY_NAMES,
-    decode_any,
-    decode_value,
-    large_row,
-    lists,
-    members,
-    scalar,
-)
+from wsgi_service.rows.formats.json_forms import FORMS, Elements, check_row_limit, malformed, starts_with
+from wsgi_service.rows.formats.json_pieces import COMMA, PIECE, decode_value, lists, members, scalar
 from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import INSTANCES, Read, Reading, Sent
 
@@ -47,8 +34,6 @@ PLAINLY_READ, PLAIN_RATIO, PLAIN_ROW = 1 << 20, 32, 8
 NUMBER, IN_ARRAYS = 40, 16
 #: Bytes of the value of a control key.
 MOST_CONTROL = 1 << 16
-#: What separates values or begins them, and bytes that one of them stands for at most.
-MARKS, MARK = (b",", b":", b"[", b"{"), 80
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -74,9 +59,6 @@ class Rows(Struct):
 
 _object = msgspec.json.Decoder(dict[str, Raw])
 _skip = msgspec.json.Decoder(Raw)
-_frame = msgspec.json.Decoder(
-    msgspec.defstruct("Frame", [("data", Raw), ("columns", Raw | UnsetType, UNSET)])  # and `index`, unread
-)
 _numbers = msgspec.json.Decoder(list[list[float]])
 _numbers_or_null = msgspec.json.Decoder(list[list[float | None]])
 #: Rows of plain numbers, with what may stand beside them unread.
@@ -117,7 +99,7 @@ def parse_object(
         _check_syntax(text)  # beyond its first character it may not be JSON at all
         raise InvalidRequest('The body must be a JSON object, such as {"instances": [[…]]}.') from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(error) from None
+        raise malformed(error) from None
 
 
 def _outline(text: bytes | memoryview, known: tuple[str, ...]) -> dict[str, Raw] | None:
@@ -143,7 +125,7 @@ def _check_syntax(text: bytes | memoryview) -> None:
     try:
         _skip.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _malformed(error) from None
+        raise malformed(error) from None
 
 
 def read_beside(
@@ -212,7 +194,7 @@ def _sent_matrix(body: bytes, keys: Collection[str], matrix: NDArray[np.float64]
 def _read_any(body: bytes | memoryview, keys: Collection[str], claim: Claim = UNCOUNTED) -> Sent:
     given = parse_object(body, claim, (*FORMS, *WHO_AND_HOW))
     control = {key: _control(given.pop(key)) for key in keys if key in given and _is_control(key, given[key])}
-    form = next((name for name in FORMS if name in given and _starts_with(given[name], b"[{")), None)
+    form = next((name for name in FORMS if name in given and starts_with(given[name], b"[{")), None)
     if form is None and INSTANCES in given:
         form = INSTANCES
 
@@ -242,11 +224,7 @@ BEGINS = {RETURN: b"[", EXACT: b"tf"}
 
 def _is_control(key: str, raw: Raw) -> bool:
     """Whether this is no column of that name: `return` is not where it is a list, `exact` where it is a flag."""
-    return key not in BEGINS or _starts_with(raw, BEGINS[key])
-
-
-def _starts_with(raw: Raw, one_of: bytes) -> bool:
-    return bytes(memoryview(raw)[:1]) in one_of
+    return key not in BEGINS or starts_with(raw, BEGINS[key])
 
 
 def _read_form(schema: Schema, form: str, raw: Raw, reading: Reading, claim: Claim) -> Read:
@@ -257,154 +235,13 @@ def _read_form(schema: Schema, form: str, raw: Raw, reading: Reading, claim: Cla
     claim.settle(before)
     if len(memoryview(raw)) > QUICKLY_READ:
         elsewhere(lasting=False)
-    rows = FORMS[form](raw, _Elements(form, reading.row_limit, len(schema.inputs), claim))
+    rows = FORMS[form](raw, Elements(form, reading.row_limit, len(schema.inputs), claim))
     return check_rows(schema, rows, reading.row_by_row, claim=claim)
-
-
-class _Elements:
-    """Gives the elements of lists in a body, not all at once.
-
-    Args:
-        form: what the body calls its rows.
-        limit: most rows.
-        width: columns of the version.
-        claim: takes what is decoded.
-    """
-
-    def __init__(self, form: str, limit: int, width: int, claim: Claim) -> None:
-        self._form = form
-        self._limit = limit
-        self.claim = claim
-        self._large = large_row(width, claim)
-
-    def rows(self, raw: Raw) -> Iterator[Any]:
-        """The elements of a list of rows. Raises InvalidRequest if it is none or empty, or TooManyRows."""
-        count = 0
-        for found in self._lists(raw):
-            count += len(found)
-            check_row_limit(count, self._limit)
-            yield from found
-        if not count:
-            raise InvalidRequest(f'"{self._form}" has no rows.')
-
-    def column(self, raw: Raw) -> list[Any]:
-        """The values of one column. Raises like `rows`, but it may be empty."""
-        values: list[Any] = []
-        for found in self._lists(raw):
-            values.extend(found)
-            check_row_limit(len(values), self._limit)
-            self.claim.grow(sum(map(sys.getsizeof, found)) + PLACES * len(found))
-        return values
-
-    def _lists(self, raw: Raw) -> Iterator[list[Any]]:
-        if not _starts_with(raw, b"["):
-            raise InvalidRequest(f'"{self._form}" must be a list of rows: lists of values, or records.')
-        try:
-            yield from lists(raw, self.claim, decode_any, self._large)
-        except msgspec.ValidationError as error:
-            raise InvalidRequest(f"The body has a number that is out of range ({error}).") from None
-        except msgspec.DecodeError as error:
-            raise _malformed(error) from None
-
-
-def _as_they_are(raw: Raw, elements: _Elements) -> Iterable[Any]:
-    return elements.rows(raw)
-
-
-def _from_columns(raw: Raw, elements: _Elements) -> Iterable[Any]:
-    """Rows of an object with a list for each column; a list is one of rows."""
-    if not _starts_with(raw, b"{"):
-        return elements.rows(raw)
-    columns = members(memoryview(raw), elements.claim)
-    if not all(_starts_with(values, b"[") for values in columns.values()):
-        raise InvalidRequest(UNEQUAL)
-    lists_ = [elements.column(values) for values in columns.values()]
-    if len({len(values) for values in lists_}) > 1:
-        raise InvalidRequest(UNEQUAL)
-    if not lists_ or not lists_[0]:
-        raise InvalidRequest('"inputs" has no rows.')
-    return (dict(zip(columns, values, strict=True)) for values in zip(*lists_, strict=True))
-
-
-UNEQUAL = '"inputs" must have a list for each column, all of the same length.'
-
-
-def _from_split(raw: Raw, elements: _Elements) -> Iterable[Any]:
-    """Rows of a DataFrame as pandas writes it with orient="split"."""
-    try:
-        frame: Any = _frame.decode(raw)
-    except msgspec.ValidationError:
-        raise InvalidRequest('"dataframe_split" must have "columns" and "data".') from None
-    if not _starts_with(frame.data, b"["):
-        raise InvalidRequest('"dataframe_split" must have "columns" and "data".')
-    if frame.columns is UNSET or _starts_with(frame.columns, b"n"):
-        return elements.rows(frame.data)
-    names = _names_in(frame.columns, elements.claim)
-    if len(set(names)) < len(names):
-        raise InvalidRequest('The "columns" of "dataframe_split" name a column twice.')
-    return map(partial(_named, names), elements.rows(frame.data))
-
-
-def _names_in(raw: Raw, claim: Claim) -> list[str]:
-    """The names in a list. Raises InvalidRequest or TooLargeDecoded."""
-    view = memoryview(raw)
-    if bytes(view).count(COMMA) > MOST_NAMES:
-        raise TooLargeDecoded(TOO_MANY_NAMES)
-    claim.grow(RATIO * len(view) if len(view) <= PIECE else 2 * len(view) + RATIO * MOST_NAMES)
-    names = decode_value(raw) if _starts_with(raw, b"[") else None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InvalidRequest('The "columns" of "dataframe_split" must be a list of names.')
-    return names
-
-
-def _named(names: list[str], row: Any) -> Any:
-    if isinstance(row, Misshapen):
-        return row
-    if not isinstance(row, list) or len(row) != len(names):
-        return Misshapen(f"expected a list of {len(names)} values, one for each of the columns")
-    return dict(zip(names, row, strict=True))
-
-
-#: Key -> how its value becomes rows.
-FORMS: dict[str, Callable[[Raw, _Elements], Iterable[Any]]] = {
-    INSTANCES: _as_they_are,
-    "inputs": _from_columns,
-    "dataframe_split": _from_split,
-    "dataframe_records": _as_they_are,
-}
-
-
-def rows_in(form: str, text: bytes) -> list[Any]:
-    """All rows of the value of one of FORMS. Raises InvalidRequest or MalformedBody."""
-    return list(FORMS[form](Raw(text), _Elements(form, sys.maxsize, MOST_NAMES, UNCOUNTED)))
-
-
-def decode_whole(raw: Raw, claim: Claim) -> Any:
-    """A value that is needed as a whole; lists come in pieces. Raises like `decode_value`, or TooLargeDecoded."""
-    view = memoryview(raw)
-    if len(view) <= PIECE:
-        return decode_value(raw)
-    whole = bytes(view)
-    claim.grow(MARK * sum(map(whole.count, MARKS)) + TEXT_RATIO * len(whole))
-    if not _starts_with(raw, b"["):
-        return decode_value(raw)
-    try:
-        return list(chain.from_iterable(lists(raw, claim, decode_any, decode_value)))
-    except msgspec.DecodeError as error:
-        raise _malformed(error) from None
-
-
-def check_row_limit(rows: int, limit: int) -> None:
-    """Raises TooManyRows."""
-    if rows > limit:
-        raise TooManyRows(
-            f"The request has more than {limit} rows, the most that one may have. Send them in parts."
-        )
 
 
 def _read_matrix(schema: Schema, raw: Raw, row_limit: int, claim: Claim) -> Table | None:
     """The short way for numbers; None if they are anything else, for which there are good messages above."""
-    if not is_plain(schema) or not _starts_with(raw, b"["):
+    if not is_plain(schema) or not starts_with(raw, b"["):
         return None
     nullable = np.array([column.nullable for column in schema.inputs])
     decoder, make = (_numbers_or_null, _matrix_with_gaps) if nullable.any() else (_numbers, _matrix)
@@ -470,11 +307,3 @@ def _as_utf8(body: bytes | memoryview) -> bytes | memoryview:
     if bytes(body[:2]) in UTF16:
         return bytes(body).decode("utf-16").encode("utf-8")
     return body[3:] if body[:3] == codecs.BOM_UTF8 else body
-
-
-def _malformed(error: Exception) -> MalformedBody:
-    if isinstance(error, RecursionError):
-        return MalformedBody("The body is nested too deeply.")
-    if isinstance(error, UnicodeDecodeError):
-        return MalformedBody("The body is not in UTF-8.")
-    return MalformedBody(f"The body is not valid JSON ({error}).")

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 from wsgi_service.errors import InvalidRequest, MalformedBody
 from wsgi_service.rows.chunks import Chunk, Joined
-from wsgi_service.rows.formats.json_body import FORMS, rows_in
+from wsgi_service.rows.formats.json_forms import FORMS, rows_in
 from wsgi_service.rows.unread import INSTANCES
 
 #: What stands before the predictions in JSON.

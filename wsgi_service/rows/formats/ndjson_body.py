@@ -10,7 +10,7 @@ from model_store.schema import Schema
 from wsgi_service.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.rows.checking import check_rows
-from wsgi_service.rows.formats.json_body import check_row_limit
+from wsgi_service.rows.formats.json_forms import check_row_limit
 from wsgi_service.rows.formats.json_pieces import PIECE, RATIO, Decode, large_row
 from wsgi_service.rows.unread import Read, Reading, Sent
 
