@@ -12,7 +12,7 @@ from wsgiref.validate import validator
 import models
 import numpy as np
 import pytest
-from conftest import PATIENCE, StrictClient
+from conftest import PATIENCE, StrictClient, watch
 from sklearn.ensemble import IsolationForest
 
 from model_store.artifacts.local import digest_of
@@ -128,8 +128,8 @@ def test_a_host_that_was_stopped_while_it_was_idle_costs_one_predict(
     app = create_app(Settings(data=str(folder), predict_deadline=1.0), own_pool)
     client = StrictClient(validator(app))
     assert client.put_model("line", models.line()).status_code == 201
-    wait_for_both(own_pool)
-    stopped = [host.pid for host in own_pool._idle]
+    with own_pool.serving("one", PATIENCE) as one, own_pool.serving("another", PATIENCE) as another:
+        stopped = [one.pid, another.pid]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     said = [client.post("/predict", json={"instances": [[1.0]]}).status_code for _ in range(len(stopped) + 1)]
@@ -250,13 +250,12 @@ def test_the_same_bytes_again_heal_a_damaged_version(client: StrictClient, app: 
 
 
 def test_a_host_that_died_while_idle_is_not_given_out(own_pool: HostPool, stored: Any) -> None:
-    with own_pool.serving("line", PATIENCE):
+    with own_pool.serving("one", PATIENCE) as one, own_pool.serving("another", PATIENCE) as another:
         pass
-    wait_for_both(own_pool)
-    with own_pool._changed:
-        for host in own_pool._idle:
-            host.kill()
-            host._process.wait(PATIENCE)
+    for host in (one, another):
+        has_ended = watch(host.pid)
+        host.kill()
+        assert has_ended()
     with own_pool.serving("line", PATIENCE) as host:
         load(host, stored)
         assert predict(host, [[1.0]]) == pytest.approx([3.0])

@@ -116,8 +116,8 @@ def test_models_that_were_not_used_for_longest_make_room(moody: StrictClient, sm
         large = pickle.dumps(toys.Moody(fill=100 << 20).fit([[1.0]]))[:-1] + b"."
         assert moody.put_model(name, large).status_code == 201
         assert ask(moody, name, 1.0).status_code == 200
-    with small_pool._changed:
-        for host in small_pool._serving:
+    with small_pool.serving("one", PATIENCE) as one, small_pool.serving("another", PATIENCE) as another:
+        for host in (one, another):
             assert sum(host.loaded.values()) <= small_pool.share
     assert ask(moody, "a", 2.0).json["predictions"] == [2.0]
 

@@ -10,7 +10,7 @@ from conftest import PATIENCE
 from fake_hosts import FakeHost, FakeHosts
 
 from wsgi_service.errors import Busy
-from wsgi_service.hosts import frames
+from wsgi_service.hosts import frames, keeper
 from wsgi_service.hosts import pool as pool_module
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.special_host import Role
@@ -211,8 +211,8 @@ def test_whoever_waits_for_a_host_is_told_when_the_pool_is_closed() -> None:
 def test_the_keeper_outlives_starts_that_fail(
     make: Callable[..., HostPool], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(pool_module, "RESTART_PAUSE", 0.01)
-    caplog.set_level(logging.ERROR, pool_module.__name__)
+    monkeypatch.setattr(keeper, "PAUSE", 0.01)
+    caplog.set_level(logging.ERROR, keeper.__name__)
     failures = [OSError("no process to be had")] * 3
 
     class Failing(FakeHosts):

@@ -13,58 +13,28 @@ import logging
 import math
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from wsgi_service.errors import TOO_LONG, TOO_MANY, Busy, ServingError
+from wsgi_service.errors import TOO_LONG, Busy, ServingError
+from wsgi_service.hosts import keeper
 from wsgi_service.hosts.isolation import starter
+from wsgi_service.hosts.keeper import Keeper
 from wsgi_service.hosts.limits import UNLIMITED, Allowance
 from wsgi_service.hosts.process import Host
+from wsgi_service.hosts.serving_hosts import Figures, ServingHosts
 from wsgi_service.hosts.special_host import Role, SpecialHost
 from wsgi_service.hosts.starting import Starter
 
 log = logging.getLogger(__name__)
 
-TICK = 0.1
 #: Hosts that serve at the least.
 FEWEST = 1
 #: Seconds without work after which a host that is not needed is ended.
 IDLE = 60.0
 #: What a host may take in all, as a multiple of its models: computing needs memory as well.
 WORKING = 1.5
-#: Seconds before a host that failed to start is tried again.
-RESTART_PAUSE = 1.0
 #: Of the time that a start may take: after this it is a long one.
 LONG = 0.25
-NONE_UP = "No model host has come up yet. Try again in a moment."
-
-
-class Figures(NamedTuple):
-    """How the hosts are.
-
-    Attributes:
-        serving, idle: that serve, and how many of them have nothing to do.
-        waiting: requests that wait for one.
-        ended: that crashed, or were ended because of what they did.
-        models, model_bytes: that are loaded, counted in each host, and the memory that was measured for them.
-    """
-
-    serving: int
-    idle: int
-    waiting: int
-    ended: int
-    models: int
-    model_bytes: int
-
-
-class _Waiter:
-    """Somebody who waits for a serving host for a version."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.host: Host | None = None
-        self.called = threading.Event()
 
 
 class HostPool:
@@ -96,16 +66,12 @@ class HostPool:
         self._starter = starts or starter()
         self._startup_limit = startup_limit
         self._changed = threading.Condition()
-        self._idle: list[Host] = []
-        self._serving: set[Host] = set()
+        self._serving = ServingHosts(size, most_waiting)
         self._spares: list[Host] = []
         self._apart = {role: SpecialHost(role, most_waiting // 2) for role in Role}
         self._apart[Role.SUSPECTS] = SpecialHost(Role.SUSPECTS, most_waiting + 1)  # all of a call that crashed
         self._all: set[Host] = set()
-        self._busy_with: Counter[str] = Counter()
-        self._waiting_for: Counter[str] = Counter()
-        #: Who waits for a serving host, the first one first, and how many wait for one apart.
-        self._waiters: list[_Waiter] = []
+        #: How many wait for a host apart.
         self._waiting_apart = 0
         self._dead: list[Host] = []
         self._ended = 0
@@ -114,8 +80,7 @@ class HostPool:
         self._resting = False
         #: Hosts that are starting, and since when.
         self._starting: dict[Host, float] = {}
-        self._keeper = threading.Thread(target=self._keep, name="host-keeper", daemon=True)
-        self._nudge = threading.Event()
+        self._keeper = Keeper(self._look_after_hosts)
 
     def start(self) -> None:
         """Begin to start hosts; returns at once."""
@@ -125,7 +90,7 @@ class HostPool:
     def ready(self) -> bool:
         """Whether a serving host is up, or none is needed, and the keeper that starts them."""
         with self._changed:
-            return self._keeper.is_alive() and (self._resting or any(host.alive for host in self._serving))
+            return self._keeper.alive and (self._resting or any(host.alive for host in self._serving.all))
 
     @property
     def closing(self) -> bool:
@@ -143,13 +108,14 @@ class HostPool:
         with self._changed:
             if self._are_unused(time.monotonic() - IDLE):
                 self._resting = True
-        self._nudge.set()
+        self._keeper.nudge()
 
     def figures(self) -> Figures:
         """How the hosts are now."""
         with self._changed:
             loaded = [size for host in self._all for size in list(host.loaded.values())]
-            counts = len(self._serving), len(self._idle), len(self._waiters), self._ended
+            serving = self._serving
+            counts = len(serving.all), len(serving.idle), len(serving.waiters), self._ended
         return Figures(*counts, len(loaded), sum(loaded))
 
     def memory(self) -> int:
@@ -162,7 +128,7 @@ class HostPool:
         """Wait until a serving host is up, for as long as starting one may take; whether one is."""
         with self._changed:
             self._wake()
-            return self._changed.wait_for(lambda: self._closing or bool(self._serving), self._startup_limit)
+            return self._changed.wait_for(lambda: self._closing or bool(self._serving.all), self._startup_limit)
 
     @contextlib.contextmanager
     def serving(self, key: str, limit: float) -> Iterator[Host]:
@@ -195,12 +161,10 @@ class HostPool:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-            for waiter in self._waiters:
+            for waiter in self._serving.waiters:
                 waiter.called.set()
-        self._nudge.set()
         self._starter.interrupt()
-        if self._keeper.is_alive():
-            self._keeper.join()
+        self._keeper.stop()
         for host in [*self._all, *self._dead]:
             host.close()
         self._starter.close()
@@ -208,48 +172,29 @@ class HostPool:
     # Taking and giving back
 
     def _acquire(self, key: str, limit: float) -> Host:
-        waiter = _Waiter(key)
         with self._changed:
-            if self._waiting_for[key] >= self.most_waiting:
-                raise Busy(TOO_MANY)
             self._wake()
-            self._waiting_for[key] += 1
-            self._waiters.append(waiter)
+            waiter = self._serving.enter(key)
             self._hand_out()
         if waiter.host is None and not self._closing:
-            self._nudge.set()
+            self._keeper.nudge()
             waiter.called.wait(limit)
         with self._changed:
-            _decrease(self._waiting_for, key)
-            if waiter.host is not None:
-                return waiter.host
-            self._waiters.remove(waiter)
+            host = self._serving.leave(waiter)
+        if host is None:
             raise Busy(TOO_LONG)
+        return host
 
     def _hand_out(self) -> None:
-        """Give idle hosts to those who wait, in their order, and wake nobody else. The lock is held."""
+        """Give idle hosts to those who wait. The lock is held."""
         self._bury_the_idle_dead()
-        for waiter in list(self._waiters) if self._idle else ():
-            if self._idle and self._may_have_one(waiter.key):
-                host = next((host for host in self._idle if waiter.key in host.loaded), self._idle[0])
-                self._idle.remove(host)
-                self._busy_with[waiter.key] += 1
-                self._waiters.remove(waiter)
-                waiter.host = host
-                waiter.called.set()
-
-    def _may_have_one(self, key: str) -> bool:
-        """Whether a version may have one more host: never the last one if it holds others already."""
-        free = len(self._idle) + self.size - len(self._serving)
-        return not self._busy_with[key] or free > 1
+        self._serving.hand_out()
 
     def _release(self, key: str, host: Host) -> None:
         with self._changed:
-            _decrease(self._busy_with, key)
             host.used = time.monotonic()
-            if host.alive:
-                self._idle.append(host)
-            else:
+            self._serving.release(key, host)
+            if host not in self._serving.idle:
                 self._bury(host)
             self._hand_out()
 
@@ -267,18 +212,18 @@ class HostPool:
         """A host that has no role yet, as soon as there is one. Raises Busy. The lock is held."""
         self._wake()
         self._waiting_apart += 1
-        self._nudge.set()
+        self._keeper.nudge()
         try:
-            self._changed.wait_for(lambda: self._closing or self._living_spares(), self._startup_limit)
-            if self._closing or not self._living_spares():
-                raise Busy(NONE_UP)
+            self._changed.wait_for(lambda: self._closing or self._has_spare(), self._startup_limit)
+            if self._closing or not self._has_spare():
+                raise Busy("No model host has come up yet. Try again in a moment.")
             return self._spares.pop()
         finally:
             self._waiting_apart -= 1
 
-    def _living_spares(self) -> list[Host]:
+    def _has_spare(self) -> bool:
         self._bury_the_idle_dead()
-        return self._spares
+        return bool(self._spares)
 
     def _let_go(self, place: SpecialHost) -> None:
         """End the host in a place apart, which nobody uses."""
@@ -295,57 +240,44 @@ class HostPool:
 
     def _bury(self, host: Host, fault: bool = True) -> None:
         """Forget a dead host and let a spare step in; the keeper waits for its end. The lock is held."""
-        self._serving.discard(host)
+        self._serving.all.discard(host)
         self._all.discard(host)
         self._dead.append(host)
         self._ended += fault and not host.lost
         self._promote()
-        self._nudge.set()
+        self._keeper.nudge()
 
     def _bury_the_idle_dead(self) -> None:
         """Take hosts that died while they had nothing to do out of their places. The lock is held."""
-        for place in (self._idle, self._spares):
+        for place in (self._serving.idle, self._spares):
             for host in [host for host in place if not host.alive]:
                 place.remove(host)
                 self._bury(host)
 
     def _promote(self) -> None:
         """Let spares serve where they are needed for that. The lock is held."""
-        while len(self._spares) > self._waiting_apart and len(self._serving) < self._needed():
-            host = self._spares.pop()
-            self._serving.add(host)
-            self._idle.append(host)
+        while len(self._spares) > self._waiting_apart and len(self._serving.all) < self._needed():
+            self._serving.add(self._spares.pop())
             self._changed.notify_all()
 
     def _needed(self) -> int:
         """How many hosts there is work for, or that are to be there without any. The lock is held."""
-        waiting = sum(self._may_have_one(waiter.key) for waiter in self._waiters)
-        fewest = 0 if self._resting else FEWEST
-        return max(fewest, min(self.size, len(self._serving) - len(self._idle) + waiting))
+        return self._serving.needed(0 if self._resting else FEWEST)
 
     def _are_unused(self, since: float) -> bool:
         """Whether hosts are there, and none had anything to do since then. The lock is held."""
-        at_work = self._waiters or self._waiting_apart or self._starting or len(self._idle) < len(self._serving)
-        return bool(self._serving) and not at_work and all(host.used < since for host in self._all)
+        serving = self._serving
+        waiting = serving.waiters or self._waiting_apart or self._starting
+        at_work = len(serving.idle) < len(serving.all)
+        return bool(serving.all) and not waiting and not at_work and all(host.used < since for host in self._all)
 
     def _wake(self) -> None:
         """A host is asked for, or will be. The lock is held."""
         if self._resting:
             self._resting = False
-            self._nudge.set()
+            self._keeper.nudge()
 
     # The keeper's thread
-
-    def _keep(self) -> None:
-        while not self._closing:
-            try:
-                self._look_after_hosts()
-            except OSError as error:  # no process, thread or file to be had; the keeper must outlive that
-                if not self._closing:
-                    log.error("model hosts cannot be looked after: %s", error)  # noqa: TRY400
-                    threading.Event().wait(RESTART_PAUSE)
-            self._nudge.wait(TICK)
-            self._nudge.clear()
 
     def _look_after_hosts(self) -> None:
         now = time.monotonic()
@@ -367,9 +299,9 @@ class HostPool:
     def _end_the_idle(self, since: float) -> None:
         """End hosts that had nothing to do since then and need not be there."""
         with self._changed:
-            spare = max(0, len(self._serving) - self._needed())
-            for host in [host for host in self._idle if host.used < since][:spare]:
-                self._idle.remove(host)
+            spare = max(0, len(self._serving.all) - self._needed())
+            for host in [host for host in self._serving.idle if host.used < since][:spare]:
+                self._serving.idle.remove(host)
                 self._end(host)
             for host in [host for host in self._spares if host.used < since][self._standing_by() :]:
                 self._spares.remove(host)
@@ -388,15 +320,16 @@ class HostPool:
         with self._changed:
             recently = time.monotonic() - self._startup_limit * LONG
             starting = sum(since > recently for since in self._starting.values())
-            wanted = max(len(self._serving), self._needed()) + self._waiting_apart + self._standing_by()
-            missing = wanted - len(self._serving) - len(self._spares) - starting
+            serving = len(self._serving.all)
+            wanted = max(serving, self._needed()) + self._waiting_apart + self._standing_by()
+            missing = wanted - serving - len(self._spares) - starting
             most = self.size + FEWEST
             return max(0, min(missing, most - starting, 2 * most - len(self._starting)))
 
     def _standing_by(self) -> int:
         """How many hosts are to stand by; the first one is not to wait for them. The lock is held."""
         judged = self._apart[Role.JUDGE].host is not None
-        return 0 if self._starter.quick or judged or self._resting or not self._serving else 1
+        return 0 if self._starter.quick or judged or self._resting or not self._serving.all else 1
 
     def _start_one(self) -> None:
         host = Host(self._starter.start(round(self.share * WORKING)))
@@ -412,7 +345,7 @@ class HostPool:
         except ServingError as error:
             if not self._closing:
                 log.warning("a model host did not start: %s", error)
-                threading.Event().wait(RESTART_PAUSE)
+                threading.Event().wait(keeper.PAUSE)
         with self._changed:
             del self._starting[host]
             if host.alive and not self._closing:
@@ -423,10 +356,4 @@ class HostPool:
                 self._bury(host)
             self._changed.notify_all()
             self._hand_out()
-        self._nudge.set()
-
-
-def _decrease(counter: Counter[str], key: str) -> None:
-    counter[key] -= 1
-    if not counter[key]:
-        del counter[key]
+        self._keeper.nudge()
