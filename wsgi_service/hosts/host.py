@@ -31,6 +31,7 @@ from wsgi_service.hosts.limits import (
     leave_no_core,
     limited,
 )
+from wsgi_service.hosts.pipes import take_pipes
 
 #: Characters of an exception's text that go to the log, on one line.
 LOGGED = 500
@@ -40,7 +41,7 @@ Answer = tuple[Reply, list[Buffer]]
 
 def main() -> None:
     """Be a host that was spawned."""
-    incoming, outgoing = _take_pipes()
+    incoming, outgoing = take_pipes()
     die_with_parent()
     serve(Bench(), incoming, outgoing, int(sys.argv[1]) if len(sys.argv) > 1 else UNLIMITED)
 
@@ -72,30 +73,6 @@ def _serve(bench: "Bench", incoming: BinaryIO, outgoing: BinaryIO) -> None:
             return
         reply, answer = _answer(bench, request, buffers)
         frames.write(outgoing, reply, answer)
-
-
-def _take_pipes() -> tuple[int, int]:
-    """Move the two pipes away from 0 and 1, so that a stray print cannot end up inside a frame."""
-    incoming, outgoing = os.dup(0), os.dup(1)
-    leave_streams()
-    if sys.platform == "win32":
-        import msvcrt
-
-        for handle in (incoming, outgoing):
-            msvcrt.setmode(handle, os.O_BINARY)
-    return incoming, outgoing
-
-
-def leave_streams() -> None:
-    """Read nothing, and print to where errors go; a server without any streams has no such place."""
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    try:
-        os.dup2(2, 1)
-    except OSError:
-        os.dup2(nothing, 1)
-        os.dup2(nothing, 2)
-    os.close(nothing)
 
 
 def _answer(bench: "Bench", request: Request, buffers: list[bytearray]) -> Answer:

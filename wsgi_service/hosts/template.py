@@ -27,8 +27,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from wsgi_service.hosts.host import Bench, leave_streams, serve
+from wsgi_service.hosts.host import Bench, serve
 from wsgi_service.hosts.lifeline import die_with_parent
+from wsgi_service.hosts.pipes import leave_streams
 
 assert sys.platform == "linux"  # noqa: S101 - and nobody starts this elsewhere
 

@@ -4,10 +4,10 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from typing import BinaryIO
 
 import msgspec
 
+from wsgi_service.hosts.pipes import take_pipes
 from wsgi_service.monitoring import logs
 from wsgi_service.processes import launch
 from wsgi_service.processes.worker_link import Siblings
@@ -16,7 +16,8 @@ from wsgi_service.processes.worker_process import Task, taken_over
 
 def main() -> int:
     """Serve on the socket that was handed over until the supervisor says stop, or is gone."""
-    incoming, outgoing = _take_pipes()
+    pipes = take_pipes()
+    incoming, outgoing = os.fdopen(pipes[0], "rb"), os.fdopen(pipes[1], "wb")
     task = msgspec.json.decode(incoming.readline(), type=Task)
     logs.start(task.settings, task.place)
     return _serve(task, taken_over(task), Siblings(incoming, outgoing))
@@ -49,15 +50,6 @@ def _serve(task: Task, listener: socket.socket, siblings: Siblings) -> int:
 
     serve(app, listener, begin)
     return 0
-
-
-def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Move the two pipes away from 0 and 1, so that a stray print is not taken for words to the supervisor."""
-    incoming, outgoing = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
-    return os.fdopen(incoming, "rb"), os.fdopen(outgoing, "wb")
 
 
 if __name__ == "__main__":

@@ -77,32 +77,26 @@ class Siblings:
             stop: serving.
             turns: how often the loop has turned.
         """
-        told = (forget, count, stop, turns)
-        threading.Thread(target=self._listen, args=told, name="siblings", daemon=True).start()
 
-    def _listen(
-        self,
-        forget: Callable[[], None],
-        count: Callable[[], bytes],
-        stop: Callable[[], None],
-        turns: Callable[[], int],
-    ) -> None:
-        for line in iter(self._incoming.readline, b""):
-            match line.decode().split():
-                case ["forget", number]:
-                    forget()
-                    self._say(f"done {number}")
-                case ["count", number]:
-                    self._say(f"done {number} {base64.b64encode(_counted(count)).decode()}")
-                case ["turn"]:
-                    self._say(f"turned {turns()}")
-                case ["said", number, answer]:
-                    self._said(int(number), answer)
-                case ["all", number]:
-                    self._answered(int(number))
-                case _:
-                    break
-        stop()
+        def listen() -> None:
+            for line in iter(self._incoming.readline, b""):
+                match line.decode().split():
+                    case ["forget", number]:
+                        forget()
+                        self._say(f"done {number}")
+                    case ["count", number]:
+                        self._say(f"done {number} {base64.b64encode(_counted(count)).decode()}")
+                    case ["turn"]:
+                        self._say(f"turned {turns()}")
+                    case ["said", number, answer]:
+                        self._said(int(number), answer)
+                    case ["all", number]:
+                        self._answered(int(number))
+                    case _:
+                        break
+            stop()
+
+        threading.Thread(target=listen, name="siblings", daemon=True).start()
 
     def _said(self, number: int, answer: str) -> None:
         with self._lock:
