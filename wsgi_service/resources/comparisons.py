@@ -20,11 +20,11 @@ from wsgi_service.http.requests import attribution, claim_for, claimed_body, con
 from wsgi_service.http.responses import json_response
 from wsgi_service.openapi.operations import operation, text
 from wsgi_service.rows.cells import read_text_cell
-from wsgi_service.rows.checking import shared_rows, tabulate
+from wsgi_service.rows.checking import check_row_limit, shared_rows, tabulate
 from wsgi_service.rows.examples import take_outputs
 from wsgi_service.rows.formats.csv_body import TextRow
 from wsgi_service.rows.formats.json_body import parse_object
-from wsgi_service.rows.formats.json_forms import check_row_limit, decode_whole
+from wsgi_service.rows.formats.json_forms import decode_whole
 from wsgi_service.rows.row_formats import BY_TYPE, JSON, TEXTS, Format
 from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import INSTANCES

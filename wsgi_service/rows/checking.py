@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from model_store.schema import Column, Schema
-from wsgi_service.errors import MAX_ROW_ERRORS, InvalidRows, RowError
+from wsgi_service.errors import MAX_ROW_ERRORS, InvalidRows, RowError, TooManyRows
 from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.rows.cells import Allowed, BadCell, Cell, allowed_by, read_cell
 from wsgi_service.rows.tables import NUMPY, CellKind, Cells, Table
@@ -248,3 +248,11 @@ def _pack(kind: CellKind, values: list[Cell]) -> Cells:
     if kind == "bool":
         return Cells("bool", np.array([bool(value) for value in values]), mask)
     return Cells("text", ["" if value is None else str(value) for value in values], mask)
+
+
+def check_row_limit(rows: int, limit: int) -> None:
+    """Raises TooManyRows."""
+    if rows > limit:
+        raise TooManyRows(
+            f"The request has more than {limit} rows, the most that one may have. Send them in parts."
+        )

@@ -15,10 +15,9 @@ from model_store.schema import Schema
 from wsgi_service.errors import InvalidRequest, InvalidRows, MalformedBody, RowError, TooLargeDecoded, TooManyRows
 from wsgi_service.http.budget import UNCOUNTED, Claim
 from wsgi_service.rows.cells import BOOLEANS, NUMBER, read_decimal_comma, read_text_cell
-from wsgi_service.rows.checking import PLACES, Misshapen, check_rows
+from wsgi_service.rows.checking import PLACES, Misshapen, check_row_limit, check_rows
 from wsgi_service.rows.formats.csv_numbers import LINE_END, delimiter_of, numbers_of
 from wsgi_service.rows.formats.json_body import UTF16
-from wsgi_service.rows.formats.json_forms import check_row_limit
 from wsgi_service.rows.formats.json_pieces import MOST_NAMES
 from wsgi_service.rows.unread import Read, Reading, Sent
 

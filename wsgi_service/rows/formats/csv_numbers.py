@@ -16,7 +16,7 @@ import numpy as np
 
 from model_store.schema import Schema
 from wsgi_service.http.budget import UNCOUNTED, Claim
-from wsgi_service.rows.formats.json_forms import check_row_limit
+from wsgi_service.rows.checking import check_row_limit
 from wsgi_service.rows.tables import Table
 
 PIECE = 1 << 18

@@ -16,10 +16,10 @@ from model_store.schema import Schema
 from wsgi_service.at_once import QUICKLY_READ, elsewhere
 from wsgi_service.errors import InvalidRequest
 from wsgi_service.http.budget import UNCOUNTED, Claim
-from wsgi_service.rows.checking import check_rows
+from wsgi_service.rows.checking import check_row_limit, check_rows
 from wsgi_service.rows.control import EXACT, RETURN, WHO_AND_HOW
 from wsgi_service.rows.formats import json_numbers
-from wsgi_service.rows.formats.json_forms import FORMS, Elements, check_row_limit, malformed, starts_with
+from wsgi_service.rows.formats.json_forms import FORMS, Elements, malformed, starts_with
 from wsgi_service.rows.formats.json_pieces import COMMA, PIECE, decode_value, lists, members, scalar
 from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import INSTANCES, Read, Reading, Sent

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from wsgi_service.errors import InvalidRequest, MalformedBody, TooLargeDecoded, TooManyRows
+from wsgi_service.errors import InvalidRequest, MalformedBody, TooLargeDecoded
 from wsgi_service.http.budget import UNCOUNTED, Claim
-from wsgi_service.rows.checking import PLACES, Misshapen
+from wsgi_service.rows.checking import PLACES, Misshapen, check_row_limit
 from wsgi_service.rows.formats.json_pieces import (
     COMMA,
     MOST_NAMES,
@@ -165,14 +165,6 @@ def decode_whole(raw: Raw, claim: Claim) -> Any:
         return list(chain.from_iterable(lists(raw, claim, decode_any, decode_value)))
     except msgspec.DecodeError as error:
         raise malformed(error) from None
-
-
-def check_row_limit(rows: int, limit: int) -> None:
-    """Raises TooManyRows."""
-    if rows > limit:
-        raise TooManyRows(
-            f"The request has more than {limit} rows, the most that one may have. Send them in parts."
-        )
 
 
 def starts_with(raw: Raw, one_of: bytes) -> bool:

@@ -9,8 +9,7 @@ from msgspec import Raw
 from model_store.schema import Schema
 from wsgi_service.errors import InvalidRequest, MalformedBody, TooManyRows
 from wsgi_service.http.budget import UNCOUNTED, Claim
-from wsgi_service.rows.checking import check_rows
-from wsgi_service.rows.formats.json_forms import check_row_limit
+from wsgi_service.rows.checking import check_row_limit, check_rows
 from wsgi_service.rows.formats.json_pieces import PIECE, RATIO, Decode, large_row
 from wsgi_service.rows.unread import Read, Reading, Sent
 

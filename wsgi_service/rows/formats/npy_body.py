@@ -12,9 +12,8 @@ from numpy.lib import format as npy
 from model_store.schema import Schema
 from wsgi_service.errors import InvalidRequest, MalformedBody
 from wsgi_service.http.budget import UNCOUNTED, Claim
-from wsgi_service.rows.checking import check_rows
+from wsgi_service.rows.checking import check_row_limit, check_rows
 from wsgi_service.rows.formats.json_body import is_plain
-from wsgi_service.rows.formats.json_forms import check_row_limit
 from wsgi_service.rows.tables import Table
 from wsgi_service.rows.unread import Read, Reading, Sent
 
