@@ -34,7 +34,10 @@ _HOMES = {"catalog": ("Catalog",), "opening": ("open_catalog",), "schema": ("Col
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:  # a module of its own, as it would be there if everything was imported
+        try:
+            return import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
     home = next((module for module, names in _HOMES.items() if name in names), "entities")
     return getattr(import_module(f"{__name__}.{home}"), name)

@@ -24,6 +24,7 @@ from wsgi_service.hosts.buffers import decode_results, encode_table
 from wsgi_service.hosts.isolation import starter
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.process import Host
+from wsgi_service.hosts.special_host import Role
 from wsgi_service.hosts.starting import Starter
 from wsgi_service.rows.tables import Table
 
@@ -154,17 +155,40 @@ def test_what_hosts_are_forked_from_has_one_thread_no_pandas_and_no_model(forked
 @LINUX
 @pytest.mark.hosts
 def test_when_the_template_ends_hosts_end_without_blame_and_others_come(forked: HostPool) -> None:
-    with forked.serving("a", PATIENCE) as host:
+    with (
+        forked.serving("a", PATIENCE) as host,
+        forked.serving("b", PATIENCE) as other,
+        forked.apart(Role.READER, PATIENCE) as reader,
+    ):
         template = template_of(host)
-        ended = watch(host.pid)
+        ended = [watch(one.pid) for one in (host, other, reader)]
         os.kill(template, signal.SIGKILL)
-        assert ended()
-        with pytest.raises(Busy, match="started again"):
-            unload(host)
-    with forked.serving("a", PATIENCE) as another:
-        assert unload(another) == frames.Done()
-        assert template_of(another) != template
+        assert all(has_ended() for has_ended in ended)
+        for one in (host, other, reader):
+            with pytest.raises(Busy, match="started again"):
+                unload(one)
+    for _ in range(2):
+        with forked.serving("a", PATIENCE) as another, forked.apart(Role.READER, PATIENCE) as apart:
+            assert unload(another) == unload(apart) == frames.Done()
+            assert template_of(another) == template_of(apart) != template
     assert forked.figures().ended == 0
+
+
+@LINUX
+@pytest.mark.hosts
+def test_a_host_is_not_asked_about_after_its_template(forked: HostPool) -> None:
+    """Those that were idle are found dead one after the other, which must not take a while for each."""
+    with forked.serving("a", PATIENCE) as host, forked.serving("b", PATIENCE) as other:
+        template = template_of(host)
+        ended = [watch(one.pid) for one in (host, other)]
+    os.kill(template, signal.SIGKILL)
+    assert all(has_ended() for has_ended in ended)
+    with forked.serving("a", PATIENCE) as first, forked.serving("b", PATIENCE) as second:
+        assert template_of(first) == template_of(second) != template
+        assert not host.alive
+        assert not other.alive
+        assert (host.lost, other.lost) == (True, True)
+        assert unload(first) == unload(second) == frames.Done()
 
 
 @LINUX

@@ -212,7 +212,7 @@ def test_the_keeper_outlives_starts_that_fail(
     make: Callable[..., HostPool], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(keeper, "PAUSE", 0.01)
-    caplog.set_level(logging.ERROR, keeper.__name__)
+    caplog.set_level(logging.ERROR, pool_module.__name__)
     failures = [OSError("no process to be had")] * 3
 
     class Failing(FakeHosts):

@@ -183,7 +183,7 @@ def test_a_client_that_closes_its_connection_is_not_computed_for(
         one.__enter__()
     with socket.create_connection(("127.0.0.1", running.port)) as connection:
         connection.sendall(message("line", [[1.0]]))
-        until(lambda: bool(pool._waiting_for))
+        until(lambda: pool.figures().waiting == 1)
     until(lambda: not any(channel.connected for channel in list(running.server.active_channels.values())))
     for one in held:
         one.__exit__(None, None, None)

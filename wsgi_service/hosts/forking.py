@@ -1,6 +1,6 @@
 """Hosts that are forked from a template, as a server process sees them; see `template.py`. Linux only."""
 
-import logging
+import errno
 import os
 import select
 import signal
@@ -8,21 +8,27 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from model_store.footprint import share_of
 from wsgi_service.hosts.spawning import STOPPED, EmptyFolder, Spawned, Spawner, spawn
 from wsgi_service.hosts.starting import Started, Template
 
 assert sys.platform == "linux"  # noqa: S101 - and nobody imports this elsewhere
-log = logging.getLogger(__name__)
 
-#: What a template says that has several threads, which no fork would have.
+#: What a template says from which nothing can be forked.
 SPAWN = b"spawn"
-#: Seconds in which a template answers, once it has answered at all, and before that: importing takes a while.
-ANSWER, FIRST_ANSWER = 10.0, 120.0
+#: Seconds in which a template forks, the import of everything included, and in which it says how a host ended.
+FORK, REAP = 120.0, 1.0
+#: Seconds after which it is looked whether a template lives that does not answer.
+LOOK = 0.5
+#: Seconds that a template lives at the least; one that ended sooner is not started again before they are over.
+SHORT_LIFE = 5.0
 #: Server processes that may wait for the template to be made.
 BACKLOG = 128
 LONGEST = 64
@@ -37,6 +43,7 @@ class TemplateProcess:
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._process: Spawned | None = None
+        self._began = -SHORT_LIFE
 
     @property
     def path(self) -> Path:
@@ -46,8 +53,11 @@ class TemplateProcess:
     def ensure(self) -> None:
         """See `Template`."""
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
+            if self._process is not None and self._process.poll() is None:
+                return
+            if self._process is None or time.monotonic() - self._began > SHORT_LIFE:
                 self._end()
+                self._began = time.monotonic()
                 listener = self._listen().fileno()
                 self._process = spawn(
                     "wsgi_service.hosts.template", str(listener), folder=self._folder.path, pass_fds=[listener]
@@ -55,6 +65,9 @@ class TemplateProcess:
 
     def _listen(self) -> socket.socket:
         """The socket. This process has it as well: whoever connects before a template is there is kept waiting."""
+        if self._listener is not None and not self.path.exists():  # systems clean their temporary folders up
+            self._listener.close()
+            self._listener = None
         if self._listener is None:
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._listener.bind(str(self.path))
@@ -63,7 +76,8 @@ class TemplateProcess:
 
     def memory(self) -> int:
         """See `Template`."""
-        return 0 if self._process is None else share_of(self._process)
+        process = self._process
+        return 0 if process is None else share_of(process)
 
     def end(self) -> None:
         """See `Template`."""
@@ -88,6 +102,67 @@ class TemplateProcess:
             self._process = None
 
 
+class Link:
+    """One connection to a template. What is asked is numbered, so that an answer that comes too late is known.
+
+    Args:
+        path: of the template's socket.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.settimeout(LOOK)
+        self._asked = 0
+        try:
+            self._socket.connect(str(path))
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def ask(
+        self, what: bytes, pipes: Sequence[int], limit: float, look: Callable[[], None]
+    ) -> tuple[bytes, list[int]]:
+        """What the template answers, and descriptors.
+
+        Args:
+            what: see `template.py`.
+            pipes: that go with it.
+            limit: seconds.
+            look: is called now and then while there is no answer.
+
+        Raises:
+            ConnectionError: the template has ended.
+            OSError: it does not answer in time.
+        """
+        self._asked += 1
+        socket.send_fds(self._socket, [b"%d %s" % (self._asked, what)], pipes)
+        until = time.monotonic() + limit
+        while True:
+            try:
+                said, received, _, _ = socket.recv_fds(self._socket, LONGEST, 1)
+            except TimeoutError:
+                if time.monotonic() >= until:
+                    raise
+                look()
+                continue
+            if not said:
+                raise ConnectionResetError("the template of the model hosts has ended")
+            number, _, answer = said.partition(b" ")
+            if int(number) == self._asked:
+                return answer, received
+            for descriptor in received:
+                os.close(descriptor)
+
+    def interrupt(self) -> None:
+        """Have whoever waits for an answer be told that there will be none."""
+        with suppress(OSError):  # it is closed
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End the connection; the template ends the hosts that were forked over it."""
+        self._socket.close()
+
+
 class Forker:
     """Has hosts forked.
 
@@ -99,9 +174,9 @@ class Forker:
         self._template = None if isinstance(template, Path) else template
         self._path = template if isinstance(template, Path) else None
         self._lock = threading.Lock()
-        self._connection: socket.socket | None = None
+        self._link: Link | None = None
         self._closed = False
-        #: Is used instead where the template has several threads, as with some builds of libraries.
+        #: Is used instead where nothing can be forked from the template.
         self._spawner: Spawner | None = None
 
     @property
@@ -120,27 +195,20 @@ class Forker:
             return self._spawner.start(memory)
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
-        said, process = b"", -1
+        link, said, process = None, b"", -1
         try:
-            said, process = self._fork(memory, [theirs_in, theirs_out])
+            link, said, process = self._fork(memory, (theirs_in, theirs_out))
         finally:
             for descriptor in (theirs_in, theirs_out, *(() if process >= 0 else (ours_in, ours_out))):
                 os.close(descriptor)
         if process >= 0:
-            return Forked(self, int(said), process, os.fdopen(ours_out, "wb", 0), os.fdopen(ours_in, "rb", 0))
-        if said != SPAWN:
-            raise OSError(int(said.split()[1]), "a model host cannot be forked")
-        log.warning("model hosts are spawned, since a library that they import starts threads")
-        self._spawner = Spawner()
-        return self._spawner.start(memory)
-
-    def reap(self, pid: int) -> int | None:
-        """How a host ended that has; None if its template has ended as well."""
-        try:
-            said, _ = self._ask(b"reap %d" % pid, [])
-        except OSError:
-            return None
-        return int(said)
+            pipes = os.fdopen(ours_out, "wb", 0), os.fdopen(ours_in, "rb", 0)
+            return Forked(partial(self._reap, link, int(said)), int(said), process, *pipes)
+        if said == SPAWN:
+            self._spawner = Spawner()
+            raise OSError("model hosts are spawned from now on, since none can be forked here")
+        number = int(said.split()[1]) if said.startswith(b"failed") else errno.EMFILE
+        raise OSError(number, f"a model host cannot be forked: {os.strerror(number)}")
 
     def memory(self) -> int:
         """See `Starter`."""
@@ -156,9 +224,8 @@ class Forker:
     def interrupt(self) -> None:
         """See `Starter`."""
         self._closed = True
-        if self._connection is not None:
-            with suppress(OSError):  # it is not connected yet, or not any more
-                self._connection.shutdown(socket.SHUT_RDWR)
+        if (link := self._link) is not None:
+            link.interrupt()
 
     def close(self) -> None:
         """See `Starter`."""
@@ -169,65 +236,77 @@ class Forker:
             if part is not None:
                 part.close()
 
-    def _fork(self, memory: int, pipes: list[int]) -> tuple[bytes, int]:
-        """What the template says, and the descriptor of the new process, or -1 if there is none."""
+    def _fork(self, memory: int, pipes: Sequence[int]) -> tuple[Link, bytes, int]:
+        """Over what a host was forked, what the template said, and the descriptor of the process, -1 for none."""
         for last in (False, True):
-            try:
-                self.prepare()
-                said, descriptors = self._ask(b"fork %d" % memory, pipes)
-                return said, descriptors[0] if descriptors else -1
-            except ConnectionError:  # it has ended; there is another one, or will be
-                if last:
-                    raise
+            with self._lock:
+                try:
+                    self.prepare()
+                    link = self._connected()
+                    said, received = link.ask(b"fork %d" % memory, pipes, FORK, self._look)
+                    return link, said, received[0] if received else -1
+                except ConnectionError:  # it has ended; there is another one, or will be
+                    self._disconnect()
+                    if last:
+                        raise
         raise AssertionError
 
-    def _ask(self, what: bytes, descriptors: list[int]) -> tuple[bytes, list[int]]:
-        """What the template answers. Raises OSError if it has ended, or does not answer in time."""
-        with self._lock:
-            try:
-                connection = self._connect()
-                socket.send_fds(connection, [what], descriptors)
-                said, received, _, _ = socket.recv_fds(connection, LONGEST, 1)
-                if not said:
-                    raise ConnectionResetError("the template of the model hosts has ended")
-            except OSError:
-                self._disconnect()
-                raise
-            connection.settimeout(ANSWER)
-            return said, received
+    def _reap(self, link: Link, pid: int) -> int | None:
+        """How a host ended that was forked over a link; None if its template has ended, or does not say."""
+        if not self._lock.acquire(timeout=REAP):
+            return None
+        try:
+            if link is not self._link:  # the template that knew it is gone
+                return None
+            said, _ = link.ask(b"reap %d" % pid, (), REAP, lambda: None)
+        except ConnectionError:
+            self._disconnect()
+        except OSError:
+            return None
+        else:
+            return int(said)
+        finally:
+            self._lock.release()
+        return None
 
-    def _connect(self) -> socket.socket:
+    def _look(self) -> None:
+        """Start the template again, if it has ended; whoever has connected already gets the next one."""
         if self._closed:
             raise OSError(STOPPED)
-        if self._connection is None:
-            self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            self._connection.settimeout(FIRST_ANSWER)
-            self._connection.connect(str(self._template.path if self._template is not None else self._path))
-        return self._connection
+        self.prepare()
+
+    def _connected(self) -> Link:
+        if self._closed:
+            raise OSError(STOPPED)
+        if self._link is None:
+            self._link = Link(self._template.path if self._template is not None else cast("Path", self._path))
+        return self._link
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+        if self._link is not None:
+            self._link.close()
+        self._link = None
 
 
 class Forked:
     """A process that was forked from a template, with the face of `subprocess.Popen`; see `Started`.
 
     Args:
-        forker: asks the template how it ended.
+        reap: gives how it ended, once it has; None if nobody knows.
         pid: of it.
         descriptor: of the process (pidfd_open(2)).
         stdin, stdout: the pipes.
     """
 
-    def __init__(self, forker: Forker, pid: int, descriptor: int, stdin: IO[bytes], stdout: IO[bytes]) -> None:
+    def __init__(
+        self, reap: Callable[[], int | None], pid: int, descriptor: int, stdin: IO[bytes], stdout: IO[bytes]
+    ) -> None:
         self.pid = pid
         self.stdin: IO[bytes] | None = stdin
         self.stdout: IO[bytes] | None = stdout
         self.returncode: int | None = None
         self.lost = False
-        self._forker = forker
+        self._ask = reap
         self._descriptor = descriptor
         self._lock = threading.Lock()
 
@@ -263,7 +342,7 @@ class Forked:
         return self._ended_within(0.0) if ended else None
 
     def _reap(self) -> None:
-        code = self._forker.reap(self.pid)
+        code = self._ask()
         self.lost = code is None
         self.returncode = -signal.SIGKILL if code is None else code
         os.close(self._descriptor)

@@ -11,7 +11,7 @@ TICK, PAUSE = 0.1, 1.0
 
 
 class Keeper:
-    """Calls a function again and again, in a thread of its own that outlives an OSError.
+    """Calls a function again and again, in a thread of its own that outlives whatever that raises.
 
     Args:
         look: after the hosts.
@@ -48,8 +48,10 @@ class Keeper:
             try:
                 self._look()
             except OSError as error:  # no process, thread or file to be had
-                if not self._stopped.is_set():
-                    log.error("model hosts cannot be looked after: %s", error)  # noqa: TRY400
-                    self._stopped.wait(PAUSE)
+                log.error("model hosts cannot be looked after: %s", error)  # noqa: TRY400
+                self._stopped.wait(PAUSE)
+            except Exception:
+                log.exception("model hosts cannot be looked after")
+                self._stopped.wait(PAUSE)
             self._told.wait(TICK)
             self._told.clear()

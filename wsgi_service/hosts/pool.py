@@ -78,8 +78,9 @@ class HostPool:
         self._closing = False
         #: Whether no host is to be there until one is asked for.
         self._resting = False
-        #: Hosts that are starting, and since when.
-        self._starting: dict[Host, float] = {}
+        #: Places for hosts that are starting, and since when, and whether the last one has come up.
+        self._starting: dict[object, float] = {}
+        self._came_up = False
         self._keeper = Keeper(self._look_after_hosts)
 
     def start(self) -> None:
@@ -88,9 +89,10 @@ class HostPool:
 
     @property
     def ready(self) -> bool:
-        """Whether a serving host is up, or none is needed, and the keeper that starts them."""
+        """Whether a serving host is up, or will be when it is asked for, and the keeper that starts them."""
         with self._changed:
-            return self._keeper.alive and (self._resting or any(host.alive for host in self._serving.all))
+            up = self._resting or any(host.alive for host in self._serving.all)
+            return self._keeper.alive and (up or self._came_up)
 
     @property
     def closing(self) -> bool:
@@ -249,10 +251,11 @@ class HostPool:
 
     def _bury_the_idle_dead(self) -> None:
         """Take hosts that died while they had nothing to do out of their places. The lock is held."""
+        dead = [host for host in (*self._serving.idle, *self._spares) if not host.alive]
         for place in (self._serving.idle, self._spares):
-            for host in [host for host in place if not host.alive]:
-                place.remove(host)
-                self._bury(host)
+            place[:] = [host for host in place if host not in dead]
+        for host in dead:
+            self._bury(host)
 
     def _promote(self) -> None:
         """Let spares serve where they are needed for that. The lock is held."""
@@ -303,7 +306,8 @@ class HostPool:
             for host in [host for host in self._serving.idle if host.used < since][:spare]:
                 self._serving.idle.remove(host)
                 self._end(host)
-            for host in [host for host in self._spares if host.used < since][self._standing_by() :]:
+            wanted = self._waiting_apart + self._standing_by()
+            for host in [host for host in self._spares if host.used < since][wanted:]:
                 self._spares.remove(host)
                 self._end(host)
         for place in self._apart.values():
@@ -332,13 +336,42 @@ class HostPool:
         return 0 if self._starter.quick or judged or self._resting or not self._serving.all else 1
 
     def _start_one(self) -> None:
+        place = object()
+        with self._changed:
+            self._starting[place] = time.monotonic()
+        if self._starter.quick:  # which any thread may do, and the template may let it wait
+            threading.Thread(target=self._bring_up, args=(place,), daemon=True).start()
+            return
+        try:
+            host = self._start()
+        except OSError:
+            self._give_up(place)
+            raise
+        threading.Thread(target=self._welcome, args=(place, host), daemon=True).start()
+
+    def _bring_up(self, place: object) -> None:
+        try:
+            host = self._start()
+        except OSError as error:
+            if not self._closing:
+                log.error("a model host cannot be started: %s", error)  # noqa: TRY400
+                threading.Event().wait(keeper.PAUSE)
+            self._give_up(place)
+        else:
+            self._welcome(place, host)
+
+    def _start(self) -> Host:
         host = Host(self._starter.start(round(self.share * WORKING)))
         with self._changed:
             self._all.add(host)
-            self._starting[host] = time.monotonic()
-        threading.Thread(target=self._welcome, args=(host,), daemon=True).start()
+        return host
 
-    def _welcome(self, host: Host) -> None:
+    def _give_up(self, place: object) -> None:
+        with self._changed:
+            del self._starting[place]
+            self._came_up = False
+
+    def _welcome(self, place: object, host: Host) -> None:
         """Wait for a new process and give it its role."""
         try:
             host.wait_ready(self._startup_limit)
@@ -347,7 +380,9 @@ class HostPool:
                 log.warning("a model host did not start: %s", error)
                 threading.Event().wait(keeper.PAUSE)
         with self._changed:
-            del self._starting[host]
+            del self._starting[place]
+            self._came_up = host.alive
+            host.used = time.monotonic()
             if host.alive and not self._closing:
                 self._spares.append(host)
                 self._promote()

@@ -82,6 +82,8 @@ class EmptyFolder:
             self._folder = tempfile.TemporaryDirectory(prefix=self._prefix, ignore_cleanup_errors=True)
         path = Path(self._folder.name)
         path.mkdir(mode=0o700, exist_ok=True)
+        if hasattr(os, "getuid") and path.lstat().st_uid != os.getuid():
+            raise OSError("the temporary folder of the model hosts belongs to somebody else")
         return path
 
     def remove(self) -> None:

@@ -7,8 +7,9 @@ nothing secret and has one thread.
 
 What a server process sends, and what it gets (both with descriptors, see unix(7)):
 
-    fork MEMORY + pipe to read, pipe to write   ->   PID + descriptor of the process, or `spawn`, or `failed ERRNO`
-    reap PID                                    ->   how it ended, once it has
+    N fork MEMORY + pipe to read, pipe to write   ->   N PID + descriptor of the process
+                                                       or N spawn, where nothing can be forked, or N failed ERRNO
+    N reap PID                                    ->   N and how it ended, once it has
 
 A host that has ended is not forgotten before it is asked for, so its number is not given to another process.
 Hosts end with the connection that they were made for, and with this process; this process ends with the one that
@@ -45,7 +46,7 @@ def main() -> None:
     """Fork hosts for whoever connects, until the process that has started this one is gone."""
     bench = Bench()
     gc.collect()
-    gc.freeze()  # what was imported is not looked at again, so hosts go on to share it
+    gc.freeze()  # what was imported is not looked at, so hosts share it until they unload something
     Forks(bench, socket.socket(fileno=int(sys.argv[1]))).run()
 
 
@@ -62,6 +63,7 @@ class Forks:
         self._listener = listener
         self._hosts: dict[socket.socket, set[int]] = {}
         self._pid = os.getpid()
+        self._can_fork = _have_descriptors()
 
     def run(self) -> None:
         """Answer until the lifeline ends."""
@@ -84,37 +86,39 @@ class Forks:
         """Do what a server process asks for; whether it is still there."""
         try:
             said, pipes, _, _ = socket.recv_fds(connection, LONGEST, 2)
-            match said.split():
-                case [b"fork", memory]:
-                    self._fork(connection, int(memory), *pipes)
-                case [b"reap", pid]:
-                    self._reap(connection, int(pid))
+            match said.split(), pipes:
+                case [number, b"fork", memory], [incoming, outgoing]:
+                    answer, descriptors = self._fork(connection, int(memory), incoming, outgoing)
+                case [number, b"reap", pid], []:
+                    answer, descriptors = b"%d" % self._reap(connection, int(pid)), []
                 case _:
                     return False
+            try:
+                socket.send_fds(connection, [number + b" " + answer], descriptors)
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
         except OSError:
             return False
         return True
 
-    def _fork(self, connection: socket.socket, memory: int, incoming: int, outgoing: int) -> None:
+    def _fork(
+        self, connection: socket.socket, memory: int, incoming: int, outgoing: int
+    ) -> tuple[bytes, list[int]]:
+        """What is answered, and the descriptor of the new process."""
         try:
-            if len(list(THREADS.iterdir())) > 1:  # a lock that another thread holds would stay locked in the fork
-                connection.send(b"spawn")
-                return
+            if not self._can_fork or len(list(THREADS.iterdir())) > 1:
+                return b"spawn", []
             pid = os.fork()
             if not pid:
                 self._be_a_host(memory, incoming, outgoing)
+            self._hosts[connection].add(pid)
+            return b"%d" % pid, [os.pidfd_open(pid)]
         except OSError as error:
-            connection.send(b"failed %d" % (error.errno or 0))
-            return
+            return b"failed %d" % (error.errno or 0), []
         finally:
             os.close(incoming)
             os.close(outgoing)
-        self._hosts[connection].add(pid)
-        descriptor = os.pidfd_open(pid)
-        try:
-            socket.send_fds(connection, [b"%d" % pid], [descriptor])
-        finally:
-            os.close(descriptor)
 
     def _be_a_host(self, memory: int, incoming: int, outgoing: int) -> NoReturn:
         """In the fork: let go of everything that is not this host's, and serve."""
@@ -135,18 +139,31 @@ class Forks:
         finally:
             os._exit(code)
 
-    def _reap(self, connection: socket.socket, pid: int) -> None:
-        if pid in self._hosts[connection]:
-            _, status = os.waitpid(pid, 0)
-            self._hosts[connection].discard(pid)
-            connection.send(b"%d" % os.waitstatus_to_exitcode(status))
+    def _reap(self, connection: socket.socket, pid: int) -> int:
+        """How a host ended; as if it was killed if it is none of this connection's."""
+        if pid not in self._hosts[connection]:
+            return -signal.SIGKILL
+        _, status = os.waitpid(pid, 0)
+        self._hosts[connection].discard(pid)
+        return os.waitstatus_to_exitcode(status)
 
     def _end(self, connection: socket.socket) -> None:
         """End the hosts of a server process that has gone."""
-        for pid in self._hosts.pop(connection):
+        hosts = self._hosts.pop(connection)
+        for pid in hosts:
             os.kill(pid, signal.SIGKILL)
+        for pid in hosts:
             os.waitpid(pid, 0)
         connection.close()
+
+
+def _have_descriptors() -> bool:
+    """Whether there are descriptors of processes: not before Linux 5.3, and not where a sandbox forbids them."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (OSError, AttributeError):
+        return False
+    return True
 
 
 def _be_ended_sooner() -> None:

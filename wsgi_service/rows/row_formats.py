@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from wsgi_service.http.budget import Claim
 from wsgi_service.rows.answer import Answer
@@ -98,7 +98,7 @@ PARQUET = Format(
     split=arrow_file.split_parquet, join=arrow_file.JoinedParquet, chunks="arrow",
 )  # fmt: skip
 ARROW = Format(
-    name="arrow", media_type="application/vnd.apache.arrow.stream", endings=(".arrow", ".arrows", ".feather"),
+    name="arrow", media_type="application/vnd.apache.arrow.stream", endings=(".arrow", ".feather", ".arrows"),
     table=True, packed=True, read=columnar_body.read_arrow, write=arrow_answer.write_arrow,
     split=arrow_file.split_arrow, join=arrow_file.JoinedRows,
 )  # fmt: skip
@@ -107,5 +107,6 @@ FORMATS = (JSON, CSV, TSV, NDJSON, NPY, PARQUET, ARROW)
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
 BY_TYPE = {format_.media_type: format_ for format_ in FORMATS}
 BY_ENDING = {ending: format_ for format_ in FORMATS for ending in format_.endings}
+BY_ENDING[".arrows"] = structs.replace(ARROW, join=arrow_file.JoinedStream)
 #: Those whose rows are texts by name, in which examples and rows to compare come as well.
 TEXTS = tuple(format_ for format_ in FORMATS if format_.named)

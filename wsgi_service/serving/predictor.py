@@ -234,7 +234,7 @@ class Predictor:
     def _answers_here(self, version: Version) -> bool:
         """Whether this process answers for a version."""
         found = runnable(version, self._uploaded)
-        return found is not None and self._programs.trusts(found)
+        return found is not None and self._programs.serves(found, version.methods)
 
     @property
     def slow_programs(self) -> int:

@@ -90,6 +90,15 @@ class JoinedRows(Joined):
             self._writer.close()
 
 
+class JoinedStream(JoinedRows):
+    """The same in an Arrow stream."""
+
+    def _open(self, schema: Any) -> Any:
+        import pyarrow as pa
+
+        return pa.ipc.new_stream(self._file, schema)
+
+
 class JoinedParquet(JoinedRows):
     """The same in a Parquet file."""
 

@@ -1,7 +1,8 @@
 """An answer in CSV (RFC 4180), as it is or so that no spreadsheet takes a text for a formula."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,7 +15,10 @@ from wsgi_service.rows.formats.csv_body import text_of
 #: of a text, and behind what ends a cell where another character stands between cells. Wide signs count as well,
 #: and so do signs behind what some programs leave out before they look: blanks, NUL and marks of the byte order.
 SIGN = r"[ \0\xa0\u200b\ufeff]*[=+\-@\uff0b\uff0d\uff1d\uff20]"
-FORMULA = re.compile(rf"^(?=[\t\r\n]|{SIGN})|(?<=[;\t\r\n])(?={SIGN})")
+FORMULAS = {
+    ",": re.compile(rf"^(?=[\t\r\n]|{SIGN})|(?<=[;\t\r\n])(?={SIGN})"),
+    "\t": re.compile(rf"^(?=[\t\r\n]|{SIGN})|(?<=[,;\t\r\n])(?={SIGN})"),
+}
 #: What JSON writes without a comma.
 NUMBERS = {float, int, bool, None.__class__}
 NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
@@ -31,30 +35,32 @@ def write(answer: Answer, row_by_row: bool, spreadsheet: bool = False, delimiter
     """
     columns = columns_of(answer, row_by_row)
     special = re.compile(f'[{delimiter}"\r\n]')
-    heading = _fields(list(columns), special, spreadsheet)
-    rows = zip(*(_fields(values, special, spreadsheet) for values in columns.values()), strict=True)
+    cell = partial(_harmless_cell, formula=FORMULAS[delimiter]) if spreadsheet else _cell
+    heading = _fields(list(columns), special, cell)
+    rows = zip(*(_fields(values, special, cell) for values in columns.values()), strict=True)
     lines = list(map(delimiter.join, (heading, *rows)))
     if len(columns) == 1:
         lines = [line or '""' for line in lines]  # an empty line would be none
     return "\r\n".join((*lines, "")).encode()
 
 
-def _fields(values: Sequence[Any], special: re.Pattern[str], spreadsheet: bool) -> list[str]:
+def _fields(values: Sequence[Any], special: re.Pattern[str], cell: Callable[[Any], str]) -> list[str]:
     """A column as it stands between delimiters. Numbers become texts all at once, in a fraction of the time."""
     kinds = set(map(type, values))
     if kinds and kinds <= NUMBERS:
         texts = msgspec.json.encode(list(values))[1:-1].decode().split(",")
-        return ["" if text == "null" else text for text in texts] if None.__class__ in kinds else texts
-    cells = map(_harmless_cell if spreadsheet else _cell, values)
-    return ['"' + text.replace('"', '""') + '"' if special.search(text) else text for text in cells]
+        if None.__class__ not in kinds:
+            return texts
+        return ["" if value is None else text for value, text in zip(values, texts, strict=True)]
+    return ['"' + text.replace('"', '""') + '"' if special.search(text) else text for text in map(cell, values)]
 
 
 def _cell(value: Any) -> str:
     return "" if value is None else text_of(value)
 
 
-def _harmless_cell(value: Any) -> str:
+def _harmless_cell(value: Any, formula: re.Pattern[str]) -> str:
     """A cell that is no formula; numbers stay, also those that were sent as texts."""
     if not isinstance(value, str) or NUMBER.fullmatch(value.strip(" ")):
         return _cell(value)
-    return FORMULA.sub("'", value)
+    return formula.sub("'", value)
