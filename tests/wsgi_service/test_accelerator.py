@@ -31,6 +31,7 @@ from model_store.sql.registry import SqlRegistry
 from wsgi_service.app import Application, create_app
 from wsgi_service.errors import Busy, DeadlineExceeded, ModelCrashed, NotWanted, TooLate
 from wsgi_service.hosts import frames
+from wsgi_service.hosts import pool as pool_module
 from wsgi_service.hosts.pool import HostPool
 from wsgi_service.hosts.process import Host
 from wsgi_service.rows.tables import MAX_VALUES, Table
@@ -636,3 +637,23 @@ def test_a_program_of_an_earlier_proof_does_not_answer_until_it_is_proven_anew(
     again.background.start()
     until(lambda: client.get(IRIS).json["engine"] == "onnx")
     again.catalog.registry.close()
+
+
+def test_hosts_rest_where_programs_answer_for_all_that_is_live_and_come_back(
+    client: StrictClient, app: Application, pool: HostPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor: Predictor = app.background.warming._prepare.__self__  # type: ignore[attr-defined]
+    client.put_model("iris", models.iris())
+    client.put_model("native", models.spam())
+    assert ask(client, [ROW])["engine"] == "onnx"
+    monkeypatch.setattr(pool_module, "IDLE", -1.0)
+    until(lambda: pool.unused)
+    predictor.rest()
+    assert pool.figures().serving > 0  # one live version needs them
+    assert client.delete("/models/native").status_code == 204
+    until(lambda: pool.unused)
+    predictor.rest()
+    until(lambda: pool.figures().serving == 0)
+    assert client.get("/readyz").status_code == 200
+    assert ask(client, [ROW])["engine"] == "onnx"
+    assert ask(client, [ROW], exact=True)["engine"] == "native"

@@ -234,7 +234,7 @@ class Predictor:
     def _answers_here(self, version: Version) -> bool:
         """Whether this process answers for a version."""
         found = runnable(version, self._uploaded)
-        return found is not None and self._programs.serves(found, version.methods)
+        return found is not None and self._programs.serves(found)
 
     @property
     def slow_programs(self) -> int:

@@ -88,11 +88,11 @@ class Programs:
             return True
         return bool(found.runtime) and found.runtime == runtime() and found.digest not in self._distrusted
 
-    def serves(self, found: Runnable, methods: Sequence[str]) -> bool:
-        """Whether a program answers here for all of these methods, and has not been left to hosts."""
+    def serves(self, found: Runnable) -> bool:
+        """Whether a program answers here, and has not been left to hosts."""
         kept = self._kept.get(found.digest)
         refused = kept is not None and kept.done() and kept.result() is None
-        return self.trusts(found) and found.answers(methods) and not (refused or found.digest in self._slow)
+        return self.trusts(found) and not (refused or found.digest in self._slow)
 
     def prepare(self, found: Runnable) -> None:
         """Make the session of a program now, if it may run here at all."""
