@@ -129,4 +129,4 @@ def test_what_is_wrong_is_found_before_all_of_it_is_decoded(body: bytes) -> None
 
     schema = Schema(inputs=(Column(name="a", type="number"),))
     with pytest.raises(Exception, match=r"row 0|name|column|list|rows"):
-        json_body.read_sent(body, (), Claim(Budget(40 * MEGABYTE))).read(schema, Reading(100_000))
+        json_body.read_sent(body, (), Claim(Budget(48 * MEGABYTE))).read(schema, Reading(100_000))
