@@ -18,7 +18,7 @@ from wsgi_service.errors import InputError, InvalidRows
 from wsgi_service.rows.chunks import Chunk, ChunksDiffer
 from wsgi_service.rows.row_formats import BY_NAME, CSV, FORMATS, Format
 
-#: What is asked of whoever answers: a chunk, its format and the format of the answer, and bytes come back.
+#: From a chunk, its format and the format of the answer to the bytes of the answer.
 Ask = Callable[[Chunk, Format, Format], bytes]
 
 

@@ -14,7 +14,7 @@ from typing import cast
 
 from model_store.footprint import share_of
 from wsgi_service.hosts.forked import Forked
-from wsgi_service.hosts.spawning import STOPPED, EmptyFolder, Spawned, Spawner, spawn
+from wsgi_service.hosts.spawning import STOPPED, PrivateFolder, Spawned, Spawner, spawn
 from wsgi_service.hosts.starting import Started, Template
 
 assert sys.platform == "linux"  # noqa: S101 - and nobody imports this elsewhere
@@ -35,8 +35,8 @@ class TemplateProcess:
     """The process that hosts are forked from, as the process has it that starts it; see `Template`."""
 
     def __init__(self) -> None:
-        self._folder = EmptyFolder()
-        self._sockets = EmptyFolder("wsgi-service-template-")
+        self._folder = PrivateFolder()
+        self._sockets = PrivateFolder("wsgi-service-template-")
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._process: Spawned | None = None
@@ -61,7 +61,7 @@ class TemplateProcess:
                 )
 
     def _listen(self) -> socket.socket:
-        """The socket. This process has it as well: whoever connects before a template is there is kept waiting."""
+        """The listening socket. This process keeps it open, so that early connections wait for the template."""
         if self._listener is not None and not self.path.exists():  # systems clean their temporary folders up
             self._listener.close()
             self._listener = None
@@ -100,7 +100,7 @@ class TemplateProcess:
 
 
 class Link:
-    """One connection to a template. What is asked is numbered, so that an answer that comes too late is known.
+    """One connection to a template. Requests are numbered, so that a late answer is recognised and skipped.
 
     Args:
         path: of the template's socket.
@@ -151,7 +151,7 @@ class Link:
                 os.close(descriptor)
 
     def interrupt(self) -> None:
-        """Have whoever waits for an answer be told that there will be none."""
+        """Wake the thread that waits for an answer: there will be none."""
         with suppress(OSError):  # it is closed
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -234,7 +234,7 @@ class Forker:
                 part.close()
 
     def _fork(self, memory: int, pipes: Sequence[int]) -> tuple[Link, bytes, int]:
-        """Over what a host was forked, what the template said, and the descriptor of the process, -1 for none."""
+        """The link that was used, the template's answer, and the descriptor of the process (-1: there is none)."""
         for last in (False, True):
             with self._lock:
                 try:
@@ -267,7 +267,7 @@ class Forker:
         return None
 
     def _look(self) -> None:
-        """Start the template again, if it has ended; whoever has connected already gets the next one."""
+        """Restart the template if it has ended; connections that wait are served by the next one."""
         if self._closed:
             raise OSError(STOPPED)
         self.prepare()

@@ -5,7 +5,7 @@ import sys
 
 
 def take_pipes() -> tuple[int, int]:
-    """The descriptors of the pipes that were 0 and 1, so that a stray print cannot end up in what is said."""
+    """Move the pipes away from 0 and 1, so that a stray print cannot corrupt a message; their new descriptors."""
     incoming, outgoing = os.dup(0), os.dup(1)
     leave_streams()
     if sys.platform == "win32":

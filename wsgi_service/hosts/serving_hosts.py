@@ -1,4 +1,4 @@
-"""The hosts that serve, and who waits for one: whoever uses this holds the lock of the pool."""
+"""The hosts that serve, and the requests that wait for one. The caller holds the lock of the pool."""
 
 import threading
 from collections import Counter
@@ -27,7 +27,7 @@ class Figures(NamedTuple):
 
 
 class Waiter:
-    """Somebody who waits for a serving host for a version.
+    """A request that waits for a serving host for a version.
 
     Attributes:
         key: of the version.
@@ -102,7 +102,7 @@ class ServingHosts:
                 waiter.called.set()
 
     def needed(self, fewest: int) -> int:
-        """How many hosts there is work for, and so many at the least."""
+        """How many hosts there is work for, but at least `fewest`."""
         waiting = sum(self._may_have_one(waiter.key) for waiter in self.waiters)
         return max(fewest, min(self._size, len(self.all) - len(self.idle) + waiting))
 

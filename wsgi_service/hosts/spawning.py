@@ -38,7 +38,7 @@ class Spawner:
 
     def __init__(self) -> None:
         self._job = Job()
-        self._folder = EmptyFolder()
+        self._folder = PrivateFolder()
         self._closed = False
 
     def prepare(self) -> None:
@@ -68,8 +68,8 @@ class Spawner:
         self._folder.remove()
 
 
-class EmptyFolder:
-    """A temporary folder of this user's own: hosts are started in one, so that a model can name nothing beside."""
+class PrivateFolder:
+    """A temporary folder for this user alone. Hosts run in an empty one: a model can name no file in it."""
 
     def __init__(self, prefix: str = "wsgi-service-host-") -> None:
         self._prefix = prefix

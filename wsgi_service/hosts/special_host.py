@@ -10,7 +10,7 @@ from wsgi_service.hosts.process import Host
 
 
 class Role(Enum):
-    """What a host does that does not serve, and what is said to those that find it taken."""
+    """What a host does that does not serve, and the message for requests that find it busy."""
 
     JUDGE = "Other uploads are being checked."
     SUSPECTS = "This version crashed lately and is served apart, where others wait already."

@@ -24,7 +24,7 @@ class Started(Protocol):
         """How it ended, None while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """How it ended; raises subprocess.TimeoutExpired if it has not after so many seconds."""
+        """How it ended; raises subprocess.TimeoutExpired after `timeout` seconds."""
 
     def kill(self) -> None:
         """End it at once, if it has not ended."""
@@ -61,7 +61,7 @@ class Starter(Protocol):
         """Begin with what hosts are started from. Raises OSError."""
 
     def start(self, memory: int) -> Started:
-        """A new host that may take so many bytes beside what it has imported. Raises OSError."""
+        """A new host that may take `memory` bytes beside its imports. Raises OSError."""
 
     def memory(self) -> int:
         """Bytes of memory of what hosts are started from."""

@@ -43,7 +43,7 @@ SOONER, SOONEST = 200, 1000
 
 
 def main() -> None:
-    """Fork hosts for whoever connects, until the process that has started this one is gone."""
+    """Fork hosts for the server processes that connect, until the parent process ends."""
     bench = Bench()
     gc.collect()
     gc.freeze()  # what was imported is not looked at, so hosts share it until they unload something
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 class Forks:
-    """Who has connected, and the hosts that were forked for each.
+    """The connected server processes, and the hosts that were forked for each.
 
     Args:
         bench: with everything imported.
@@ -83,7 +83,7 @@ class Forks:
                         self._end(key.fileobj)
 
     def _answer(self, connection: socket.socket) -> bool:
-        """Do what a server process asks for; whether it is still there."""
+        """Handle one request of a server process; False if it has gone."""
         try:
             said, pipes, _, _ = socket.recv_fds(connection, LONGEST, 2)
             match said.split(), pipes:
@@ -91,7 +91,9 @@ class Forks:
                     answer, descriptors = self._fork(connection, int(memory), incoming, outgoing)
                 case [number, b"reap", pid], []:
                     answer, descriptors = b"%d" % self._reap(connection, int(pid)), []
-                case _:
+                case _:  # the server process has gone, or descriptors have run out
+                    for descriptor in pipes:
+                        os.close(descriptor)
                     return False
             try:
                 socket.send_fds(connection, [number + b" " + answer], descriptors)
@@ -105,7 +107,7 @@ class Forks:
     def _fork(
         self, connection: socket.socket, memory: int, incoming: int, outgoing: int
     ) -> tuple[bytes, list[int]]:
-        """What is answered, and the descriptor of the new process."""
+        """The answer, and the descriptor of the new process."""
         try:
             if not self._can_fork or len(list(THREADS.iterdir())) > 1:
                 return b"spawn", []

@@ -1,4 +1,4 @@
-"""What a server process does besides answering: it loads what is live, sweeps, and lets hosts go without work."""
+"""The background work of a server process: it loads live versions, sweeps, and ends hosts that are not needed."""
 
 import logging
 import threading

@@ -31,8 +31,8 @@ class Chunk(Struct, frozen=True, kw_only=True):
     own_line: int = 0
 
 
-#: Gives the chunks of so many rows of a file, from the names of the version's columns, by which the heading of a
-#: CSV is known. Raises MalformedBody, and MissingExtra where a library is not there that reads it.
+#: From a file, the names of the version's columns (to recognise the heading of a CSV) and a number of rows to
+#: chunks of that size. Raises MalformedBody, and MissingExtra where a library is not there that reads it.
 Split = Callable[[BinaryIO, Collection[str], int], Iterator[Chunk]]
 
 

@@ -1,4 +1,4 @@
-"""What is counted of calls of hosts and of programs; see `Metrics`."""
+"""The counters of host calls and programs; see `Metrics`."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ class Counts(Protocol):
     """Counts."""
 
     def joined(self, requests: int, rows: int) -> None:
-        """A model host is asked for so many requests at once."""
+        """A model host is called once for several requests."""
 
     def differed(self, model: str, version: int) -> None:
         """A proven program answered a row otherwise than its estimator."""

@@ -1,4 +1,4 @@
-"""One call of a version in a model host: waiting for one, loading, asking, and what is noted when it dies."""
+"""One call of a version in a model host: wait for a host, load, ask, and note it if the host dies."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ Replied = tuple[frames.Reply, list[bytearray]]
 
 
 class HostRequest(Struct, frozen=True):
-    """What is asked of a version: its methods for a table, by whom, and for how long that is wanted.
+    """A request for a model host: methods of a version for a table, the caller, and how long it waits.
 
     Attributes:
         judged: whether it is looked at whether the results make sense.
@@ -101,7 +101,7 @@ class HostCalls:
             self._joined(requests, table.rows)
             header, buffers = encode_table(table)
             request = frames.Predict(asked.version.digest, tuple(asked.methods), header, asked.judged)
-            # Whoever came while it was being loaded has a deadline of his own.
+            # Requests that joined while the version was loading have deadlines of their own.
             limit = max(left, last - time.monotonic(), LEAST)
             return host.call(request, buffers, limit, self._pool.allowance)
 

@@ -64,7 +64,7 @@ class Loading:
             log.info("%s version %d: %s", version.model, version.version, drifted)
 
     def _make_room(self, host: Host, needed: int) -> None:
-        """Unload what was not used for longest until there is room for so many bytes."""
+        """Unload the least recently used estimators until there is room for `needed` bytes."""
         share = self._share
         while host.loaded and (
             len(host.loaded) >= LOADED_PER_HOST or (share and sum(host.loaded.values()) + needed > share)

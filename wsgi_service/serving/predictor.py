@@ -1,4 +1,4 @@
-"""From a table to a result: by a program in this process, or with whoever else waits by a call of a model host."""
+"""From a table to a result: by a program in this process, or by a model host, joined with other requests."""
 
 import logging
 import math

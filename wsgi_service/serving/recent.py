@@ -1,16 +1,16 @@
-"""What is remembered of the things that were asked for last, and no more of them than so many."""
+"""A bounded mapping: facts about versions and programs that can be found out again."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
-#: Things of which something is remembered, as a rule; what is forgotten is found out again.
+#: Entries that are kept by default.
 MOST = 4096
 
 
 class Recent(Generic[Key, Value]):
-    """A mapping that forgets what was put into it first. Each of its methods may be called by any thread."""
+    """A mapping that drops its oldest entry when it is full. Its methods are safe to call from any thread."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
@@ -20,17 +20,17 @@ class Recent(Generic[Key, Value]):
         return key in self._kept
 
     def get(self, key: Key, otherwise: Value) -> Value:
-        """What is remembered of a thing."""
+        """The value of a key, or `otherwise`."""
         return self._kept.get(key, otherwise)
 
     def put(self, key: Key, value: Value) -> None:
-        """Remember something of a thing."""
+        """Set the value of a key; drop the oldest entry if there are too many."""
         self._kept[key] = value
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
     def discard(self, key: Key) -> None:
-        """Forget a thing."""
+        """Drop a key, if it is there."""
         self._kept.pop(key, None)
 
     def __len__(self) -> int:

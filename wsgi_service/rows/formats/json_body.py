@@ -131,7 +131,7 @@ def _check_syntax(text: bytes | memoryview) -> None:
 def read_beside(
     body: bytes | memoryview, control: dict[str, Any], claim: Claim = UNCOUNTED, keys: Collection[str] = ()
 ) -> Sent:
-    """What a JSON body sends, with what stood beside it. Raises InvalidRequest for what is said in both places."""
+    """What a JSON body sends, with the query's control keys. Raises InvalidRequest if a key is in both."""
     sent = read_sent(body, keys, claim)
     if twice := sent.control.keys() & control.keys():
         raise InvalidRequest(f"{', '.join(sorted(twice))} must be said in one place only.")
